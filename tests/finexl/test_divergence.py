@@ -1,0 +1,111 @@
+"""Divergence and its closed-form precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from auditor.finexl.divergence import (
+    divergence,
+    next_look,
+    paired_differences,
+    precision,
+    probes_needed,
+)
+
+finite_rows = arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 6)), elements=st.floats(-2, 2))
+
+
+def sample(rng: np.random.Generator, n: int, spread: float, dimension: int = 256) -> np.ndarray:
+    mean = np.zeros(dimension)
+    mean[0] = 1.0
+    return mean + rng.normal(size=(n, dimension)) * np.sqrt(spread / dimension)
+
+
+def test_differences_are_of_normalised_features() -> None:
+    adapted, base = np.array([[0.0, 5.0]]), np.array([[3.0, 0.0]])
+    assert np.allclose(paired_differences(adapted, base), [[-1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("adapted", "base", "text"),
+    [
+        (np.ones((2, 3)), np.ones((3, 3)), "pair up"),
+        (np.full((2, 3), np.nan), np.ones((2, 3)), "NaN"),
+        (np.zeros((2, 3)), np.ones((2, 3)), "no direction"),
+        (np.ones(3), np.ones(3), "2 axes"),
+        (np.ones((0, 3)), np.ones((0, 3)), "at least one row"),
+    ],
+)
+def test_bad_features_are_named(adapted: np.ndarray, base: np.ndarray, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        paired_differences(adapted, base)
+
+
+@given(finite_rows)
+def test_everything_is_defined(rows: np.ndarray) -> None:
+    result, estimate = divergence(rows), precision(rows)
+    assert 0.0 <= result.consistency <= 1.0
+    assert 0.0 <= estimate.cosine_error <= 1.0
+    assert np.isfinite([estimate.signal, estimate.signal_error, estimate.spread, result.norm]).all()
+    assert next_look(rows).precision == estimate
+
+
+def test_signal_is_unbiased() -> None:
+    rng = np.random.default_rng(0)
+    estimates = [precision(sample(rng, 5, 4.0)).signal for _ in range(400)]
+    naive = [divergence(sample(rng, 5, 4.0)).norm ** 2 for _ in range(400)]
+    assert np.mean(estimates) == pytest.approx(1.0, abs=0.1)
+    assert np.mean(naive) == pytest.approx(1.8, abs=0.1)
+
+
+@pytest.mark.parametrize("spread", [1.0, 5.0])
+@pytest.mark.parametrize("n", [10, 25, 50])
+def test_closed_form_matches_simulation(spread: float, n: int) -> None:
+    rng = np.random.default_rng(n)
+    true, estimated = [], []
+    for _ in range(60):
+        rows = sample(rng, n, spread)
+        mean = rows.mean(axis=0)
+        true.append(1.0 - mean[0] / np.linalg.norm(mean))
+        estimated.append(precision(rows).cosine_error)
+    assert np.mean(estimated) == pytest.approx(np.mean(true), rel=0.1)
+
+
+def test_probes_needed_meets_the_target() -> None:
+    rng = np.random.default_rng(1)
+    needed = probes_needed(precision(sample(rng, 25, 5.0)), 0.05)
+    assert needed is not None and 30 <= needed <= 70
+    errors = []
+    for _ in range(60):
+        mean = sample(rng, needed, 5.0).mean(axis=0)
+        errors.append(1.0 - mean[0] / np.linalg.norm(mean))
+    assert np.mean(errors) == pytest.approx(0.05, rel=0.3)
+
+
+def test_looks() -> None:
+    rng = np.random.default_rng(2)
+    assert next_look(sample(rng, 25, 0.5)).reason == "target_reached"
+    onward = next_look(sample(rng, 25, 6.0))
+    assert (onward.reason, onward.next_probes) == ("more_probes", 100)
+    assert next_look(sample(rng, 200, 100.0)).reason == "target_missed"
+    still = next_look(rng.normal(size=(200, 256)) * 0.01)
+    assert (still.reason, still.next_probes) == ("no_detectable_effect", None)
+    assert next_look(np.zeros((25, 4))).reason == "no_detectable_effect"
+
+
+@settings(max_examples=30)
+@given(finite_rows, st.floats(0.01, 100))
+def test_precision_does_not_depend_on_scale(rows: np.ndarray, scale: float) -> None:
+    rows = np.round(rows, 3)
+    assert precision(rows * scale).cosine_error == pytest.approx(precision(rows).cosine_error, abs=1e-3)
+
+
+def test_bad_targets_and_looks() -> None:
+    with pytest.raises(ValueError, match="target"):
+        probes_needed(precision(np.ones((3, 2))), 0.0)
+    with pytest.raises(ValueError, match="increasing"):
+        next_look(np.ones((3, 2)), looks=(50, 25))

@@ -1,0 +1,107 @@
+"""The default variant: planted concepts, order, redundancy, abstention."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.finexl.concepts import common_span
+from auditor.finexl.robust import Order, Redundancy, RobustOptions, explain
+
+
+def near_orthogonal(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
+    basis, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    return np.asarray(basis[:count] + 0.01 * rng.normal(size=(count, dimension)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.lists(st.floats(0.3, 2.0), min_size=1, max_size=4),
+    st.sampled_from(get_args(Order)),
+    st.sampled_from(get_args(Redundancy)),
+)
+def test_planted_concepts_are_recovered(
+    seed: int, planted: list[float], order: Order, redundancy: Redundancy
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = near_orthogonal(rng, 8, 24)
+    target = np.array(planted) @ vectors[: len(planted)]
+    options = RobustOptions(order=order, redundancy=redundancy, stop_residual=0.02)
+    result = explain(target, [f"c{i}" for i in range(8)], vectors, options=options)
+    found = {c.name: c.weight for c in result.concepts}
+    for index, weight in enumerate(planted):
+        assert found[f"c{index}"] == pytest.approx(weight, abs=0.15)
+    assert result.status == "explained" and result.explained_share > 0.97
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(["cosine", "support", "pursuit"]), st.floats(0.01, 100))
+def test_order_and_scale_do_not_matter(seed: int, order: Order, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, target = rng.normal(size=(7, 12)), rng.normal(size=12)
+    support = rng.integers(1, 4, size=7)
+    names = [f"c{i}" for i in range(7)]
+    options = RobustOptions(order=order)
+    first = explain(target, names, vectors, support=list(support), options=options)
+    shuffle = rng.permutation(7)
+    second = explain(
+        scale * target,
+        [names[i] for i in shuffle],
+        vectors[shuffle],
+        support=list(support[shuffle]),
+        options=options,
+    )
+    assert [c.name for c in first.concepts] == [c.name for c in second.concepts]
+    assert [scale * c.weight for c in first.concepts] == pytest.approx([c.weight for c in second.concepts])
+    assert first.explained_share == pytest.approx(second.explained_share)
+
+
+def test_duplicates_and_opposites_are_told_apart() -> None:
+    vectors = np.array([[1.0, 0, 0], [1.0, 0.01, 0], [-1.0, 0, 0], [0, 1.0, 0]])
+    result = explain(
+        [1.0, 0.6, 0], ["a", "a again", "not a", "b"], vectors, options=RobustOptions(stop_residual=0)
+    )
+    assert {c.name for c in result.concepts} in ({"a", "b"}, {"a again", "b"})
+    fates = {c.name: c.fate for c in result.trace}
+    assert fates["not a"] == "redundant"
+
+
+def test_span_share_sees_a_combination_of_kept_concepts() -> None:
+    vectors = np.array([[1.0, 0, 0], [0, 1.0, 0], [0.7, 0.7, 0.05]])
+    options = RobustOptions(redundancy="span_share", max_redundancy=0.9, order="given", stop_residual=0)
+    result = explain([1.0, 0.8, 0.1], ["a", "b", "mix"], vectors, options=options)
+    assert [(c.name, c.fate) for c in result.trace][2] == ("mix", "redundant")
+
+
+def test_abstains() -> None:
+    lost = explain([0, 0, 1.0], ["a"], [[1.0, 0, 0.1]])
+    assert lost.status == "unexplained" and lost.explained_share < 0.1
+    against = explain([-1.0, 0], ["a"], [[1.0, 0]])
+    assert against.status == "unexplained" and against.concepts == () and against.trace[0].fate == "opposed"
+    nothing = explain(np.zeros(3), ["a"], np.ones((1, 3)))
+    assert nothing.status == "no_effect" and nothing.explained_share == 0.0
+    assert explain(np.ones(3), [], []).status == "unexplained"
+    assert explain(np.ones(3), ["zero"], np.zeros((1, 3))).trace[0].fate == "zero_vector"
+
+
+def test_cap_shares_and_common_direction() -> None:
+    vectors = np.eye(5)
+    capped = explain(np.ones(5), list("abcde"), vectors, options=RobustOptions(max_concepts=2))
+    assert [c.name for c in capped.concepts] == ["a", "b"]
+    assert [c.share for c in capped.concepts] == pytest.approx([0.2, 0.2])
+    appended = np.hstack([np.eye(3), np.full((3, 1), 4.0)])
+    plain = explain([1.0, 0, 0, 0], list("abc"), appended)
+    cleaned = explain([1.0, 0, 0, 0], list("abc"), appended, common=common_span(appended))
+    assert cleaned.explained_share > plain.explained_share + 0.3
+    assert cleaned.concepts[0].name == "a"
+
+
+def test_least_squares_is_available() -> None:
+    options = RobustOptions(solver="ols", order="given", max_redundancy=1.0, stop_residual=0)
+    result = explain([1.0, -1.0], ["a", "b"], [[1.0, 0], [0, 1.0]], options=options)
+    assert {c.name: c.weight for c in result.concepts} == pytest.approx({"a": 1.0, "b": -1.0})
