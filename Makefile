@@ -1,0 +1,78 @@
+# Everything a newcomer, a developer and the build server do, by name. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.auditor-installed
+WORK ?= .auditor
+# Debian packages that a bare machine may lack.
+APT_PACKAGES := python3-venv
+
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.PHONY: help setup demo test check lint format types imports unit docs train-pocket constraints clean
+
+help:  ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+setup: $(STAMP)  ## Make .venv with the pinned packages (again only when pyproject.toml or constraints.txt changed)
+
+# The stamp is written last, so an interrupted installation is simply continued by the next call.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..." >&2; exit 3; }
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT_PACKAGES); \
+		else echo "install first, as root: apt-get install $(APT_PACKAGES)" >&2; exit 3; fi; \
+	fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages into $(VENV); some minutes the first time" >&2
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
+	$(BIN)/auditor --profile pocket --work-dir $(WORK) nightly
+	$(BIN)/auditor --profile pocket --work-dir $(WORK) search "most vibrant watercolor LoRA"
+	@echo
+	@echo "catalog:  $(WORK)/catalog.duckdb   (duckdb $(WORK)/catalog.duckdb \"FROM most('vibrant', 'watercolor')\")"
+	@echo "more:     $(BIN)/auditor --help"
+
+test: check unit  ## All that the build server runs: check, then the tests
+
+check: lint types imports  ## Style, types and import directions
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest
+
+format: $(STAMP)  ## Rewrite the code in house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## Write docs/reference from the commands, the settings and the schema
+	$(BIN)/python docs/generate.py
+
+train-pocket: $(STAMP)  ## Train the pocket models and adapters again, from nothing (hours on a CPU; resumes)
+	$(BIN)/python -m auditor.pocket.training
+
+constraints: $(STAMP)  ## Write the versions now in .venv into constraints.txt
+	@{ grep '^#' constraints.txt; $(BIN)/pip freeze --exclude-editable --exclude auditor; } > constraints.txt.part
+	@mv constraints.txt.part constraints.txt
+
+clean:  ## Remove caches and build products; keeps .venv and the work folder
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find auditor tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""`auditor doctor`: what the active profile needs, and what of it is missing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from auditor.cli.context import settings_of
+from auditor.cli.output import emit_json, emit_table, say
+from auditor.errors import EXIT_PREREQUISITE
+
+
+def doctor_command(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what the active profile needs, what is missing, and what to do about it.
+
+    Changes and downloads nothing. Exits with 3 when something required is missing.
+
+    Example:
+
+        auditor doctor
+
+        auditor --profile hub doctor --json
+    """
+    from dataclasses import asdict
+
+    from auditor.doctor import examine, something_missing
+
+    settings = settings_of(context)
+    checks = examine(settings)
+    missing = something_missing(checks)
+    if as_json:
+        emit_json({"profile": settings.profile, "ready": not missing, "checks": [asdict(check) for check in checks]})
+    else:
+        emit_table(("", "what", "found"), [(check.status, check.name, check.found) for check in checks])
+        for check in checks:
+            if check.advice is not None:
+                say(f"{check.name}: {check.advice}")
+        ready = "something required is missing" if missing else "ready"
+        say(f"profile {settings.profile}: {ready}")
+    if missing:
+        raise typer.Exit(EXIT_PREREQUISITE)

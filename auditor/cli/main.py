@@ -1,0 +1,111 @@
+"""The `auditor` program: global options, the commands, and how errors become exit codes.
+
+To add a command: write a function in the module of its group, give it a docstring that starts with one sentence and
+ends with an `Example:` block, register it below, and run `make docs`. Import anything heavy inside the function.
+Reading commands take `--json`; commands that cost GPU time, network or disk take `--dry-run`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from auditor.cli import output
+from auditor.cli.config import config_command
+from auditor.cli.context import GlobalOptions
+from auditor.cli.doctor import doctor_command
+from auditor.errors import EXIT_REQUEUE, AuditorError
+
+EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+app = typer.Typer(
+    name="auditor",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # Plain tracebacks: the decorated ones can show local variables, and those may hold tokens.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_SETTINGS, _CHECKS = "Settings", "Checks"
+app.command("config", rich_help_panel=_SETTINGS)(config_command)
+app.command("doctor", rich_help_panel=_CHECKS)(doctor_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from auditor import __version__
+
+        typer.echo(f"auditor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file. Default: auditor.toml here, if any.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="pocket or hub.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option("--work-dir", help="Folder for everything a run makes.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, as section.key=value. Repeatable."),
+    ] = None,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="More talk; twice for debugging.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors and warnings only.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Find out what text-to-image adapters do, and search them by it.
+
+    Settings come from flags, AUDITOR_* variables, auditor.toml and the profile, in this order.
+
+    Exit codes: 0 done, 1 bug, 2 wrong use or settings, 3 something required is missing, 4 finished with failed items,
+    75 stopped early and worth running again.
+
+    Example:
+
+        auditor --profile pocket doctor
+    """
+    output.set_quiet(quiet)
+    context.obj = GlobalOptions(
+        config=config,
+        profile=profile,
+        work_dir=work_dir,
+        overrides=tuple(overrides or ()),
+        verbosity=-1 if quiet else verbose,
+    )
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the program and exits with the code that errors.py assigns.
+
+    Args:
+        arguments: Instead of the process's own.
+    """
+    try:
+        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+    except AuditorError as error:
+        output.fail(str(error))
+        if error.exit_code == EXIT_REQUEUE:
+            output.say("this may pass: run the same command again, it goes on where it stopped")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        output.say("interrupted; run the same command again, it goes on where it stopped")
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,149 @@
+"""How commands speak: data on stdout, talk on stderr, hostile text made safe on both."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from auditor.text_safety import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Whether talk other than warnings is left out."""
+    global _quiet
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether --quiet was given."""
+    return _quiet
+
+
+def emit_json(value: object) -> None:
+    """Prints one JSON value on stdout.
+
+    Everything beyond ASCII is escaped, so uploader text can neither steer a terminal nor break a line.
+
+    Raises:
+        ValueError: A number is NaN or infinite; those never leave the package.
+    """
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False, default=str) + "\n")
+
+
+def emit_json_line(value: object) -> None:
+    """Prints one JSON value as one line on stdout, for streams of records."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False, default=str) + "\n")
+
+
+def emit_text(text: str) -> None:
+    """Prints one block of data on stdout."""
+    sys.stdout.write(clean(text, multiline=True) + "\n")
+
+
+def emit_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    numeric: Sequence[str] = (),
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Prints a table on stdout.
+
+    On a terminal it has the terminal's width; in a pipe every row is one line.
+
+    Args:
+        columns: Headings.
+        rows: Cells; None shows as an en dash, all text is cleaned.
+        title: Line above the table.
+        numeric: Headings of right-aligned columns.
+        styles: Rich style by heading.
+    """
+    # Clean before measuring: what is removed has no width.
+    cells = [["–" if cell is None else clean(str(cell)) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _emit_plain(columns, cells, frozenset(numeric))
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(clean(title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in columns:
+        justify: Literal["left", "right"] = "right" if heading in numeric else "left"
+        table.add_column(heading, justify=justify, style=(styles or {}).get(heading), overflow="fold")
+    for row in cells:
+        # Text objects, not strings: square brackets in a repository name are not markup.
+        table.add_row(*(Text(cell) for cell in row))
+    stdout_console().print(table)
+
+
+def _emit_plain(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[str]) -> None:
+    """One line per row with aligned columns, never wrapped: what a pipe or a log wants."""
+    widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
+    for row in [columns, *rows]:
+        padded = (
+            cell.rjust(width) if heading in numeric else cell.ljust(width)
+            for heading, cell, width in zip(columns, row, widths, strict=True)
+        )
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def say(message: str) -> None:
+    """Tells the user something on stderr; left out by --quiet."""
+    if not _quiet:
+        _talk(message, None)
+
+
+def warn(message: str) -> None:
+    """Warns on stderr, --quiet or not."""
+    _talk(f"warning: {message}", "yellow")
+
+
+def fail(message: str) -> None:
+    """Says on stderr why the command ends."""
+    _talk(f"error: {message}", "bold red")
+
+
+def summary(lines: Sequence[str], *, next_command: str | None = None) -> None:
+    """Ends a stage: what was done in a few lines, and what to type next."""
+    for line in lines:
+        say(line)
+    if next_command is not None:
+        say(f"next: {next_command}")
+
+
+def stdout_console() -> Console:
+    """A console for data. Made per call, so that it follows a redirected stdout."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, no_color=_no_colour())
+
+
+def stderr_console() -> Console:
+    """A console for talk."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False, no_color=_no_colour(), soft_wrap=True)
+
+
+def _no_colour() -> bool:
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def _talk(message: str, style: str | None) -> None:
+    text = clean(message, multiline=True)
+    if not sys.stderr.isatty():
+        sys.stderr.write(text + "\n")
+        return
+    from rich.text import Text
+
+    stderr_console().print(Text(text, style=style or ""))

@@ -1,0 +1,384 @@
+"""Every setting, its type, its unit and what leaving it out means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from auditor.paths import expand
+
+ProfileName = Literal["pocket", "hub"]
+LocalPath = Annotated[Path, BeforeValidator(expand)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+# Lower case and without dashes, so that an environment variable can name every base.
+BaseKey = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+
+
+class Section(BaseModel):
+    """One table of auditor.toml: frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class HubSettings(Section):
+    """Where adapters are listed and downloaded. The access token comes from HF_TOKEN only."""
+
+    serve_folder: LocalPath | None = None
+    """A folder of repositories to serve on loopback and crawl. Unset: crawl `endpoint`."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of the Hub. Unset: HF_ENDPOINT, or else the Hub client's own default."""
+
+    queries: tuple[tuple[Name, ...], ...] = ()
+    """Listing filters. Tags inside one query must all match; the crawl is the union of the queries."""
+
+    limit: int | None = Field(default=None, ge=1)
+    """Most repositories taken from one query. Unset: all."""
+
+    max_file_bytes: int = Field(default=2_000_000_000, ge=1)
+    """Adapter files larger than this are skipped as `too_large`."""
+
+    connect_timeout_s: float = Field(default=10.0, gt=0)
+    """Seconds to wait for a connection."""
+
+    read_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds without a byte after which a request is given up."""
+
+    download_workers: int = Field(default=4, ge=1, le=64)
+    """Files fetched at the same time."""
+
+
+class WorkSettings(Section):
+    """Where a run keeps its listing, manifest, downloads, results and logs."""
+
+    dir: LocalPath = Path(".auditor")
+    """Work folder. Everything in it can be made again, except results, which cost GPU time."""
+
+    min_free_bytes: int = Field(default=1_000_000_000, ge=0)
+    """`auditor doctor` complains when the work folder's disk has less than this free."""
+
+
+class BaseModelSettings(Section):
+    """One base model that adapters are audited on."""
+
+    enabled: bool = True
+    """False takes a base that the profile names out of the run."""
+
+    family: Name
+    """Architecture family; adapters of another family are never applied to this base."""
+
+    repo: Name | None = None
+    """Hub repository of the base. May be unset when `path` is given."""
+
+    revision: Name = "main"
+    """Branch, tag or sha. A recipe always records the sha that it led to."""
+
+    path: LocalPath | None = None
+    """Local folder in the Hub's layout; used instead of a download when set."""
+
+    aliases: tuple[Name, ...] = ()
+    """Other names under which adapter cards mean this base."""
+
+    pipeline: Name
+    """Pipeline class of diffusers."""
+
+    variant: Name | None = None
+    """Weight file variant, such as fp16. Unset: the files without a variant."""
+
+    size: int = Field(ge=16, le=4096, multiple_of=8)
+    """Width and height of the generated images, in pixels."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the weights while generating."""
+
+    steps: int = Field(ge=1, le=1000)
+    """Denoising steps per image."""
+
+    guidance: float = Field(ge=0, le=50)
+    """Guidance scale. 1 or less: no classifier-free guidance."""
+
+    sampler: Name = "ddim"
+    """Sampler, deterministic given the noise."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Images denoised together."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> BaseModelSettings:
+        if self.repo is None and self.path is None:
+            raise ValueError("a base needs `repo` (on the Hub) or `path` (a local folder)")
+        return self
+
+
+class EncoderSettings(Section):
+    """The image and text encoder in whose space differences are measured."""
+
+    kind: Literal["open_clip"] = "open_clip"
+    """Which adapter of the encoding room reads it."""
+
+    name: Name
+    """Model name in open_clip."""
+
+    path: LocalPath | None = None
+    """Local folder with config and weights. Unset: `pretrained` is downloaded."""
+
+    pretrained: Name | None = None
+    """Pretrained tag in open_clip."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Images or texts encoded together."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> EncoderSettings:
+        if self.path is None and self.pretrained is None:
+            raise ValueError("the encoder needs `path` or `pretrained`")
+        return self
+
+
+class ProposerSettings(Section):
+    """The vision-language model that names what differs between base and adapted images."""
+
+    kind: Literal["transformers", "openai", "none"] = "none"
+    """In this process, behind an OpenAI-compatible address, or none: the lexicon alone is scored."""
+
+    model: Name | None = None
+    """Model repository, also the name that a server knows it by."""
+
+    revision: Name = "main"
+    """Branch, tag or sha of the model."""
+
+    path: LocalPath | None = None
+    """Local folder of the model; used instead of a download when set."""
+
+    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of the server for kind `openai`, with its /v1. The key comes from OPENAI_API_KEY only."""
+
+    pairs_per_request: int = Field(default=4, ge=1, le=32)
+    """Base and adapted image pairs shown in one prompt."""
+
+    requests: int = Field(default=8, ge=1)
+    """Prompts per adapter."""
+
+    attempts: int = Field(default=3, ge=1, le=10)
+    """Tries per prompt, each with another seed, until a reply fits the schema."""
+
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """Sampling temperature."""
+
+    max_tokens: int = Field(default=256, ge=1)
+    """Longest reply."""
+
+    image_size: int = Field(default=448, ge=16)
+    """Images are scaled to this many pixels on each side before they are sent."""
+
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds to wait for one reply."""
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> ProposerSettings:
+        if self.kind == "openai" and (self.base_url is None or self.model is None):
+            raise ValueError("kind `openai` needs `base_url` and `model`")
+        if self.kind == "transformers" and self.path is None and self.model is None:
+            raise ValueError("kind `transformers` needs `path` or `model`")
+        return self
+
+
+class SolverSettings(Section):
+    """How a mean difference becomes concept scores, and when the answer is withheld."""
+
+    variant: Literal["paper", "robust"] = "robust"
+    """`paper`: Algorithm 1 as published. `robust`: non-negative fit, ordered candidates, common direction removed."""
+
+    basis: Literal["text", "image", "mean", "both"] = "text"
+    """Where concept directions come from: the text encoder, rendered image pairs, or a way to use both."""
+
+    e_ortho: float = Field(default=0.3, gt=0)
+    """A candidate more redundant than this against the kept ones is dropped (Eq. 9)."""
+
+    e_decomp: float = Field(default=0.2, ge=0, lt=1)
+    """Relative residual below which no more concepts are added (Eq. 11)."""
+
+    bootstrap: int = Field(default=1000, ge=0)
+    """Resamples over probes behind each interval."""
+
+    null_draws: int = Field(default=1000, ge=0)
+    """Sign flips behind each p-value."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Level of intervals (1 − alpha) and of the no-effect decision."""
+
+
+class RecipeSettings(Section):
+    """Everything that can change a score. Its canonical form is hashed into the recipe id."""
+
+    bases: dict[BaseKey, BaseModelSettings] = Field(default_factory=dict)
+    """Base models by short name."""
+
+    probes: Name
+    """Probe set: a versioned, ordered list of prompts."""
+
+    probe_count: int = Field(ge=2)
+    """Most probes used for one adapter."""
+
+    looks: tuple[int, ...] = ()
+    """Numbers of probes at which the error is estimated. Those above `probe_count` are not reached."""
+
+    cosine_error_target: float = Field(default=0.02, gt=0, lt=1)
+    """At a look, sampling stops when the expected cosine error of the mean difference is below this."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the probes' noise. Probe i uses the same noise with and without the adapter."""
+
+    lora_scale: float = Field(default=1.0, gt=0, le=4)
+    """Strength at which an adapter is scored."""
+
+    dose_scales: tuple[float, ...] = (0.5, 1.0, 1.5)
+    """Strengths of the dose response. Empty: not measured."""
+
+    dose_probes: int = Field(default=8, ge=1)
+    """Probes used for the dose response."""
+
+    trigger_arms: bool = True
+    """Also generate with the declared trigger word, on base and adapter, when there is one."""
+
+    lexicon: Name
+    """Versioned word list that every adapter is scored on."""
+
+    concept_template: str = Field(default="{prompt}, {concept}", max_length=500)
+    """How a concept is added to a prompt."""
+
+    encoder: EncoderSettings
+    """Image and text encoder."""
+
+    proposer: ProposerSettings = ProposerSettings()
+    """Concept proposals."""
+
+    solver: SolverSettings = SolverSettings()
+    """Decomposition and thresholds."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> RecipeSettings:
+        if list(self.looks) != sorted(set(self.looks)) or any(look < 2 for look in self.looks):
+            raise ValueError("`looks` must be increasing numbers of probes, each at least 2")
+        if any(not 0 < scale <= 4 for scale in self.dose_scales):
+            raise ValueError("`dose_scales` must lie above 0 and at most at 4")
+        missing = [word for word in ("{prompt}", "{concept}") if word not in self.concept_template]
+        if missing:
+            raise ValueError(f"`concept_template` lacks {' and '.join(missing)}")
+        return self
+
+    @property
+    def active_bases(self) -> dict[str, BaseModelSettings]:
+        """The bases that are not switched off, by short name."""
+        return {key: base for key, base in self.bases.items() if base.enabled}
+
+
+class CatalogSettings(Section):
+    """The database."""
+
+    path: LocalPath | None = None
+    """DuckDB file. Unset: catalog.duckdb in the work folder."""
+
+
+class ExportSettings(Section):
+    """Pages and files for others."""
+
+    dir: LocalPath | None = None
+    """Folder for pages and exports. Unset: export in the work folder."""
+
+
+class ClusterSettings(Section):
+    """What Slurm is asked for."""
+
+    partition: Name | None = None
+    """Partition. Unset: the site's default."""
+
+    account: Name | None = None
+    """Account to charge. Unset: the user's default."""
+
+    constraint: Name | None = None
+    """Node feature, such as a GPU type. Scores compare best within one type."""
+
+    gpus_per_task: int = Field(default=1, ge=0)
+    """GPUs per array task."""
+
+    cpus_per_task: int = Field(default=8, ge=1)
+    """CPU cores per array task."""
+
+    memory_gb: int = Field(default=48, ge=1)
+    """Main memory per array task, in GiB."""
+
+    time_limit: str = Field(default="04:00:00", pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")
+    """Wall clock per array task, as [days-]hours:minutes:seconds."""
+
+    array_limit: int = Field(default=16, ge=1)
+    """Array tasks that run at the same time."""
+
+    items_per_task: int = Field(default=100, ge=1)
+    """Adapters per array task. Loading a base costs more than auditing one small adapter."""
+
+    requeue_limit: int = Field(default=5, ge=0)
+    """Times a task may put itself back in the queue."""
+
+    warning_s: int = Field(default=300, ge=60)
+    """Seconds before the time limit at which a task is told to finish its item and requeue."""
+
+
+class Settings(BaseSettings):
+    """All settings of a run. Made by `auditor.settings.resolve`, never read by the stages themselves."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="AUDITOR_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+    profile: ProfileName
+    """Which set of values everything else starts from."""
+
+    hub: HubSettings = HubSettings()
+    """Where adapters come from."""
+
+    work: WorkSettings = WorkSettings()
+    """Where a run keeps its files."""
+
+    recipe: RecipeSettings
+    """What can change a score."""
+
+    catalog: CatalogSettings = CatalogSettings()
+    """The database."""
+
+    export: ExportSettings = ExportSettings()
+    """Pages and files for others."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    """Slurm."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only explicit values: `resolve` merges the sources itself, to know where each value came from."""
+        return (init_settings,)
+
+    @property
+    def catalog_path(self) -> Path:
+        """The database file."""
+        return self.catalog.path or self.work.dir / "catalog.duckdb"
+
+    @property
+    def export_dir(self) -> Path:
+        """The folder for pages and exports."""
+        return self.export.dir or self.work.dir / "export"

@@ -1,0 +1,312 @@
+"""Reads settings from flags, environment, auditor.toml and the profile, and remembers where each came from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from auditor.errors import UserError
+from auditor.paths import PACKAGE_PREFIX, package_path
+from auditor.settings.models import ProfileName, Settings
+
+PROFILES: tuple[str, ...] = get_args(ProfileName)
+DEFAULT_PROFILE = "pocket"
+CONFIG_FILE = "auditor.toml"
+ENV_PREFIX = "AUDITOR_"
+CONFIG_VARIABLE = "AUDITOR_CONFIG"
+
+Tree = dict[str, object]
+"""Nested tables as read from TOML, environment or flags; values are still unchecked."""
+
+
+@dataclass(frozen=True)
+class ResolvedSettings:
+    """Settings and their provenance.
+
+    Attributes:
+        settings: The checked values.
+        provenance: Dotted key to where its value came from, for every leaf of `settings`, in order.
+        config_file: The auditor.toml that was read, if any.
+    """
+
+    settings: Settings
+    provenance: Mapping[str, str]
+    config_file: Path | None
+
+    def values(self) -> dict[str, object]:
+        """Dotted key to JSON-ready value, in the order and with the keys of `provenance`."""
+        return dict(_leaves(cast(Tree, self.settings.model_dump(mode="json")), Settings))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One place values come from: its tree, and how to name the place of one key."""
+
+    tree: Tree
+    label: str
+    is_environment: bool = False
+
+    def place(self, key: str) -> str:
+        return f"env {ENV_PREFIX}{key.upper().replace('.', '__')}" if self.is_environment else self.label
+
+
+def resolve(
+    *,
+    config: Path | None = None,
+    profile: str | None = None,
+    work_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> ResolvedSettings:
+    """Merges all sources into checked settings.
+
+    Args:
+        config: An auditor.toml. Unset: AUDITOR_CONFIG, or else the one in the current folder, if there is one.
+        profile: Value of --profile.
+        work_dir: Value of --work-dir.
+        overrides: Values of --set, each `dotted.key=value`.
+        environment: Instead of the process environment, for tests.
+
+    Raises:
+        UserError: A file is unreadable, a key unknown or a value wrong; the message names place and remedy.
+    """
+    env = os.environ if environment is None else environment
+    config_file = _find_config(config, env)
+    flags = [_Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides]
+    if work_dir is not None:
+        flags.append(_Source({"work": {"dir": str(work_dir)}}, "flag --work-dir"))
+    if profile is not None:
+        flags.append(_Source({"profile": profile}, "flag --profile"))
+    explicit = [_Source(_environment_tree(env), "environment", is_environment=True), *flags]
+    if config_file is not None:
+        tree = _absolute_paths(_read_toml(config_file), Settings, config_file.absolute().parent)
+        explicit.insert(0, _Source(tree, f"file {config_file}"))
+
+    merged: Tree = {}
+    places: dict[str, str] = {}
+    for source in [_profile_source(explicit), *explicit]:
+        _reject_unknown(source)
+        _merge(merged, source.tree)
+        for key, _ in _leaves(source.tree, Settings):
+            places[key] = source.place(key)
+    settings = _checked(merged, places)
+    dumped = cast(Tree, settings.model_dump(mode="json"))
+    provenance = {key: places.get(key, "default") for key, _ in _leaves(dumped, Settings)}
+    return ResolvedSettings(settings, types.MappingProxyType(provenance), config_file)
+
+
+def profile_file(name: str) -> Path:
+    """The TOML file of a shipped profile."""
+    return package_path(f"profiles/{name}.toml")
+
+
+def _profile_source(explicit: Sequence[_Source]) -> _Source:
+    """The profile that the strongest explicit source names, as the weakest source."""
+    name, place = DEFAULT_PROFILE, "default"
+    for source in explicit:
+        if "profile" in source.tree:
+            name, place = str(source.tree["profile"]), source.place("profile")
+    if name not in PROFILES:
+        raise UserError(
+            f"unknown profile {name!r} ({place}); choose {' or '.join(PROFILES)}{_did_you_mean(name, PROFILES)}"
+        )
+    tree = _read_toml(profile_file(name))
+    if not any("profile" in source.tree for source in explicit):
+        tree = {"profile": name, **tree}
+    return _Source(tree, f"profile {name}")
+
+
+def _find_config(config: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The auditor.toml to read; one that was asked for by name must exist."""
+    asked, how = (config, "--config") if config is not None else (None, CONFIG_VARIABLE)
+    if asked is None and env.get(CONFIG_VARIABLE):
+        asked = Path(env[CONFIG_VARIABLE]).expanduser()
+    if asked is None:
+        here = Path(CONFIG_FILE)
+        return here if here.is_file() else None
+    if not asked.is_file():
+        raise UserError(f"{how} names {asked}, which is not a file; give the path of an auditor.toml")
+    return asked
+
+
+def _read_toml(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parse_override(text: str) -> Tree:
+    """`a.b=value` as a tree; the value is read as TOML, and as plain text where that fails."""
+    key, separator, raw = text.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise UserError(f"--set {text!r} is not of the form section.key=value, for example recipe.probe_count=12")
+    try:
+        value: object = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    for part in reversed(parts):
+        value = {part: value}
+    return cast(Tree, value)
+
+
+def _environment_tree(env: Mapping[str, str]) -> Tree:
+    """All AUDITOR_* variables as a tree; one that no section starts with is an error, not silence."""
+    ours = {name.upper(): text for name, text in env.items() if name.upper().startswith(ENV_PREFIX)}
+    ours.pop(CONFIG_VARIABLE, None)
+    for name in ours:
+        head = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if head not in Settings.model_fields:
+            raise UserError(
+                f"environment variable {name} is not a setting; names look like AUDITOR_RECIPE__PROBE_COUNT"
+                f"{_did_you_mean(head, tuple(Settings.model_fields))}"
+            )
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): text for name, text in ours.items()}
+    try:
+        return cast(Tree, source())
+    except SettingsError as error:
+        raise UserError(f"environment: {error}; lists and tables are written as JSON") from error
+
+
+def _merge(target: Tree, addition: Mapping[str, object]) -> None:
+    """Lays `addition` over `target`, table by table."""
+    for key, value in addition.items():
+        existing = target.get(key)
+        if isinstance(existing, dict) and isinstance(value, dict):
+            _merge(existing, value)
+        else:
+            target[key] = _copied(value)
+
+
+def _copied(value: object) -> object:
+    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _leaves(tree: Mapping[str, object], model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every dotted key that holds a value rather than a table."""
+    for key, value in tree.items():
+        child = _child_model(model, key)
+        if isinstance(value, dict) and child is not None:
+            yield from _leaves(value, child, f"{prefix}{key}.")
+        elif isinstance(value, dict) and _entry_model(model, key) is not None:
+            entry = cast(type[BaseModel], _entry_model(model, key))
+            for name, item in value.items():
+                yield from _leaves(item, entry, f"{prefix}{key}.{name}.") if isinstance(item, dict) else ()
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _child_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The section behind a field, if the field is a section."""
+    field = model.model_fields.get(key)
+    annotation = field.annotation if field else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _entry_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The section behind each entry of a field that maps names to sections."""
+    field = model.model_fields.get(key)
+    if field is None or typing.get_origin(field.annotation) is not dict:
+        return None
+    entry = get_args(field.annotation)[1]
+    return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
+
+
+def _absolute_paths(tree: Tree, model: type[BaseModel], folder: Path) -> Tree:
+    """Relative paths in auditor.toml mean: relative to that file, not to where the command was typed."""
+    result: Tree = {}
+    for key, value in tree.items():
+        child, entry = _child_model(model, key), _entry_model(model, key)
+        if isinstance(value, dict) and child is not None:
+            result[key] = _absolute_paths(value, child, folder)
+        elif isinstance(value, dict) and entry is not None:
+            result[key] = {
+                name: _absolute_paths(item, entry, folder) if isinstance(item, dict) else item
+                for name, item in value.items()
+            }
+        elif isinstance(value, str) and _is_path(model, key) and not value.startswith((PACKAGE_PREFIX, "~")):
+            result[key] = str(folder / value)
+        else:
+            result[key] = value
+    return result
+
+
+def _is_path(model: type[BaseModel], key: str) -> bool:
+    field = model.model_fields.get(key)
+    if field is None:
+        return False
+    inner = [get_args(option)[0] if get_args(option) else option for option in get_args(field.annotation)]
+    return field.annotation is Path or Path in inner
+
+
+def _reject_unknown(source: _Source) -> None:
+    """Raises for the first key that no setting has, with the nearest one that exists."""
+    known = list(_known_keys(Settings))
+    for key, model, name, prefix in _unknown(source.tree, Settings):
+        near = [prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)]
+        # A right name in a wrong section: look for the same last part anywhere.
+        near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
+        hint = f"; did you mean {near[0]}?" if near else "; `auditor config` lists every setting"
+        raise UserError(f"unknown setting {key} ({source.place(key)}){hint}")
+
+
+def _unknown(
+    tree: Mapping[str, object], model: type[BaseModel], prefix: str = ""
+) -> Iterator[tuple[str, type[BaseModel], str, str]]:
+    for key, value in tree.items():
+        if key not in model.model_fields:
+            yield f"{prefix}{key}", model, key, prefix
+            continue
+        child, entry = _child_model(model, key), _entry_model(model, key)
+        if isinstance(value, dict) and child is not None:
+            yield from _unknown(value, child, f"{prefix}{key}.")
+        elif isinstance(value, dict) and entry is not None:
+            for name, item in value.items():
+                if isinstance(item, dict):
+                    yield from _unknown(item, entry, f"{prefix}{key}.{name}.")
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name in model.model_fields:
+        child, entry = _child_model(model, name), _entry_model(model, name)
+        if child is not None:
+            yield from _known_keys(child, f"{prefix}{name}.")
+        elif entry is not None:
+            yield from _known_keys(entry, f"{prefix}{name}.NAME.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _checked(merged: Tree, places: Mapping[str, str]) -> Settings:
+    """Validates, and turns what pydantic finds into one message that names key, place and fault."""
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors(include_url=False):
+            key = ".".join(str(part) for part in fault["loc"])
+            # Faults inside a list carry the index; the place is that of the list.
+            place = next((where for known, where in places.items() if f"{key}.".startswith(f"{known}.")), "")
+            shown = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
+            message = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}{shown}{f' ({place})' if place else ''}: {message}")
+        raise UserError("settings are not usable:\n  " + "\n  ".join(lines)) from error
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
