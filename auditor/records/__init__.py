@@ -1,0 +1,1 @@
+"""Records that cross a room boundary: what is stored, sent or counted. Light imports only."""
