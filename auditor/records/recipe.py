@@ -1,0 +1,68 @@
+"""The recipe: everything that can change a score, as canonical JSON with a stable id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+ALGORITHM_VERSION = 1
+"""Raised whenever our own code changes scores for the same inputs."""
+
+
+class Recipe(BaseModel):
+    """One way of auditing adapters of one base. Work is done when a result exists for (file sha256, recipe_id)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    algorithm_version: int = ALGORITHM_VERSION
+    """Version of our algorithm."""
+    base_name: str
+    """Short name of the base in the settings."""
+    base_repo: str
+    """Repo id of the base."""
+    base_fingerprint: str
+    """Hash over the base's weights; two copies of one base share it."""
+    family: str
+    """Architecture family of the base, such as `sdxl`."""
+    generation: dict[str, JsonValue]
+    """Pipeline class, sampler, steps, guidance, size, dtype and batch size."""
+    probe_set: str
+    """Name of the probe set."""
+    probe_set_hash: str
+    """Hash of its prompts in order."""
+    probe_count: int = Field(ge=1)
+    """Most probes used."""
+    looks: tuple[int, ...]
+    """Probe counts at which sampling may stop."""
+    cosine_error_target: float
+    """Expected cosine error of V at which it stops."""
+    seed: int
+    """Seed of the probes' noise."""
+    lora_scale: float
+    """Strength at which adapters are scored."""
+    dose_scales: tuple[float, ...]
+    """Strengths of the dose response."""
+    dose_probes: int
+    """Probes of the dose response."""
+    trigger_arms: bool
+    """Whether declared triggers are measured."""
+    encoder: str
+    """Identity of the image and text encoder: hash over configuration and weights."""
+    concept_template: str
+    """How a concept joins a prompt."""
+    lexicon: str
+    """Name and version of the lexicon."""
+    lexicon_hash: str
+    """Hash of its content."""
+    proposer: str | None
+    """Identity of the concept proposer (model, revision, prompt, sampling); null when none is used."""
+    solver: dict[str, JsonValue]
+    """Variant, basis, thresholds, resamples."""
+
+    @property
+    def recipe_id(self) -> str:
+        """First 16 hex digits of the SHA-256 over the canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,185 @@
+"""What the audit of one file leaves behind. Stored as JSON beside the arrays of a result file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from auditor.records.adapter import AdapterFacts, ApplicationProof
+from auditor.records.outcomes import Outcome, Reason
+from auditor.records.proposals import ProposedPhrase, RawReply
+
+RESULT_SCHEMA_VERSION = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class WorkItem(_Record):
+    """One adapter file to audit with one recipe's base. The manifest is a list of these."""
+
+    repo_id: str
+    """`owner/name`; hostile text."""
+    commit_sha: str
+    """40 hex digits the file is pinned to."""
+    path: str
+    """Path inside the repo; hostile text."""
+    file_sha256: str | None
+    """Content hash as the Hub states it; null until fetched."""
+    size_bytes: int | None = None
+    """Size as the Hub states it."""
+    base_name: str | None
+    """Short name of the base from the settings, by the card's claim; null when the card leaves it open."""
+    base_claim: str | None = None
+    """What the card says about its base."""
+    trigger: str | None = None
+    """Declared trigger text, if any; hostile text."""
+    trigger_source: str | None = None
+    """Where the trigger was found."""
+    companions: tuple[str, ...] = ()
+    """Other files needed to read this one, such as adapter_config.json."""
+
+
+class ConceptScore(_Record):
+    """Score of one lexicon concept on the shared basis: 1 means as much as asking the base for it in words."""
+
+    concept: str
+    """Canonical name in the lexicon."""
+    score: float
+    """Joint weight (non-negative least squares by default)."""
+    low: float
+    """Lower end of the bootstrap interval over probes."""
+    high: float
+    """Upper end."""
+    projection: float
+    """Weight of the concept alone, <V, f> / |f|^2."""
+    alignment: float | None
+    """Cosine of text-side and image-side f(C), in [-1, 1]; null when only one side was measured."""
+
+
+class ExplainedConcept(_Record):
+    """One concept of the private explanation."""
+
+    concept: str
+    """Phrase as proposed, or its canonical name when it is in the lexicon."""
+    weight: float
+    """Coefficient w_i (Eq. 10)."""
+    support: float
+    """Share of VLM replies that named it; 0 for lexicon concepts nobody proposed."""
+    in_lexicon: bool
+    """False: scored by its text side alone."""
+
+
+class Explanation(_Record):
+    """FineXL's explanation of one adapter in its own concepts."""
+
+    variant: Literal["paper", "robust"]
+    """`paper`: Algorithm 1 as published."""
+    concepts: tuple[ExplainedConcept, ...]
+    """Kept concepts, largest weight first."""
+    explained_share: float
+    """1 - residual^2 / |V|^2, in [0, 1]."""
+
+
+class Effect(_Record):
+    """Size and certainty of the change as a whole."""
+
+    probes: int
+    """Probes used."""
+    norm: float
+    """|V|, in units of unit-length image features."""
+    floor: float
+    """What |V| had to exceed."""
+    p_value: float
+    """Sign-flip p-value over probes."""
+    cosine_error: float
+    """Expected cosine error of V at this number of probes, in [0, 1]."""
+    explained_share: float
+    """Share of |V|^2 that the shared basis explains."""
+    status: Literal["explained", "unexplained", "no_effect"]
+    """Whether the scores explain the change."""
+
+
+class TriggerArms(_Record):
+    """Four arms: base and adapter, each with and without the declared trigger."""
+
+    trigger: str
+    """The text put before each prompt; hostile text."""
+    source: str
+    """Where it was declared."""
+    weights_norm: float
+    """|adapter plain - base plain|: the effect of the weights alone."""
+    trigger_on_base_norm: float
+    """|base with trigger - base plain|: what the words do without the adapter."""
+    trigger_on_adapter_norm: float
+    """|adapter with trigger - adapter plain|."""
+    interaction_norm: float
+    """|(adapter with trigger - base with trigger) - (adapter plain - base plain)|: the trigger's own effect."""
+    scores: tuple[ConceptScore, ...]
+    """Shared-basis scores of adapter with trigger against base with trigger."""
+
+
+class DosePoint(_Record):
+    """Projections at one adapter strength, on a subset of probes."""
+
+    scale: float
+    """Adapter strength."""
+    norm: float
+    """|V| there."""
+    projections: dict[str, float]
+    """Projection on the leading concepts."""
+
+
+class AuditRecord(_Record):
+    """Everything but the arrays. One per (file sha256, recipe)."""
+
+    schema_version: int = RESULT_SCHEMA_VERSION
+    """Version of this record."""
+    item: WorkItem
+    """The work item as first audited; other repos with the same bytes refer to the same result."""
+    file_sha256: str
+    """Content hash, as verified; of the name `repo_id/path@commit` when nothing could be fetched."""
+    recipe_id: str
+    """Recipe used."""
+    outcome: Outcome
+    """How it ended."""
+    reason: Reason | None
+    """Why, unless plain `scored`."""
+    message: str
+    """One sentence for people."""
+    base_name: str | None
+    """Base that was used; null when none was."""
+    base_assumed: bool = False
+    """The card names no base (or none of ours): the one that fits the shapes was used."""
+    card_mismatch: bool = False
+    """The card names another base than the shapes allow."""
+    facts: AdapterFacts | None = None
+    """What is in the file."""
+    proof: ApplicationProof | None = None
+    """That it was applied."""
+    effect: Effect | None = None
+    """Size and certainty of the change."""
+    scores: tuple[ConceptScore, ...] = ()
+    """Shared-basis scores, in lexicon order."""
+    explanations: tuple[Explanation, ...] = ()
+    """Private explanations, one per variant."""
+    phrases: tuple[ProposedPhrase, ...] = ()
+    """What the VLM proposed."""
+    replies: tuple[RawReply, ...] = ()
+    """Its raw replies."""
+    arms: TriggerArms | None = None
+    """Trigger's effect, when one is declared."""
+    dose: tuple[DosePoint, ...] = ()
+    """Dose response."""
+    dose_rises: bool | None = None
+    """Whether |V| rises with the strength; null when not measured. False is a warning."""
+    thumbnails: tuple[tuple[int, str], ...] = ()
+    """(probe index, prompt) of each stored image pair."""
+    timings_s: dict[str, float] = Field(default_factory=dict)
+    """Seconds per stage; not part of any comparison."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Package versions used."""
+    finished_at: str = ""
+    """UTC, ISO 8601."""
