@@ -115,7 +115,9 @@ def _word_file(kind: str, folder: str, name: str) -> Check:
         return Check(kind, "ok", name)
     known = sorted({path.stem for path in place.glob("*") if path.suffix in {".json", ".toml", ".txt"}})
     setting = "recipe.lexicon" if folder == "lexicons" else "recipe.probes"
-    advice = f"set {setting} to one of: {', '.join(known)}" if known else "reinstall the package: `make setup`"
+    advice = (
+        f"set {setting} to one of: {', '.join(known)}" if known else "reinstall the package: `make setup`"
+    )
     return Check(kind, "missing", f"no {kind} named {name}", advice)
 
 
@@ -167,12 +169,19 @@ def _base(key: str, base: BaseModelSettings) -> Check:
     found = _cached(base.repo or "", base.revision, ("model_index.json",))
     if found is not None and any(found.parent.rglob("*.safetensors")):
         return Check(name, "ok", f"{base.repo} in the Hub cache, {found.parent.name[:12]}")
-    return Check(name, "missing", f"{base.repo} is not in the Hub cache", f"{_download(base.repo, base.revision)}, {off}")
+    return Check(
+        name,
+        "missing",
+        f"{base.repo} is not in the Hub cache",
+        f"{_download(base.repo, base.revision)}, {off}",
+    )
 
 
 def _no_base(settings: Settings) -> Iterator[Check]:
     if not settings.recipe.active_bases:
-        yield Check("bases", "missing", "no base is switched on", "enable one: --set recipe.bases.NAME.enabled=true")
+        yield Check(
+            "bases", "missing", "no base is switched on", "enable one: --set recipe.bases.NAME.enabled=true"
+        )
 
 
 def _encoder(settings: Settings) -> Check:
@@ -180,14 +189,18 @@ def _encoder(settings: Settings) -> Check:
     if encoder.path is not None:
         if any(encoder.path.glob("*.safetensors")):
             return Check("encoder", "ok", f"{encoder.name} in {encoder.path}")
-        return Check("encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path"))
+        return Check(
+            "encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path")
+        )
     import open_clip
 
     about = open_clip.get_pretrained_cfg(encoder.name, encoder.pretrained or "")
     repo = str(about.get("hf_hub", "")).rstrip("/") if about else ""
     if not repo:
         advice = "choose recipe.encoder.name and .pretrained from open_clip.list_pretrained()"
-        return Check("encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice)
+        return Check(
+            "encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice
+        )
     weights = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     if _cached(repo, "main", weights) is not None:
         return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
@@ -204,7 +217,12 @@ def _proposer(settings: Settings) -> Check:
     if proposer.path is not None:
         if (proposer.path / "config.json").is_file() and any(proposer.path.glob("*.safetensors")):
             return Check("proposer", "ok", str(proposer.path))
-        return Check("proposer", "missing", f"no weights in {proposer.path}", _local_advice("or set recipe.proposer.path"))
+        return Check(
+            "proposer",
+            "missing",
+            f"no weights in {proposer.path}",
+            _local_advice("or set recipe.proposer.path"),
+        )
     if _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
         return Check("proposer", "ok", f"{proposer.model} in the Hub cache")
     advice = _download(proposer.model, proposer.revision)
@@ -217,12 +235,19 @@ def _server(base_url: str, model: str) -> Check:
     try:
         reply = _get_json(f"{base_url.rstrip('/')}/models")
     except (OSError, ValueError) as error:
-        return Check("proposer", "missing", f"no VLM server at {base_url}: {error}", f"{start}, or set recipe.proposer.base_url")
+        return Check(
+            "proposer",
+            "missing",
+            f"no VLM server at {base_url}: {error}",
+            f"{start}, or set recipe.proposer.base_url",
+        )
     entries = reply.get("data") if isinstance(reply, dict) else None
     served = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
     if model not in served:
         found = f"{base_url} serves {', '.join(served) or 'nothing'}, not {model}"
-        return Check("proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name")
+        return Check(
+            "proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name"
+        )
     return Check("proposer", "ok", f"{model} at {base_url}")
 
 

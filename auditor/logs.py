@@ -30,11 +30,13 @@ _SHORTEST_SECRET = 8  # masking a shorter value would blank ordinary words
 _STDERR_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
 
 
-def configure_logging(log_file: Path | None = None, *, verbosity: int = 0, stream: TextIO | None = None) -> None:
+def configure_logging(
+    log_file: Path | None = None, *, verbosity: int = 0, stream: TextIO | None = None
+) -> None:
     """Sets up logging for this process; calling it again replaces the earlier set-up.
 
     Args:
-        log_file: Appended to as JSON lines: everything of ours from DEBUG, of others from INFO. Unset: no file.
+        log_file: Appended to as JSON lines: ours from DEBUG, of others from INFO. Unset: no file.
         verbosity: For stderr: -1 errors only, 0 warnings, 1 info, 2 debug.
         stream: Instead of stderr.
     """
@@ -73,7 +75,9 @@ def configure_logging(log_file: Path | None = None, *, verbosity: int = 0, strea
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replaces tokens in every text of an event, whether known from the environment or by their shape."""
-    secrets = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
+    secrets = [
+        value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET
+    ]
     for key, value in event.items():
         event[key] = _masked(value, secrets)
     return event
@@ -93,7 +97,7 @@ def _masked(value: object, secrets: Iterable[str]) -> object:
 
 
 def _human_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """`12:04:31 warning  adapter skipped  repo_id=a/b reason=gated`, followed by a traceback if there is one."""
+    """`12:04:31 warning  adapter skipped  repo_id=a/b reason=gated`, then a traceback if there is one."""
     time = str(event.pop("timestamp", ""))[11:19]
     level = str(event.pop("level", "info"))
     message = clean(str(event.pop("event", "")), limit=2000)

@@ -15,7 +15,7 @@ def package_path(relative: str) -> Path:
     Args:
         relative: Slash-separated path below `auditor/`.
     """
-    return Path(str(files("auditor"))).joinpath(*relative.split("/"))
+    return Path(str(files("auditor"))).joinpath(*filter(None, relative.split("/")))
 
 
 def schemas_dir() -> Path:
@@ -31,7 +31,9 @@ def schemas_dir() -> Path:
     for candidate in (installed, source_tree):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"no schemas folder: looked for {installed} and {source_tree}; reinstall the package")
+    raise FileNotFoundError(
+        f"no schemas folder: looked for {installed} and {source_tree}; reinstall the package"
+    )
 
 
 def expand(path: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """Makes text that strangers wrote safe to show on a terminal, in a log line or in a prompt.
 
-Repository names, cards, file metadata and model replies are uploads. Printed raw they can move the cursor, retitle
-the window, hide letters or reverse the reading order of a line.
+Repository names, cards, file metadata and model replies are uploads. Printed raw they can move the cursor,
+retitle the window, hide letters or reverse the reading order of a line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import unicodedata
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 ELLIPSIS = "…"
 
-# CSI (also as the single C1 byte), then OSC/DCS/SOS/PM/APC strings up to their terminator, then two-byte escapes.
+# CSI (also as one C1 byte), then OSC/DCS/SOS/PM/APC strings up to their terminator, then two-byte escapes.
 _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
@@ -48,7 +48,7 @@ def _shown(character: str, multiline: bool) -> str:
     category = unicodedata.category(character)
     if category == "Cs":
         return REPLACEMENT
-    # Cf holds the bidirectional controls, zero-width spaces, soft hyphens and tag characters; Cc is C0 and C1.
+    # Cf: bidirectional controls, zero-width spaces, soft hyphens, tag characters. Cc: C0 and C1.
     if category in {"Cc", "Cf"} and character not in _ZERO_WIDTH_JOINERS:
         return ""
     return character

@@ -1,8 +1,8 @@
 """The `auditor` program: global options, the commands, and how errors become exit codes.
 
-To add a command: write a function in the module of its group, give it a docstring that starts with one sentence and
-ends with an `Example:` block, register it below, and run `make docs`. Import anything heavy inside the function.
-Reading commands take `--json`; commands that cost GPU time, network or disk take `--dry-run`.
+To add a command: write a function in the module of its group, give it a docstring that starts with one
+sentence and ends with an `Example:` block, register it below, and run `make docs`. Import anything heavy
+inside the function. Reading commands take `--json`; what costs GPU time, network or disk takes `--dry-run`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def main(
 
     Settings come from flags, AUDITOR_* variables, auditor.toml and the profile, in this order.
 
-    Exit codes: 0 done, 1 bug, 2 wrong use or settings, 3 something required is missing, 4 finished with failed items,
-    75 stopped early and worth running again.
+    Exit codes: 0 done, 1 bug, 2 wrong use or settings, 3 something required is missing, 4 finished with
+    failed items, 75 stopped early and worth running again.
 
     Example:
 

@@ -1,6 +1,6 @@
 """Settings: what they are (`models`), where their values come from (`sources`).
 
-Order of precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the profile, then the default.
+Precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the profile, then the default.
 """
 
 from auditor.settings.models import (

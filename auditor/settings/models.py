@@ -156,7 +156,7 @@ class ProposerSettings(Section):
     base_url: str | None = Field(default=None, pattern=r"^https?://")
     """Address of the server for kind `openai`, with its /v1. The key comes from OPENAI_API_KEY only."""
 
-    pairs_per_request: int = Field(default=4, ge=1, le=32)
+    pairs_per_request: int = Field(default=3, ge=1, le=32)
     """Base and adapted image pairs shown in one prompt."""
 
     requests: int = Field(default=8, ge=1)
@@ -165,17 +165,23 @@ class ProposerSettings(Section):
     attempts: int = Field(default=3, ge=1, le=10)
     """Tries per prompt, each with another seed, until a reply fits the schema."""
 
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    """Sampling temperature."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """Sampling temperature of the first try; 0 always takes the likeliest word."""
 
-    max_tokens: int = Field(default=256, ge=1)
+    retry_temperature: float = Field(default=0.7, ge=0, le=2)
+    """Least temperature of later tries: without chance they would repeat the first."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the first try; later ones count up from it."""
+
+    max_tokens: int = Field(default=96, ge=1)
     """Longest reply."""
 
-    image_size: int = Field(default=448, ge=16)
-    """Images are scaled to this many pixels on each side before they are sent."""
-
     timeout_s: float = Field(default=120.0, gt=0)
-    """Seconds to wait for one reply."""
+    """Seconds to wait for one reply of a server."""
+
+    parallel: int = Field(default=8, ge=1)
+    """Requests that a server is sent at the same time."""
 
     @model_validator(mode="after")
     def _is_reachable(self) -> ProposerSettings:
@@ -190,13 +196,37 @@ class SolverSettings(Section):
     """How a mean difference becomes concept scores, and when the answer is withheld."""
 
     variant: Literal["paper", "robust"] = "robust"
-    """`paper`: Algorithm 1 as published. `robust`: non-negative fit, ordered candidates, common direction removed."""
+    """`paper`: Algorithm 1 as published. `robust`: ordered candidates and a non-negative fit."""
 
-    basis: Literal["text", "image", "mean", "both"] = "text"
+    basis: Literal["text", "image", "mean", "agreement", "stacked", "either"] = "text"
     """Where concept directions come from: the text encoder, rendered image pairs, or a way to use both."""
 
+    common: Literal["none", "mean", "null"] = "mean"
+    """What is removed as the direction that any text adds: nothing, the lexicon's mean, or neutral words."""
+
+    order: Literal["cosine", "support", "pursuit", "given"] = "pursuit"
+    """Order in which the robust variant takes candidates."""
+
+    redundancy: Literal["max_cosine", "span_share"] = "max_cosine"
+    """What the robust variant compares with `max_redundancy`."""
+
+    max_redundancy: float = Field(default=0.7, gt=0, le=1)
+    """The robust variant drops a candidate that is more redundant than this."""
+
+    fit: Literal["nnls", "ols", "projection"] = "nnls"
+    """How the shared basis is fitted."""
+
+    ridge: float = Field(default=0.0, ge=0)
+    """Penalty on weights, in units of the mean squared concept length."""
+
+    max_concepts: int = Field(default=12, ge=1)
+    """Most concepts in one explanation of the robust variant."""
+
+    minimum_share: float = Field(default=0.1, ge=0, lt=1)
+    """Below this explained share an adapter's change is called unexplained."""
+
     e_ortho: float = Field(default=0.3, gt=0)
-    """A candidate more redundant than this against the kept ones is dropped (Eq. 9)."""
+    """Variant `paper`: drops candidates whose cosines with the kept ones sum to this or more (Eq. 9)."""
 
     e_decomp: float = Field(default=0.2, ge=0, lt=1)
     """Relative residual below which no more concepts are added (Eq. 11)."""

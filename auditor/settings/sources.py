@@ -1,4 +1,4 @@
-"""Reads settings from flags, environment, auditor.toml and the profile, and remembers where each came from."""
+"""Reads settings from flags, environment, auditor.toml and profile, and remembers where each came from."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def resolve(
     """Merges all sources into checked settings.
 
     Args:
-        config: An auditor.toml. Unset: AUDITOR_CONFIG, or else the one in the current folder, if there is one.
+        config: An auditor.toml. Unset: AUDITOR_CONFIG, or else the one in the current folder, if any.
         profile: Value of --profile.
         work_dir: Value of --work-dir.
         overrides: Values of --set, each `dotted.key=value`.
@@ -82,7 +82,9 @@ def resolve(
     """
     env = os.environ if environment is None else environment
     config_file = _find_config(config, env)
-    flags = [_Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides]
+    flags = [
+        _Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides
+    ]
     if work_dir is not None:
         flags.append(_Source({"work": {"dir": str(work_dir)}}, "flag --work-dir"))
     if profile is not None:
@@ -117,9 +119,8 @@ def _profile_source(explicit: Sequence[_Source]) -> _Source:
         if "profile" in source.tree:
             name, place = str(source.tree["profile"]), source.place("profile")
     if name not in PROFILES:
-        raise UserError(
-            f"unknown profile {name!r} ({place}); choose {' or '.join(PROFILES)}{_did_you_mean(name, PROFILES)}"
-        )
+        known = " or ".join(PROFILES)
+        raise UserError(f"unknown profile {name!r} ({place}); choose {known}{_did_you_mean(name, PROFILES)}")
     tree = _read_toml(profile_file(name))
     if not any("profile" in source.tree for source in explicit):
         tree = {"profile": name, **tree}
@@ -153,7 +154,9 @@ def _parse_override(text: str) -> Tree:
     key, separator, raw = text.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):
-        raise UserError(f"--set {text!r} is not of the form section.key=value, for example recipe.probe_count=12")
+        raise UserError(
+            f"--set {text!r} is not of the form section.key=value, for example recipe.probe_count=12"
+        )
     try:
         value: object = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -196,7 +199,9 @@ def _copied(value: object) -> object:
     return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _leaves(tree: Mapping[str, object], model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+def _leaves(
+    tree: Mapping[str, object], model: type[BaseModel], prefix: str = ""
+) -> Iterator[tuple[str, object]]:
     """Every dotted key that holds a value rather than a table."""
     for key, value in tree.items():
         child = _child_model(model, key)
@@ -257,7 +262,9 @@ def _reject_unknown(source: _Source) -> None:
     """Raises for the first key that no setting has, with the nearest one that exists."""
     known = list(_known_keys(Settings))
     for key, model, name, prefix in _unknown(source.tree, Settings):
-        near = [prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)]
+        near = [
+            prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)
+        ]
         # A right name in a wrong section: look for the same last part anywhere.
         near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
         hint = f"; did you mean {near[0]}?" if near else "; `auditor config` lists every setting"

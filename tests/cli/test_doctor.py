@@ -1,0 +1,143 @@
+"""`auditor doctor`, with a world made of empty files."""
+
+import json
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from auditor import doctor
+from auditor.doctor import Check, examine, something_missing
+from auditor.settings import resolve
+
+
+@pytest.fixture
+def complete(tmp_path):
+    """Settings whose base, encoder, VLM and repositories exist."""
+    for name in ("base/unet", "clip", "vlm", "zoo/owner/name"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "base/model_index.json").touch()
+    (tmp_path / "vlm/config.json").touch()
+    pairs = {
+        "recipe.bases.pocket.path": tmp_path / "base",
+        "recipe.encoder.path": tmp_path / "clip",
+        "recipe.proposer.path": tmp_path / "vlm",
+        "hub.serve_folder": tmp_path / "zoo",
+    }
+    return resolve(
+        work_dir=tmp_path / "work", overrides=[f"{key}={path}" for key, path in pairs.items()], environment={}
+    ).settings
+
+
+def _by_name(checks):
+    return {check.name: check for check in checks}
+
+
+def _with_proposer(settings, **changes):
+    proposer = settings.recipe.proposer.model_copy(update=changes)
+    return settings.model_copy(update={"recipe": settings.recipe.model_copy(update={"proposer": proposer})})
+
+
+def test_a_complete_world_has_nothing_missing_in_it(complete):
+    checks = _by_name(examine(complete))
+    for name in ("hub", "base pocket", "encoder", "proposer", "gpu", "work folder", "disk", "package torch"):
+        assert checks[name].status == "ok", checks[name]
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [
+        ("base/model_index.json", "base pocket"),
+        ("clip/model.safetensors", "encoder"),
+        ("vlm/config.json", "proposer"),
+    ],
+)
+def test_each_missing_file_is_named_with_advice(complete, tmp_path, broken, name):
+    (tmp_path / broken).unlink()
+    check = _by_name(examine(complete))[name]
+    assert check.status == "missing"
+    assert check.advice
+    assert something_missing([check])
+
+
+def test_a_folder_that_cannot_be_written_is_missing(complete, tmp_path):
+    (tmp_path / "file").touch()
+    settings = complete.model_copy(
+        update={"work": complete.work.model_copy(update={"dir": tmp_path / "file"})}
+    )
+    assert _by_name(examine(settings))["work folder"].status == "missing"
+
+
+def test_too_little_disk_is_missing(complete):
+    work = complete.work.model_copy(update={"min_free_bytes": 10**18})
+    assert _by_name(examine(complete.model_copy(update={"work": work})))["disk"].status == "missing"
+
+
+class _Models(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"data": [{"id": "served-model"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def server_url():
+    server = HTTPServer(("127.0.0.1", 0), _Models)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_vlm_server_must_answer_and_serve_the_model(complete, server_url):
+    def check(**changes):
+        return _by_name(examine(_with_proposer(complete, kind="openai", path=None, **changes)))["proposer"]
+
+    assert check(base_url=server_url, model="served-model").status == "ok"
+    other = check(base_url=server_url, model="another-model")
+    assert other.status == "missing"
+    assert "served-model" in other.found
+    down = check(base_url="http://127.0.0.1:9/v1", model="served-model")
+    assert down.status == "missing"
+    assert "vllm serve" in (down.advice or "")
+
+
+def test_no_proposer_is_only_a_warning(complete):
+    check = _by_name(examine(_with_proposer(complete, kind="none")))["proposer"]
+    assert check.status == "warning"
+    assert not something_missing([check])
+
+
+def test_the_hub_profile_says_how_to_get_each_part(monkeypatch, tmp_path):
+    settings = resolve(
+        profile="hub", work_dir=tmp_path, environment={}, overrides=["hub.endpoint=http://127.0.0.1:9"]
+    ).settings
+    checks = _by_name(examine(settings))
+    for key, base in settings.recipe.bases.items():
+        assert checks[f"base {key}"].status == "missing"
+        assert f"hf download {base.repo}" in (checks[f"base {key}"].advice or "")
+    assert checks["hub"].status == "missing"
+    assert checks["hub token"].status == "missing"
+    assert "hf download" in (checks["encoder"].advice or "")
+
+
+def test_exit_code_and_json_follow_the_checks(auditor, monkeypatch):
+    good = Check("thing", "ok", "here")
+    monkeypatch.setattr(doctor, "examine", lambda _settings: [good])
+    done = auditor("doctor", "--json")
+    assert done.code == 0
+    assert json.loads(done.stdout)["ready"] is True
+
+    bad = replace(good, status="missing", found="not here", advice="fetch it")
+    monkeypatch.setattr(doctor, "examine", lambda _settings: [good, bad])
+    done = auditor("doctor")
+    assert done.code == 3
+    assert "not here" in done.stdout
+    assert "thing: fetch it" in done.stderr

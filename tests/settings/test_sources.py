@@ -1,0 +1,150 @@
+"""Settings: precedence, provenance, and what is said about mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from auditor.errors import UserError
+from auditor.paths import package_path
+from auditor.settings import PROFILES, resolve
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def _write(text: str) -> Path:
+    path = Path("auditor.toml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_shipped_profiles_are_complete(profile):
+    resolved = resolve(profile=profile, environment={})
+    assert resolved.settings.profile == profile
+    assert resolved.settings.recipe.active_bases
+    assert set(resolved.provenance) == set(resolved.values())
+
+
+def test_pocket_is_the_default_and_lives_inside_the_package():
+    resolved = resolve(environment={})
+    base = resolved.settings.recipe.bases["pocket"]
+    assert resolved.settings.profile == "pocket"
+    assert base.path == package_path("pocket/weights/base")
+    assert (base.size, base.steps, base.dtype) == (64, 8, "float32")
+
+
+def test_hub_profile_names_the_production_stack():
+    recipe = resolve(profile="hub", environment={}).settings.recipe
+    assert {base.size for base in recipe.bases.values()} == {512, 768, 1024}
+    assert recipe.bases["sd15"].repo == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert (recipe.encoder.name, recipe.encoder.pretrained) == ("ViT-L-14", "openai")
+    assert (recipe.proposer.kind, recipe.proposer.model) == ("openai", "Qwen/Qwen2-VL-7B-Instruct")
+    assert (recipe.probes, recipe.probe_count, recipe.looks) == ("general-1", 50, (25, 50, 100))
+
+
+def test_flag_beats_environment_beats_file_beats_profile():
+    _write("[recipe]\nseed = 1\ndose_probes = 1\nprobe_count = 11\n")
+    environment = {"AUDITOR_RECIPE__SEED": "2", "AUDITOR_RECIPE__DOSE_PROBES": "2"}
+    resolved = resolve(overrides=["recipe.seed=3"], environment=environment)
+    recipe, came_from = resolved.settings.recipe, resolved.provenance
+    assert (recipe.seed, recipe.dose_probes, recipe.probe_count) == (3, 2, 11)
+    assert came_from["recipe.seed"] == "flag --set recipe.seed"
+    assert came_from["recipe.dose_probes"] == "env AUDITOR_RECIPE__DOSE_PROBES"
+    assert came_from["recipe.probe_count"] == "file auditor.toml"
+    assert came_from["recipe.lexicon"] == "profile pocket"
+    assert came_from["hub.limit"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "file", "profile", "place"),
+    [
+        (None, {}, "", "pocket", "profile pocket"),
+        (None, {}, 'profile = "hub"', "hub", "file auditor.toml"),
+        (None, {"AUDITOR_PROFILE": "pocket"}, 'profile = "hub"', "pocket", "env AUDITOR_PROFILE"),
+        ("hub", {"AUDITOR_PROFILE": "pocket"}, "", "hub", "flag --profile"),
+    ],
+)
+def test_the_strongest_source_chooses_the_profile(flag, environment, file, profile, place):
+    _write(file)
+    resolved = resolve(profile=flag, environment=environment)
+    assert (resolved.settings.profile, resolved.provenance["profile"]) == (profile, place)
+
+
+def test_environment_reaches_one_base_and_reads_lists_as_json():
+    environment = {"AUDITOR_RECIPE__BASES__POCKET__STEPS": "4", "AUDITOR_RECIPE__LOOKS": "[4, 12]"}
+    recipe = resolve(environment=environment).settings.recipe
+    assert recipe.bases["pocket"].steps == 4
+    assert recipe.bases["pocket"].size == 64
+    assert recipe.looks == (4, 12)
+
+
+def test_a_file_adds_a_base_beside_those_of_the_profile():
+    _write(
+        '[recipe.bases.mine]\nfamily = "sd15"\nrepo = "me/mine"\npipeline = "P"\n'
+        "size = 512\nsteps = 5\nguidance = 1\n"
+    )
+    assert set(resolve(environment={}).settings.recipe.bases) == {"pocket", "mine"}
+
+
+def test_a_base_can_be_switched_off():
+    recipe = resolve(
+        profile="hub", overrides=["recipe.bases.sdxl.enabled=false"], environment={}
+    ).settings.recipe
+    assert "sdxl" not in recipe.active_bases
+    assert "sd15" in recipe.active_bases
+
+
+def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    config = folder / "auditor.toml"
+    config.write_text('[work]\ndir = "runs"\n[recipe.encoder]\npath = "package:x"\n')
+    settings = resolve(config=config, environment={}).settings
+    assert settings.work.dir == folder / "runs"
+    assert settings.recipe.encoder.path == package_path("x")
+    assert settings.catalog_path == folder / "runs" / "catalog.duckdb"
+    assert resolve(work_dir=Path("here"), environment={}).settings.work.dir == Path("here")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environment", "file", "said"),
+    [
+        (["recipe.probecount=3"], {}, "", "did you mean recipe.probe_count?"),
+        (["probe_count=3"], {}, "", "did you mean recipe.probe_count?"),
+        (["recipe.bases.pocket.stepz=3"], {}, "", "did you mean recipe.bases.pocket.steps?"),
+        ([], {"AUDITOR_WORK__DIRR": "x"}, "", "env AUDITOR_WORK__DIRR"),
+        ([], {"AUDITOR_WROK__DIR": "x"}, "", "did you mean work?"),
+        ([], {"AUDITOR_RECIPE__LOOKS": "[3"}, "", "written as JSON"),
+        ([], {}, "[work]\ndri = 1\n", "file auditor.toml"),
+        ([], {}, "[work\n", "not valid TOML"),
+        ([], {}, 'profile = "hubb"\n', "choose pocket or hub; did you mean hub?"),
+        (["recipe.probe_count=many"], {}, "", "recipe.probe_count = 'many' (flag --set recipe.probe_count)"),
+        (["recipe.probe_count=1"], {}, "", "greater than or equal to 2"),
+        (["recipe.looks=[5, 3]"], {}, "", "increasing"),
+        (["recipe.cosine_error_target=nan"], {}, "", "finite"),
+        (["recipe.concept_template='no slots'"], {}, "", "lacks {prompt} and {concept}"),
+        (["recipe.proposer.kind=openai"], {}, "", "needs `base_url` and `model`"),
+        (["nonsense"], {}, "", "section.key=value"),
+    ],
+)
+def test_mistakes_are_named_with_place_and_remedy(overrides, environment, file, said):
+    _write(file)
+    with pytest.raises(UserError) as error:
+        resolve(overrides=overrides, environment=environment)
+    assert said in str(error.value)
+
+
+def test_a_named_file_must_exist():
+    with pytest.raises(UserError, match=r"--config names gone\.toml"):
+        resolve(config=Path("gone.toml"), environment={})
+    with pytest.raises(UserError, match="AUDITOR_CONFIG names"):
+        resolve(environment={"AUDITOR_CONFIG": "gone.toml"})
+
+
+def test_settings_are_frozen():
+    settings = resolve(environment={}).settings
+    with pytest.raises(ValueError, match="frozen"):
+        settings.recipe.seed = 5
