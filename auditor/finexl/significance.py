@@ -81,7 +81,7 @@ def effect_test(
     """
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
-    rows = as_rows(differences, "differences")
+    rows = canonical_rows(as_rows(differences, "differences"))
     norm = float(np.linalg.norm(rows.mean(axis=0)))
     if float(np.linalg.norm(rows, axis=1).max()) <= ROUNDING:
         return EffectTest("no_effect", "identical", 1.0, norm, ROUNDING)
