@@ -1,0 +1,110 @@
+"""Name what a weight file is, so that everything but a plain LoRA is skipped by name and counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Literal
+
+from auditor.adapters.header import TensorInfo
+from auditor.adapters.keys import ParsedKey
+from auditor.records.outcomes import Reason
+
+Kind = Literal[
+    "lora",
+    # other ways to write a personalisation: formats we do not compute yet
+    "dora", "locon_tucker", "loha", "lokr", "glora", "oft", "ia3", "full_difference", "lora_with_bias",
+    "bundled_embedding", "textual_inversion", "custom_diffusion", "full_checkpoint", "denoiser_weights",
+    # not a personalisation of a text-to-image model
+    "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
+    "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
+    "unknown",
+]  # fmt: skip
+
+NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
+    "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
+    "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
+})  # fmt: skip
+
+# Looked for in any tensor name, most telling first. Patterns are linear: no nested repeats.
+_BY_NAME: tuple[tuple[Kind, str], ...] = (
+    ("loha", r"\.hada_(?:w[12]_[ab]|t[12])\Z"),
+    ("lokr", r"\.lokr_(?:w[12](?:_[ab])?|t2)\Z"),
+    ("oft", r"\.oft_(?:blocks|diag|R|r)\b|\.oft_R\.|\.boft_|\.vera_lambda"),
+    ("ia3", r"\.on_input\Z|\.ia3_l\b"),
+    ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
+    ("full_difference", r"\.diff(?:_b)?\Z"),
+    ("bundled_embedding", r"\Abundle_emb\."),
+    ("custom_diffusion", r"custom_diffusion"),
+    ("motion_module", r"motion_module|\.motion_modules\."),
+    ("video_lora", r"temporal_transformer|temp_attentions|temp_convs|blocks[._]\d+[._]cross_attn[._][qkvo]"),
+    ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
+    ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Acontrol_model\.|input_hint_block"),
+    ("control_lora", r"\.norm_[qk]\.scale\Z|query_norm\.scale|\Alora_controlnet\b"),
+    ("full_checkpoint", r"\A(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\."),
+)  # fmt: skip
+_BY_NAME_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
+
+_LANGUAGE_MODEL = re.compile(
+    r"(?:^|\.)(?:(?:model|language_model)\.layers|(?:model\.)?decoder\.layers|h|gpt_neox\.layers|encoder\.layer)"
+    r"\.\d+\.(?:self_attn|attn|mlp|attention|self_attention)\b"
+)
+_T2I_ADAPTER = re.compile(r"\A(?:adapter\.)?body\.\d+\.(?:resnets|block|in_conv)")
+_VAE = re.compile(r"\A(?:encoder|decoder|quant_conv|post_quant_conv)\.")
+_UPSCALER = re.compile(r"\A(?:model\.\d+\.sub|conv_first|body\.\d+\.rdb|RRDB_trunk)\b")
+_DENOISER = re.compile(r"\A(?:(?:down|up|transformer|double|joint)_blocks|mid_block)\b")
+_TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
+
+
+def kind_of(keys: Collection[ParsedKey], tensors: Collection[TensorInfo]) -> Kind:
+    """Decide from all names and shapes of a file.
+
+    Args:
+        keys: Every tensor name, parsed.
+        tensors: Header entries of the same tensors.
+    """
+    names = [key.name for key in keys]
+    for kind, pattern in _BY_NAME_COMPILED:
+        if any(pattern.search(name) for name in names):
+            return kind
+    parts = {key.part for key in keys}
+    if "down" in parts or "up" in parts:
+        return _lora_kind(keys, parts)
+    return _without_pairs(names, tensors)
+
+
+def skip_reason(kind: Kind) -> Reason:
+    """The recorded reason for not auditing a file of this kind."""
+    return "not_text_to_image" if kind in NOT_TEXT_TO_IMAGE else "unsupported_format"
+
+
+def _lora_kind(keys: Collection[ParsedKey], parts: Collection[str]) -> Kind:
+    pairs = [key for key in keys if key.part in ("down", "up")]
+    language = sum(1 for key in pairs if not key.flat and _LANGUAGE_MODEL.search(key.module))
+    # a T5 or CLIP half never fills the file: most names must look like a language model's
+    if language * 2 > len(pairs):
+        return "language_model_lora"
+    if "magnitude" in parts:
+        return "dora"
+    if "mid" in parts:
+        return "locon_tucker"
+    if "bias" in parts:
+        return "lora_with_bias"
+    return "lora"
+
+
+def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> Kind:
+    """Files without a single low-rank factor."""
+    if 0 < len(tensors) <= 4 and all(0 < len(t.shape) <= 2 and t.shape[-1] <= 8192 for t in tensors):
+        embedding = {"emb_params", "clip_l", "clip_g", "t5", "string_to_param"}
+        if any(name in embedding or name.startswith("<") for name in names) or len(tensors) == 1:
+            return "textual_inversion"
+    by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+        ("t2i_adapter", _T2I_ADAPTER), ("vae", _VAE), ("upscaler", _UPSCALER),
+        ("denoiser_weights", _DENOISER), ("text_encoder_weights", _TEXT_ENCODER),
+        ("language_model", _LANGUAGE_MODEL),
+    )  # fmt: skip
+    for kind, pattern in by_majority:
+        if sum(1 for name in names if pattern.search(name)) * 2 > len(names):
+            return kind
+    return "unknown"

@@ -1,0 +1,1 @@
+"""Image generators that can be compared with and without one adapter."""

@@ -1,0 +1,302 @@
+"""A diffusers pipeline as a base that wears one adapter at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from auditor.adapters.layout import BaseLayout
+from auditor.adapters.normalise import NormalisedAdapter
+from auditor.errors import BaseDamaged, ItemError, Refused
+from auditor.generation.conditioning import PromptEncoder, draw_noise
+from auditor.generation.fingerprint import combine, fingerprint_tensors
+from auditor.generation.generator import DenoiserCalls, check_images
+from auditor.generation.injection import extract, has_wrappers, inject, layout_of, set_scale
+from auditor.generation.loading import PIPELINES, load_pipeline, modules_of
+from auditor.generation.watch import PipelineWatch
+from auditor.records.adapter import ApplicationProof
+
+PROOF_PROMPT = "a photo"
+PROOF_SEED = 20_240_229
+PROOF_STEPS = 2
+_BASE_TEXT = "base"
+_MAX_SEED = 2**63
+
+
+class DiffusersBase:
+    """A Stable Diffusion, SDXL, SD3 or FLUX pipeline loaded from a local folder.
+
+    Images are float-equal, not bit-equal, between batches of different sizes: matrix kernels round by shape.
+    Render both arms of a comparison with the same batching.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        sampler: str = "default",
+        steps: int = 25,
+        guidance: float = 7.5,
+        size: int = 512,
+        batch_size: int = 24,
+        pipeline: str | None = None,
+        variant: str | None = None,
+        family: str | None = None,
+    ) -> None:
+        """Load the base and take its fingerprint.
+
+        Args:
+            path: Local folder in the Hub's layout, weights as safetensors.
+            device: torch device.
+            dtype: float32, float16 or bfloat16.
+            sampler: A name from `loading.SAMPLERS`, or `default` for the folder's own.
+            steps: Denoising steps.
+            guidance: Guidance scale; 1 or less switches classifier-free guidance off.
+            size: Height and width of the images, pixels.
+            batch_size: Images per batch.
+            pipeline: Pipeline class, else the folder's own if allowed.
+            variant: Weight variant, such as `fp16`.
+            family: Base family, else what the shapes say.
+        """
+        self.path = Path(path)
+        self.device, self.dtype, self.sampler = device, dtype, sampler
+        self.steps, self.guidance, self.size, self.batch_size = steps, guidance, size, batch_size
+        self.pipeline, self.variant, self.family = pipeline, variant, family
+        self.calls = DenoiserCalls()
+        self.last_checks = check_images(np.zeros((0, size, size, 3), np.uint8))
+        self._load()
+        self._original = fingerprint_tensors(modules_of(self._pipe))
+        self.base_fingerprint = combine(self._original)
+
+    def _load(self) -> None:
+        self._pipe = load_pipeline(
+            self.path,
+            pipeline=self.pipeline,
+            variant=self.variant,
+            dtype=self.dtype,
+            device=self.device,
+            sampler=self.sampler,
+        )
+        self._denoiser_name = PIPELINES[type(self._pipe).__name__]
+        self._denoiser: Any = getattr(self._pipe, self._denoiser_name)
+        self._layout = layout_of(modules_of(self._pipe), self._denoiser_name, self.family)
+        self._prompts = PromptEncoder(self._pipe, guided=self.guidance > 1)
+        self._proof_prompts = PromptEncoder(self._pipe, guided=False)
+        self._adapter: NormalisedAdapter | None = None
+        self._adapter_state = _BASE_TEXT
+        self._proof_output: torch.Tensor | None = None
+        self._watch = PipelineWatch(self._denoiser, self._pipe.vae.decoder, self.calls)
+
+    @property
+    def denoiser_calls(self) -> int:
+        """Samples through the denoiser for all images rendered so far, proofs not counted."""
+        return self.calls.base + self.calls.adapted
+
+    def layout(self) -> BaseLayout:
+        """Modules of the denoiser and the text encoders that an adapter may change."""
+        return self._layout
+
+    def fingerprint(self) -> str:
+        """Digest of every weight of the base as it is now, an adapter in place not counted."""
+        return combine(fingerprint_tensors(modules_of(self._pipe)))
+
+    def apply(self, adapter: NormalisedAdapter) -> ApplicationProof:
+        """Put an adapter on and prove it: every pair injected, finite, at scale 1, and the output moves.
+
+        Raises:
+            Refused: Factors or the denoiser's output are not finite in the base's precision.
+            ItemError: Failed as `not_applied`. In both cases the adapter is off again.
+        """
+        if self._adapter is not None:
+            raise RuntimeError("an adapter is already in place; remove it first")
+        base_output = self._base_proof_output()
+        try:
+            injected = self._inject(adapter)
+            if injected != len(adapter.pairs):
+                message = (
+                    f"{injected} layers carry the adapter where the file has {len(adapter.pairs)} pairs."
+                )
+                raise ItemError("failed", "not_applied", message)
+            self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
+            shift = _relative_change(self._proof_run(self._text_state(1.0)), base_output)
+            if shift == 0.0 and not adapter.no_learned_change:
+                message = "Every layer carries the adapter, yet the denoiser's output does not move."
+                raise ItemError("failed", "not_applied", message)
+        except BaseException:
+            self._take_off()
+            raise
+        return ApplicationProof(
+            pairs_in_file=adapter.facts.pairs,
+            layers_injected=injected,
+            pairs_unmatched=len(adapter.unmatched),
+            delta_norm=adapter.facts.delta_norm,
+            latent_shift=shift,
+            fingerprint=self.base_fingerprint,
+        )
+
+    def remove(self) -> None:
+        """Take the adapter off and compare every weight of the base with its fingerprint.
+
+        Raises:
+            BaseDamaged: A weight differs; call `rebuild` and redo what was made since the last good check.
+        """
+        self._take_off()
+        components = modules_of(self._pipe)
+        if left := [name for name, model in components.items() if has_wrappers(model)]:
+            raise BaseDamaged(f"Adapter layers are left in {', '.join(left)}. The base must be rebuilt.")
+        now = fingerprint_tensors(components)
+        if now != self._original:
+            names = sorted(
+                n for n in now.keys() | self._original.keys() if now.get(n) != self._original.get(n)
+            )
+            message = (
+                f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
+            )
+            raise BaseDamaged(message)
+
+    def rebuild(self) -> None:
+        """Load the base anew from its files.
+
+        Raises:
+            BaseDamaged: The files themselves are no longer what they were.
+        """
+        self._load()
+        if self.fingerprint() != self.base_fingerprint:
+            raise BaseDamaged(f"The files in {self.path} are not the ones this run began with.")
+
+    def generate(
+        self, prompts: Sequence[str], seeds: Sequence[int], *, scale: float = 1.0, adapter: bool = True
+    ) -> NDArray[np.uint8]:
+        """Render one image per prompt, each from its own noise.
+
+        Args:
+            prompts: n texts.
+            seeds: n noise seeds, 0 to 2^63 - 1.
+            scale: Strength of the adapter; its file's own is 1.
+            adapter: False renders the base, bit-equal to a pipeline that never wore an adapter.
+
+        Returns:
+            (n, size, size, 3) uint8. `last_checks` holds their flags.
+        """
+        if len(prompts) != len(seeds):
+            raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
+        if any(not 0 <= seed < _MAX_SEED for seed in seeds):
+            raise ValueError("a seed is outside 0 to 2^63 - 1")
+        worn = adapter and self._adapter is not None and scale != 0.0
+        images = np.zeros((len(prompts), self.size, self.size, 3), np.uint8)
+        nonfinite = np.zeros(len(prompts), np.bool_)
+        with self._strength(scale if worn else 0.0):
+            self._watch.purpose = "adapted" if worn else "base"
+            state = self._text_state(scale) if worn else _BASE_TEXT
+            for start in range(0, len(prompts), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)
+        self.last_checks = check_images(images, nonfinite)
+        return images
+
+    def _inject(self, adapter: NormalisedAdapter) -> int:
+        components = modules_of(self._pipe)
+        injected = 0
+        for component in adapter.components:
+            factors = {
+                pair.module: (
+                    adapter.tensors[f"{component}.{pair.module}.lora_A.weight"],
+                    adapter.tensors[f"{component}.{pair.module}.lora_B.weight"],
+                )
+                for pair in adapter.pairs
+                if pair.component == component
+            }
+            injected += inject(components[component], factors)
+        return injected
+
+    def _take_off(self) -> None:
+        for model in modules_of(self._pipe).values():
+            extract(model)
+        self._adapter, self._adapter_state = None, _BASE_TEXT
+        self._prompts.keep_only(_BASE_TEXT)
+        self._proof_prompts.keep_only(_BASE_TEXT)
+
+    def _text_state(self, scale: float) -> str:
+        """Name of the text encoders' state: embeddings are reused within one."""
+        if self._adapter is None or not self._adapter.touches_text_encoder():
+            return _BASE_TEXT
+        return f"{self._adapter_state}@{scale!r}"
+
+    @contextmanager
+    def _strength(self, scale: float) -> Iterator[None]:
+        """The adapter at `scale` inside, at its file's own strength afterwards."""
+        worn = [] if self._adapter is None else [getattr(self._pipe, n) for n in self._adapter.components]
+        for model in worn:
+            set_scale(model, scale)
+        try:
+            yield
+        finally:
+            for model in worn:
+                set_scale(model, 1.0)
+
+    @torch.inference_mode()
+    def _render(
+        self, prompts: Sequence[str], seeds: Sequence[int], state: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """One batch: (n, size, size, 3) uint8 and (n,) whether the decoder failed."""
+        self._watch.start_batch()
+        decoded = self._call(self._prompts.arguments(prompts, state), seeds, self.steps, self.guidance, "pt")
+        nonfinite = ~torch.isfinite(decoded).flatten(1).all(dim=1)
+        if (undecodable := self._watch.nonfinite()) is not None:
+            nonfinite |= undecodable
+        pixels = decoded.float().nan_to_num(0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy(), nonfinite.cpu().numpy()
+
+    def _call(
+        self,
+        conditioning: dict[str, torch.Tensor],
+        seeds: Sequence[int],
+        steps: int,
+        guidance: float,
+        kind: str,
+    ) -> Any:
+        noise, generators = draw_noise(self._pipe, seeds, self.size)
+        result = self._pipe(
+            **conditioning,
+            latents=noise.to(device=self.device, dtype=self._denoiser.dtype),
+            generator=generators,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            height=self.size,
+            width=self.size,
+            output_type=kind,
+        )
+        return result.images
+
+    @torch.inference_mode()
+    def _proof_run(self, state: str) -> torch.Tensor:
+        """The denoiser's outputs over two unguided steps from a fixed latent, one early and one late."""
+        self._watch.purpose = "proof"
+        self._watch.start_keeping()
+        try:
+            conditioning = self._proof_prompts.arguments([PROOF_PROMPT], state)
+            self._call(conditioning, [PROOF_SEED], PROOF_STEPS, 1.0, "latent")
+        finally:
+            output = self._watch.kept()
+        if not torch.isfinite(output).all():
+            raise Refused("nonfinite_weights", "With the adapter the denoiser's output is not finite.")
+        return output
+
+    def _base_proof_output(self) -> torch.Tensor:
+        if self._proof_output is None:
+            self._proof_output = self._proof_run(_BASE_TEXT)
+        return self._proof_output
+
+
+def _relative_change(output: torch.Tensor, base: torch.Tensor) -> float:
+    """‖output − base‖ / ‖base‖ in float64."""
+    return float((output - base).norm() / base.norm().clamp_min(torch.finfo(torch.float64).tiny))
