@@ -9,9 +9,11 @@ page, inspect and download: large files are redirected to a second port that pla
 `hub.faults` makes it misbehave on request; `hub.requests` is what was asked of it.
 """
 
+from auditor.pocket.hub_server.api import Identity
 from auditor.pocket.hub_server.faults import Fault, Faults
-from auditor.pocket.hub_server.index import HubIndex, Repo, RepoFile, RepoMeta, synthetic_repo
-from auditor.pocket.hub_server.serving import HubServer, Identity, RateLimit, SeenRequest, serve
+from auditor.pocket.hub_server.files import RepoFile
+from auditor.pocket.hub_server.index import HubIndex, Repo, RepoMeta, synthetic_repo
+from auditor.pocket.hub_server.serving import HubServer, RateLimit, SeenRequest, serve
 
 __all__ = [
     "Fault",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 MAX_FRONT_MATTER_CHARS = 64 * 1024
+MAX_DEPTH = 64
+"""Of nested brackets: the scanner's time grows with its square."""
 
 
-class _CardLoader(yaml.SafeLoader):
+class _CardLoader(yaml.SafeLoader):  # type: ignore[misc]
     """Safe YAML without aliases (a few lines of them expand to gigabytes of JSON) and without dates."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -31,19 +34,20 @@ def front_matter(readme: str) -> dict[str, Any] | None:
     lines = readme.lstrip("\ufeff").splitlines()
     if not lines or lines[0].strip() != "---":
         return None
-    for end, line in enumerate(lines[1:], start=1):
-        if line.strip() == "---":
-            break
-    else:
-        return None
+    end = next((number for number, line in enumerate(lines[1:], start=1) if line.strip() == "---"), None)
     text = "\n".join(lines[1:end])
-    if len(text) > MAX_FRONT_MATTER_CHARS:
+    if end is None or len(text) > MAX_FRONT_MATTER_CHARS or _depth(text) > MAX_DEPTH:
         return None
     try:
         data = yaml.load(text, Loader=_CardLoader)  # a SafeLoader subclass
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     return _jsonable(data) if isinstance(data, dict) else None
+
+
+def _depth(text: str) -> int:
+    steps = (1 if char in "[{" else -1 for char in text if char in "[{]}")
+    return max(accumulate(steps), default=0)
 
 
 def _jsonable(value: Any) -> Any:

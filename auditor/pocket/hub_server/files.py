@@ -10,8 +10,33 @@ from pathlib import Path
 from typing import BinaryIO
 
 LFS_SUFFIXES = frozenset(
-    ".safetensors .sft .bin .pt .pth .ckpt .pkl .pickle .onnx .gguf .msgpack .h5 .npy .npz .zip .gz .tar .7z"
-    " .parquet .png .jpg .jpeg .webp .gif .mp4".split()
+    {
+        ".safetensors",
+        ".sft",
+        ".bin",
+        ".pt",
+        ".pth",
+        ".ckpt",
+        ".pkl",
+        ".pickle",
+        ".onnx",
+        ".gguf",
+        ".msgpack",
+        ".h5",
+        ".npy",
+        ".npz",
+        ".zip",
+        ".gz",
+        ".tar",
+        ".7z",
+        ".parquet",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".gif",
+        ".mp4",
+    }
 )
 LFS_THRESHOLD_BYTES = 10 * 1024 * 1024
 """Git on the Hub refuses larger files, so whatever the suffix they are stored by LFS."""

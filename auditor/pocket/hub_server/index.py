@@ -142,7 +142,9 @@ def _texts(value: object) -> list[str]:
     return [item for item in items if isinstance(item, str) and item]
 
 
-def _hub_tags(card: dict[str, Any], meta: RepoMeta, library: str | None, pipeline_tag: str | None) -> list[str]:
+def _hub_tags(
+    card: dict[str, Any], meta: RepoMeta, library: str | None, pipeline_tag: str | None
+) -> list[str]:
     """Card tags first, then those that the Hub computes (base_model, license, region, library, task)."""
     own = [*meta.tags, *_texts(card.get("tags"))]
     bases = [base for base in _texts(card.get("base_model")) if REPO_ID.fullmatch(base)]
@@ -213,7 +215,9 @@ class HubIndex:
         """Read `<root>/<owner>/<name>/`, plus single folders mounted under a repo id of their own."""
         if not root.is_dir():
             raise UserError(f"{root} is not a folder. Give a folder laid out as <owner>/<name>/files.")
-        folders = {f"{path.parent.name}/{path.name}": path for path in sorted(root.glob("*/*")) if path.is_dir()}
+        folders = {
+            f"{path.parent.name}/{path.name}": path for path in sorted(root.glob("*/*")) if path.is_dir()
+        }
         folders = {name: path for name, path in folders.items() if REPO_ID.fullmatch(name)}
         folders.update(mounts or {})
         for name in folders:

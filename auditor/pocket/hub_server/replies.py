@@ -56,9 +56,7 @@ def revision_not_found(revision: str) -> HubError:
 
 def entry_not_found(path: str, sha: str) -> HubError:
     """No such file; the commit is named so that the client can remember the absence."""
-    return HubError(
-        404, "EntryNotFound", f'Entry not found: "{_header_text(path)}"', X_Repo_Commit=sha
-    )
+    return HubError(404, "EntryNotFound", f'Entry not found: "{_header_text(path)}"', X_Repo_Commit=sha)
 
 
 def disabled() -> HubError:
@@ -69,9 +67,7 @@ def disabled() -> HubError:
 def gated(repo_id: str, *, signed_in: bool) -> HubError:
     """Terms not accepted: 401 for strangers, 403 for those who have signed in."""
     status, hint = (403, "you are not in the authorized list") if signed_in else (401, "please log in")
-    return HubError(
-        status, "GatedRepo", f"Access to model {repo_id} is restricted and {hint}."
-    )
+    return HubError(status, "GatedRepo", f"Access to model {repo_id} is restricted and {hint}.")
 
 
 def _header_text(text: str) -> str:

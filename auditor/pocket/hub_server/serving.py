@@ -201,8 +201,14 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path).path.strip("/").split("/")
         item = self.hub.api.blob(parts[1]) if len(parts) == 2 and parts[0] == "blobs" else None
         if item is None:
-            return Reply(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
-        headers = {"Accept-Ranges": "bytes", "ETag": f'"{item.sha256}"', "Content-Type": "binary/octet-stream"}
+            return Reply(
+                403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>"
+            )
+        headers = {
+            "Accept-Ranges": "bytes",
+            "ETag": f'"{item.sha256}"',
+            "Content-Type": "binary/octet-stream",
+        }
         return Reply(200, headers, file=item)
 
     def _send(self, reply: Reply, fault: Fault | None) -> None:
@@ -267,10 +273,10 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
     if match.group(1) == "":
         return (max(0, size - int(match.group(2))), size) if int(match.group(2)) and size else (0, 0)
     first = int(match.group(1))
+    if first >= size:
+        return 0, 0
     last = int(match.group(2)) if match.group(2) else size - 1
-    if last < first:
-        return None
-    return (first, min(last + 1, size)) if first < size else (0, 0)
+    return (first, min(last + 1, size)) if last >= first else None
 
 
 def _pieces(reply: Reply, first: int, length: int) -> Iterator[bytes]:

@@ -1,0 +1,148 @@
+"""Listings and quarantined entries as Parquet, with explicit schemas; written beside, then swapped in."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from auditor.errors import UserError
+from auditor.records.listing import ListedFile, ListedRepo, QuarantinedEntry, TriggerCandidate
+
+_BATCH_ROWS = 2_000
+_TEXTS = pa.list_(pa.string())
+
+LISTING_SCHEMA = pa.schema(
+    [
+        pa.field("repo_id", pa.string(), nullable=False),
+        pa.field("commit_sha", pa.string(), nullable=False),
+        pa.field("last_modified", pa.string()),
+        pa.field("created_at", pa.string()),
+        pa.field("tags", _TEXTS, nullable=False),
+        pa.field("pipeline_tag", pa.string()),
+        pa.field("library_name", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("base_models", _TEXTS, nullable=False),
+        pa.field("base_claims", _TEXTS, nullable=False),
+        pa.field("base_relation", pa.string()),
+        pa.field("instance_prompt", pa.string()),
+        pa.field(
+            "triggers", pa.list_(pa.struct([("text", pa.string()), ("source", pa.string())])), nullable=False
+        ),
+        pa.field("gated", pa.string()),
+        pa.field("private", pa.bool_(), nullable=False),
+        pa.field("disabled", pa.bool_(), nullable=False),
+        pa.field("downloads", pa.int64(), nullable=False),
+        pa.field("likes", pa.int64(), nullable=False),
+        pa.field("nsfw", pa.bool_(), nullable=False),
+        pa.field(
+            "files",
+            pa.list_(pa.struct([("path", pa.string()), ("size_bytes", pa.int64()), ("sha256", pa.string())])),
+            nullable=False,
+        ),
+        pa.field("found_by", _TEXTS, nullable=False),
+        pa.field("card_json", pa.string()),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("page", pa.int32(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("repo_id", pa.string()),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("excerpt", pa.string(), nullable=False),
+    ]
+)
+
+
+def write_listing(path: Path, repos: Iterable[ListedRepo]) -> int:
+    """Write a listing atomically; return the number of rows. Memory: one batch."""
+    return _write(path, LISTING_SCHEMA, repos)
+
+
+def write_quarantine(path: Path, entries: Iterable[QuarantinedEntry]) -> int:
+    """Write the quarantined entries atomically; return the number of rows."""
+    return _write(path, QUARANTINE_SCHEMA, entries)
+
+
+def iter_listing(path: Path) -> Iterator[ListedRepo]:
+    """Yield the repos of a listing in stored order. Memory: one batch."""
+    return (_repo(row) for row in _rows(path, LISTING_SCHEMA, "listing"))
+
+
+def read_quarantine(path: Path) -> list[QuarantinedEntry]:
+    """Return the quarantined entries."""
+    return [QuarantinedEntry(**row) for row in _rows(path, QUARANTINE_SCHEMA, "quarantine file")]
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing, whatever kills the process in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _write(path: Path, schema: pa.Schema, items: Iterable[Any]) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    rows = 0
+    iterator = iter(items)
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            while batch := [asdict(item) for item in islice(iterator, _BATCH_ROWS)]:
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+                rows += len(batch)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _rows(path: Path, schema: pa.Schema, kind: str) -> Iterator[dict[str, Any]]:
+    try:
+        parquet = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {kind} at {path}. Run `auditor crawl` first.") from error
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{path} is not a {kind}: {error}. Remove it and run `auditor crawl` again."
+        ) from error
+    with parquet:
+        if parquet.schema_arrow.names != schema.names:
+            raise UserError(
+                f"{path} was written by another version. Remove it and run `auditor crawl` again."
+            )
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            yield from batch.to_pylist()
+
+
+_TUPLES = frozenset(item.name for item in fields(ListedRepo) if str(item.type).startswith("tuple["))
+
+
+def _repo(row: dict[str, Any]) -> ListedRepo:
+    row["triggers"] = [TriggerCandidate(**item) for item in row["triggers"]]
+    row["files"] = [ListedFile(**item) for item in row["files"]]
+    values: dict[str, Any] = {n: tuple(value) if n in _TUPLES else value for n, value in row.items()}
+    return ListedRepo(**values)

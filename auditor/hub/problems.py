@@ -1,0 +1,50 @@
+"""The Hub's refusals and the network's failures, as outcomes of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from auditor.errors import AuditorError, ItemError, TransientError
+from auditor.hub.client import transient
+
+
+@contextmanager
+def hub_problems(repo_id: str, path: str | None) -> Iterator[None]:
+    """Turn what a request about one repo raises into `ItemError` or `TransientError`."""
+    try:
+        yield
+    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, ConnectionError) as error:
+        raise as_ours(error, repo_id, path) from error
+
+
+def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
+    """Map one error; a gated repo first, because the library derives it from "not found"."""
+    what = f"{repo_id}/{path}" if path else repo_id
+    if isinstance(error, GatedRepoError):
+        message = f"{repo_id} is gated: accept its terms on its page, then crawl with that account's token."
+        return ItemError("skipped", "gated", message)
+    if isinstance(error, DisabledRepoError):
+        return ItemError("gone", "repo_disabled", f"The Hub has disabled {repo_id}.")
+    if isinstance(error, RepositoryNotFoundError):
+        return ItemError("gone", "repo_gone", f"{repo_id} no longer exists, or is private to this identity.")
+    if isinstance(error, RevisionNotFoundError):
+        return ItemError("gone", "file_gone", f"The listed commit of {repo_id} no longer exists.")
+    if isinstance(error, EntryNotFoundError):
+        return ItemError("gone", "file_gone", f"{what} does not exist at the listed commit.")
+    if transient(error):
+        return TransientError(
+            f"{what}: the Hub could not be reached ({type(error).__name__}). Try again later."
+        )
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else type(error).__name__
+    return ItemError("failed", "download_failed", f"{what}: the Hub answered {status}.")

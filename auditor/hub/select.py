@@ -1,0 +1,275 @@
+"""Which files of a repo are adapters to audit, which are variants of them, and which are refused by name.
+
+The rules, in order; each chosen file carries the name of the rule that chose it:
+
+1. Training state (optimizer, scheduler, scaler, random states) is ignored and never opened.
+2. Parts of a whole model (component folders, shards, `model.safetensors`) are no adapters.
+3. Files in checkpoint folders count only when the repo has no others; the highest step then stands for all.
+4. A training ladder (`name`, `name-000004`, `name_000001000`, `name-epoch-000055`) is one unit: the file
+   without a step, else the highest step; the rest are its variants.
+5. Companions are fetched with their adapter: a peft config beside it, the text-encoder half of a peft
+   folder, the embeddings of pivotal tuning (whose second copy in kohya names is a variant).
+6. Everything left is a unit of its own: a collection of fifteen adapters is fifteen units.
+7. Pickles are refused without opening, unless the same weights lie beside them as safetensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+SAFE_SUFFIXES = frozenset({".safetensors", ".sft"})
+PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+
+_TRAINING_STATE = re.compile(
+    r"^(?:optimizer|scheduler|scaler|random_states?|rng_state|training_args|train_state|trainer_state)"
+    r"(?:[._-].*)?$",
+    re.IGNORECASE,
+)
+_CHECKPOINT_FOLDER = re.compile(r"^(?:checkpoint|ckpt|step|epoch)s?(?:[-_]?(\d+))?(?:$|[-_])", re.IGNORECASE)
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_STEP = re.compile(
+    r"[-_](?:(?:epochs?|ep|e|steps?|iter|checkpoint|ckpt)[-_]?(\d+)|(\d{6,})|(0\d{3,}))$", re.IGNORECASE
+)
+_COMPONENT_FOLDERS = frozenset(
+    {
+        "unet",
+        "transformer",
+        "transformer_2",
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "text_encoder_3",
+        "image_encoder",
+        "safety_checker",
+        "feature_extractor",
+        "tokenizer",
+        "prior",
+        "controlnet",
+    }
+)
+_COMPONENT_STEMS = re.compile(
+    r"^(?:diffusion_pytorch_model|model|pytorch_model)(?:\.fp16|\.bf16|\.non_ema)?$"
+)
+_EMBEDDING = re.compile(r"^(?:(?P<stem>.+)_emb|learned_embeds.*|embeddings)$", re.IGNORECASE)
+_DENOISER_FOLDERS = frozenset({"unet", "transformer"})
+_PEFT_STEM = "adapter_model"
+_DIFFUSERS_STEM = "pytorch_lora_weights"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFile:
+    """A file to audit, the rule that chose it, and what is fetched along with it."""
+
+    path: str
+    why: str
+    companions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A file that is not audited because `of` stands for it."""
+
+    path: str
+    of: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The weight files of one repo, sorted into roles; a path stands in one role only.
+
+    Attributes:
+        chosen: Units of work.
+        variants: Represented by a chosen file.
+        refused: Pickles: never opened.
+        unsafe_names: Weight files whose names cannot be asked for safely.
+        components: Parts of a whole model.
+    """
+
+    chosen: tuple[ChosenFile, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    refused: tuple[str, ...] = ()
+    unsafe_names: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+
+
+def select_files(paths: Sequence[str]) -> Selection:
+    """Sort the files of a repo into roles. Stable: the order of `paths` does not matter."""
+    weights = sorted(path for path in set(paths) if _suffix(path) in SAFE_SUFFIXES | PICKLE_SUFFIXES)
+    unsafe = [path for path in weights if not _safe_name(path)]
+    weights = [path for path in weights if _safe_name(path) and not _TRAINING_STATE.match(_stem(path))]
+    whole_model = "model_index.json" in paths
+    components = [path for path in weights if _is_component(path, whole_model)]
+    rest = [path for path in weights if path not in set(components)]
+    pickles = [path for path in rest if _suffix(path) in PICKLE_SUFFIXES]
+    adapters = [path for path in rest if _suffix(path) in SAFE_SUFFIXES]
+    safe_twins = {str(PurePosixPath(path).with_suffix("")) for path in adapters}
+    refused = [path for path in pickles if str(PurePosixPath(path).with_suffix("")) not in safe_twins]
+
+    twins = _kohya_twins(adapters)
+    adapters, companions = _companions(adapters, frozenset(paths))
+    chosen, variants = _choose([path for path in adapters if path not in {twin.path for twin in twins}])
+    variants += twins
+    return Selection(
+        chosen=tuple(
+            ChosenFile(path, why, tuple(companions.get(path, ()))) for path, why in sorted(chosen.items())
+        ),
+        variants=tuple(sorted(variants, key=lambda variant: variant.path)),
+        refused=tuple(refused),
+        unsafe_names=tuple(unsafe),
+        components=tuple(components),
+    )
+
+
+def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
+    """Apply the rules for checkpoint folders, ladders and twins; return path → rule, and the variants."""
+    in_checkpoints = [path for path in adapters if _checkpoint_step(path) is not None]
+    finals = [path for path in adapters if _checkpoint_step(path) is None]
+    if not finals and in_checkpoints:
+        best = max(in_checkpoints, key=lambda path: (_checkpoint_step(path) or 0, _is_preferred(path), path))
+        others = [Variant(path, best, "earlier checkpoint") for path in in_checkpoints if path != best]
+        return {best: "highest checkpoint, no final file"}, others
+    variants = [
+        Variant(path, _nearest(path, finals), "checkpoint of a final file") for path in in_checkpoints
+    ]
+
+    chosen: dict[str, str] = {}
+    for members in _ladders(finals):
+        best = max(members, key=lambda path: (not _step(path)[1], _step(path)[1], -len(path), path))
+        chosen[best] = _rule(best, len(finals), ladder=len(members) > 1)
+        variants += [Variant(path, best, "step of a training ladder") for path in members if path != best]
+    for path in [path for path in chosen if _stem(path).endswith((".fp16", ".bf16"))]:
+        full = re.sub(r"\.(?:fp16|bf16)(?=\.\w+$)", "", path)
+        if full in chosen:
+            del chosen[path]
+            variants.append(Variant(path, full, "half-precision copy"))
+    return chosen, variants
+
+
+def _rule(path: str, files: int, *, ladder: bool) -> str:
+    if ladder:
+        return "final of a training ladder" if not _step(path)[1] else "highest step of a training ladder"
+    if _stem(path) in (_DIFFUSERS_STEM, _PEFT_STEM):
+        return f"standard name {PurePosixPath(path).name}"
+    return "the only adapter file" if files == 1 else "one of a collection"
+
+
+def _companions(adapters: list[str], paths: frozenset[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Take out the files that belong to another one; return what is left, and companions by owner."""
+    companions: dict[str, list[str]] = defaultdict(list)
+    left = list(adapters)
+    for path in adapters:
+        folder = PurePosixPath(path).parent
+        if _stem(path) == _PEFT_STEM and folder.name.startswith("text_encoder"):
+            halves = [
+                str(folder.parent / name / PurePosixPath(path).name) for name in sorted(_DENOISER_FOLDERS)
+            ]
+            owner = next((half for half in halves if half in adapters), None)
+            if owner is not None:
+                left.remove(path)
+                companions[owner].append(path)
+                companions[owner] += _present(paths, str(folder / "adapter_config.json"))
+    for path in list(left):
+        match = _EMBEDDING.match(_stem(path))
+        owners = [other for other in left if other != path and not _EMBEDDING.match(_stem(other))]
+        owner = _embedding_owner(path, match.group("stem"), owners) if match else None
+        if owner is not None:
+            left.remove(path)
+            companions[owner].append(path)
+    for path in left:
+        if _stem(path) == _PEFT_STEM:
+            companions[path] += _present(paths, str(PurePosixPath(path).parent / "adapter_config.json"))
+    return left, companions
+
+
+def _kohya_twins(adapters: list[str]) -> list[Variant]:
+    """Pivotal tuning leaves its adapter twice: `<name>` (kohya) beside `<name>_emb` and the standard name."""
+    twins: list[Variant] = []
+    for path in adapters:
+        match = _EMBEDDING.match(_stem(path))
+        if match is None or not match.group("stem"):
+            continue
+        twin = str(PurePosixPath(path).with_name(match.group("stem") + PurePosixPath(path).suffix))
+        standard = str(PurePosixPath(path).with_name(f"{_DIFFUSERS_STEM}.safetensors"))
+        if twin in adapters and standard in adapters and twin != standard:
+            twins.append(Variant(twin, standard, "kohya copy left by pivotal tuning"))
+    return twins
+
+
+def _embedding_owner(path: str, stem: str | None, owners: Iterable[str]) -> str | None:
+    """The adapter that embeddings belong to: the standard name, else the same stem, else the only one."""
+    beside = [other for other in owners if PurePosixPath(other).parent == PurePosixPath(path).parent]
+    for wanted in (_DIFFUSERS_STEM, stem):
+        for other in beside:
+            if wanted is not None and _stem(other) == wanted:
+                return other
+    return beside[0] if len(beside) == 1 else None
+
+
+def _present(paths: frozenset[str], path: str) -> list[str]:
+    return [path] if path in paths else []
+
+
+def _ladders(paths: Iterable[str]) -> list[list[str]]:
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in paths:
+        groups[str(PurePosixPath(path).parent), _step(path)[0].lower()].append(path)
+    return list(groups.values())
+
+
+def _step(path: str) -> tuple[str, tuple[int, ...]]:
+    """Return (name without steps, the steps: epoch before step when there are both)."""
+    stem, steps = _stem(path), []
+    while (match := _STEP.search(stem)) and match.start() > 0:
+        steps.append(int(next(group for group in match.groups() if group)))
+        stem = stem[: match.start()]
+    return stem, tuple(reversed(steps))
+
+
+def _checkpoint_step(path: str) -> int | None:
+    """Return the step of the checkpoint folder a file lies in; None outside one."""
+    for part in PurePosixPath(path).parts[:-1]:
+        match = _CHECKPOINT_FOLDER.match(part)
+        if match:
+            return int(match.group(1) or 0)
+    return None
+
+
+def _nearest(path: str, finals: Sequence[str]) -> str:
+    """The final file a checkpoint belongs to: the one that shares the longest start of the path."""
+    preferred = [final for final in finals if _is_preferred(final)] or list(finals)
+    parts = PurePosixPath(path).parts
+
+    def shared(final: str) -> int:
+        pairs = zip(parts, PurePosixPath(final).parts, strict=False)
+        return next((index for index, (ours, theirs) in enumerate(pairs) if ours != theirs), 0)
+
+    return max(preferred, key=lambda final: (shared(final), -len(final)))
+
+
+def _is_preferred(path: str) -> bool:
+    return _stem(path) in (_DIFFUSERS_STEM, _PEFT_STEM)
+
+
+def _is_component(path: str, whole_model: bool) -> bool:
+    folder, stem = PurePosixPath(path).parent.name, _stem(path)
+    if _SHARD.search(stem) or _COMPONENT_STEMS.match(stem):
+        return True
+    return whole_model and folder in _COMPONENT_FOLDERS and stem not in (_PEFT_STEM, _DIFFUSERS_STEM)
+
+
+def _safe_name(path: str) -> bool:
+    parts = path.split("/")
+    return path.isprintable() and "\\" not in path and not any(part in ("", ".", "..") for part in parts)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()

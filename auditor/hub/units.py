@@ -1,0 +1,132 @@
+"""One listed repo → the units of work in it, and everything whose outcome is known without opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.hub.select import Selection, select_files
+from auditor.records.listing import ListedRepo, SettledItem, Unit
+from auditor.records.outcomes import Outcome, Reason
+
+_OTHER_TASKS = frozenset(
+    {
+        "text-generation",
+        "text2text-generation",
+        "text-classification",
+        "token-classification",
+        "question-answering",
+        "summarization",
+        "translation",
+        "fill-mask",
+        "feature-extraction",
+        "sentence-similarity",
+        "text-to-speech",
+        "text-to-audio",
+        "automatic-speech-recognition",
+        "audio-classification",
+        "image-text-to-text",
+        "image-to-text",
+        "image-classification",
+        "object-detection",
+        "image-segmentation",
+        "text-to-video",
+        "image-to-video",
+        "reinforcement-learning",
+    }
+)
+_IMAGE_TAGS = frozenset(
+    {
+        "text-to-image",
+        "image-to-image",
+        "stable-diffusion",
+        "stable-diffusion-xl",
+        "stable-diffusion-diffusers",
+        "stable-diffusion-xl-diffusers",
+        "sdxl",
+        "flux",
+        "flux-diffusers",
+        "diffusers",
+        "template:sd-lora",
+    }
+)
+
+
+def units(repo: ListedRepo, *, try_gated: bool = False) -> list[Unit | SettledItem]:
+    """Return what there is to do about a repo: never an empty list, so that counts reconcile.
+
+    Args:
+        repo: As listed.
+        try_gated: Plan gated repos too, for an identity whose token may have been accepted.
+    """
+    settled = _settle_repo(repo, try_gated=try_gated)
+    if settled is not None:
+        return [settled]
+    selection = select_files([item.path for item in repo.files])
+    known = {item.path: item for item in repo.files}
+    items: list[Unit | SettledItem] = [
+        Unit(
+            repo.repo_id,
+            repo.commit_sha,
+            choice.path,
+            choice.why,
+            companions=choice.companions,
+            size_bytes=known[choice.path].size_bytes,
+            sha256=known[choice.path].sha256,
+        )
+        for choice in selection.chosen
+    ]
+    items += _settle_files(repo, selection)
+    return items or [_no_adapter(repo, selection)]
+
+
+def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
+    if repo.disabled:
+        return _item(repo, None, "gone", "repo_disabled", "The Hub has disabled this repo.")
+    if repo.gated is not None and not try_gated:
+        return _item(
+            repo,
+            None,
+            "skipped",
+            "gated",
+            "The repo asks for its terms to be accepted; no accepted token was given.",
+        )
+    if repo.pipeline_tag in _OTHER_TASKS and not _IMAGE_TAGS.intersection(repo.tags):
+        return _item(
+            repo, None, "skipped", "not_text_to_image", f"The repo says it is for {repo.pipeline_tag}."
+        )
+    return None
+
+
+def _settle_files(repo: ListedRepo, selection: Selection) -> Iterator[SettledItem]:
+    for variant in selection.variants:
+        message = f"{variant.why.capitalize()}: {variant.of} is audited in its place."
+        yield _item(repo, variant.path, "skipped", "variant_of_audited", message, variant_of=variant.of)
+    for path in selection.refused:
+        yield _item(repo, path, "quarantined", "refused_format", "A pickle: loading it could run code.")
+    for path in selection.unsafe_names:
+        yield _item(
+            repo, path, "quarantined", "hostile_metadata", "The file name cannot be asked for safely."
+        )
+
+
+def _no_adapter(repo: ListedRepo, selection: Selection) -> SettledItem:
+    if selection.components:
+        message = (
+            f"A whole model or a part of one ({len(selection.components)} weight files), no adapter file."
+        )
+        return _item(repo, None, "skipped", "unsupported_format", message)
+    return _item(
+        repo, None, "skipped", "no_weights", f"None of its {len(repo.files)} files holds adapter weights."
+    )
+
+
+def _item(
+    repo: ListedRepo,
+    path: str | None,
+    outcome: Outcome,
+    reason: Reason,
+    message: str,
+    *,
+    variant_of: str | None = None,
+) -> SettledItem:
+    return SettledItem(repo.repo_id, repo.commit_sha, path, outcome, reason, message, variant_of)
