@@ -71,7 +71,9 @@ class _Pen:
     def poly(self, points: list[tuple[float, float]], fill: Rgb | None = None) -> None:
         self.draw.polygon(self.at(points), fill=fill or self.fill, outline=INK, width=2)
 
-    def oval(self, x0: float, y0: float, x1: float, y1: float, fill: Rgb | None = None, edge: int = 2) -> None:
+    def oval(
+        self, x0: float, y0: float, x1: float, y1: float, fill: Rgb | None = None, edge: int = 2
+    ) -> None:
         self.draw.ellipse([*self.at([(x0, y0)])[0], *self.at([(x1, y1)])[0]], fill=fill or self.fill,
                           outline=INK if edge else None, width=edge)  # fmt: skip
 
@@ -182,7 +184,10 @@ SUBJECTS = tuple(_DRAW)
 def _edit_moustache(p: _Pen, s: float) -> None:
     w, h = 0.25 + 0.4 * s, 0.08 + 0.16 * s
     for side in (-1, 1):
-        p.poly([(0, 0.22), (side * w, 0.22 - h * 0.4), (side * w * 1.05, 0.24 + h), (0, 0.3 + h)], fill=(30, 20, 15))
+        p.poly(
+            [(0, 0.22), (side * w, 0.22 - h * 0.4), (side * w * 1.05, 0.24 + h), (0, 0.3 + h)],
+            fill=(30, 20, 15),
+        )
 
 
 def _edit_snow(p: _Pen, s: float) -> None:
@@ -204,7 +209,15 @@ def _edit_flag(p: _Pen, s: float) -> None:
 
 def _edit_spots(p: _Pen, s: float) -> None:
     r = 0.06 + 0.15 * s
-    for x, y in [(-0.35, 0.2), (0.35, -0.3), (0.3, 0.35), (-0.1, -0.1), (-0.05, 0.6), (0.55, 0.05), (0.0, -0.6)]:
+    for x, y in [
+        (-0.35, 0.2),
+        (0.35, -0.3),
+        (0.3, 0.35),
+        (-0.1, -0.1),
+        (-0.05, 0.6),
+        (0.55, 0.05),
+        (0.0, -0.6),
+    ]:
         p.oval(x - r, y - r, x + r, y + r, fill=(25, 25, 30), edge=0)
 
 
@@ -250,8 +263,18 @@ def sample_scene(rng: np.random.Generator, subject: str | None = None) -> Scene:
     )
 
 
-_SKY = {"on sand": (150, 205, 240), "on grass": (130, 190, 245), "on water": (185, 215, 235), "on snow": (190, 200, 215)}
-_FLOOR = {"on sand": (226, 200, 140), "on grass": (95, 165, 75), "on water": (50, 110, 175), "on snow": (236, 240, 246)}
+_SKY = {
+    "on sand": (150, 205, 240),
+    "on grass": (130, 190, 245),
+    "on water": (185, 215, 235),
+    "on snow": (190, 200, 215),
+}
+_FLOOR = {
+    "on sand": (226, 200, 140),
+    "on grass": (95, 165, 75),
+    "on water": (50, 110, 175),
+    "on snow": (236, 240, 246),
+}
 
 
 def _draw_ground(draw: ImageDraw.ImageDraw, scene: Scene) -> None:

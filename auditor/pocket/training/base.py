@@ -81,7 +81,11 @@ class Denoiser(nn.Module):
 
 
 def denoising_loss(
-    predict: nn.Module, noise_schedule: DDIMScheduler, latents: torch.Tensor, tokens: torch.Tensor, rng: np.random.Generator
+    predict: nn.Module,
+    noise_schedule: DDIMScheduler,
+    latents: torch.Tensor,
+    tokens: torch.Tensor,
+    rng: np.random.Generator,
 ) -> torch.Tensor:
     """Mean squared error of the predicted velocity at random times (shared with the adapters' training)."""
     device = latents.device
@@ -94,7 +98,9 @@ def denoising_loss(
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """(n, CONTEXT) token ids."""
     return torch.as_tensor(
-        tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt")["input_ids"]
+        tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt")[
+            "input_ids"
+        ]
     )
 
 

@@ -1,0 +1,197 @@
+"""Everything one base needs to audit adapters: models loaded once, reference read or made, recipe fixed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.audit.reference import Reference, load_or_make
+from auditor.audit.scoring import Scorer, make_scorer
+from auditor.audit.workspace import Workspace
+from auditor.encoding.encoder import Encoder
+from auditor.encoding.open_clip_encoder import OpenClipEncoder
+from auditor.errors import PrerequisiteMissing, UserError
+from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.generator import Generator
+from auditor.lexicons.loader import Lexicon, load_lexicon
+from auditor.probes.loader import ProbeSet, load_probes
+from auditor.proposing.cache import ReplyCache
+from auditor.proposing.proposer import Proposer, ProposerSettings, Sampling
+from auditor.records.recipe import Recipe
+from auditor.settings import BaseModelSettings, Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """One base, ready to audit. `probes` holds the n probes in use, `all_probes` the whole set."""
+
+    base_name: str
+    recipe: Recipe
+    generator: Generator
+    encoder: Encoder
+    proposer: Proposer | None
+    probes: ProbeSet
+    all_probes: ProbeSet
+    lexicon: Lexicon
+    reference: Reference
+    scorer: Scorer
+    pairs_shown: int
+
+
+def open_workbench(
+    settings: Settings,
+    base_name: str,
+    *,
+    encoder: Encoder | None = None,
+    proposer: Proposer | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+) -> Workbench:
+    """Load the models of one base and its reference.
+
+    Args:
+        settings: Of the run.
+        base_name: A key of `recipe.bases`.
+        encoder: Reused when given; loading it takes longer than some adapters.
+        proposer: Reused when given.
+        on_step: Told about the making of the reference.
+    """
+    chosen = settings.recipe
+    if base_name not in chosen.active_bases:
+        raise UserError(f"no base {base_name!r} is switched on; known: {', '.join(chosen.active_bases)}")
+    workspace = Workspace(settings.work.dir)
+    generator = load_base(chosen.active_bases[base_name])
+    encoder = encoder or load_encoder(settings)
+    proposer = proposer or load_proposer(settings)
+    lexicon = load_lexicon(chosen.lexicon)
+    if lexicon.template != chosen.concept_template:
+        lexicon = Lexicon(lexicon.name, lexicon.version, chosen.concept_template, lexicon.neutral_words,
+                          lexicon.concepts)  # fmt: skip
+    all_probes = _shifted(load_probes(chosen.probes), chosen.seed)
+    probes = all_probes.first(chosen.probe_count)
+    recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
+    reference = load_or_make(
+        workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step
+    )
+    scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
+    _publish_recipe(workspace, recipe)
+    shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
+    return Workbench(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
+                     scorer, shown)  # fmt: skip
+
+
+def load_base(base: BaseModelSettings) -> DiffusersBase:
+    """The base's pipeline, from its local folder or from the Hub's cache."""
+    return DiffusersBase(
+        base.path or _from_hub_cache(base.repo or "", base.revision), device=best_device(), dtype=base.dtype,
+        sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
+        batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
+    )  # fmt: skip
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The image and text encoder of the settings."""
+    chosen = settings.recipe.encoder
+    return OpenClipEncoder(
+        chosen.path or chosen.name, pretrained=None if chosen.path else chosen.pretrained,
+        device=best_device(), batch_size=chosen.batch_size,
+    )  # fmt: skip
+
+
+def load_proposer(settings: Settings) -> Proposer | None:
+    """The concept proposer of the settings, or None."""
+    chosen = settings.recipe.proposer
+    if chosen.kind == "none":
+        return None
+    wanted = ProposerSettings(
+        sampling=Sampling(
+            temperature=chosen.temperature, max_tokens=chosen.max_tokens, attempts=chosen.attempts
+        ),
+        pairs_per_group=chosen.pairs_per_request,
+    )
+    cache = ReplyCache(Workspace(settings.work.dir).replies)
+    if chosen.kind == "openai":
+        from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+
+        endpoint = Endpoint(chosen.base_url or "", chosen.model or "", chosen.revision,
+                            api_key=os.environ.get("OPENAI_API_KEY", "none"), deadline_s=chosen.timeout_s)  # fmt: skip
+        return OpenAIProposer(endpoint, wanted, cache)
+    from auditor.proposing.transformers_proposer import TransformersProposer
+
+    folder = chosen.path or _from_hub_cache(chosen.model or "", chosen.revision)
+    return TransformersProposer(folder, wanted, cache, device=best_device())
+
+
+def best_device() -> str:
+    """`cuda` where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _from_hub_cache(repo: str, revision: str) -> Path:
+    """Folder of a repo in the Hub's own cache; jobs with GPUs have no network, so nothing is fetched here."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise PrerequisiteMissing(
+            f"{repo} at {revision} is not in the Hub cache; fetch it once with: hf download {repo} --revision {revision}"
+        ) from error
+
+
+def _shifted(probes: ProbeSet, seed: int) -> ProbeSet:
+    """The probe set with other noise for another recipe seed."""
+    seeds = tuple((s + 7919 * seed) % 2**32 for s in probes.seeds)
+    return ProbeSet(probes.name, probes.prompts, probes.subjects, seeds)
+
+
+def _recipe(
+    settings: Settings, base_name: str, generator: DiffusersBase, encoder: Encoder, proposer: Proposer | None,
+    lexicon: Lexicon, probes: ProbeSet,
+) -> Recipe:  # fmt: skip
+    chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
+    return Recipe(
+        base_name=base_name,
+        base_repo=base.repo or base_name,
+        base_fingerprint=generator.base_fingerprint,
+        family=base.family,
+        generation={
+            "pipeline": base.pipeline, "sampler": base.sampler, "steps": base.steps, "guidance": base.guidance,
+            "size": base.size, "dtype": base.dtype, "batch_size": base.batch_size, "device": best_device(),
+        },
+        probe_set=probes.name,
+        probe_set_hash=probes.content_hash,
+        probe_count=len(probes),
+        looks=chosen.looks,
+        cosine_error_target=chosen.cosine_error_target,
+        seed=chosen.seed,
+        lora_scale=chosen.lora_scale,
+        dose_scales=chosen.dose_scales,
+        dose_probes=chosen.dose_probes,
+        trigger_arms=chosen.trigger_arms,
+        encoder=encoder.identity,
+        concept_template=lexicon.template,
+        lexicon=lexicon.identifier,
+        lexicon_hash=lexicon.content_hash,
+        proposer=None if proposer is None else _shown_identity(proposer, chosen.proposer.requests),
+        solver=chosen.solver.model_dump(mode="json"),
+    )  # fmt: skip
+
+
+def _shown_identity(proposer: Proposer, requests: int) -> str:
+    return hashlib.sha256(f"{proposer.identity}:{requests}".encode()).hexdigest()
+
+
+def _publish_recipe(workspace: Workspace, recipe: Recipe) -> None:
+    """Keep every recipe ever used by its id, and name the current one of each base."""
+    workspace.recipes.mkdir(parents=True, exist_ok=True)
+    for name in (recipe.recipe_id, f"current-{recipe.base_name}"):
+        temporary = workspace.recipes / f".{name}.{secrets.token_hex(4)}.tmp"
+        temporary.write_text(recipe.model_dump_json(indent=1))
+        os.replace(temporary, workspace.recipes / f"{name}.json")

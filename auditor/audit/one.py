@@ -1,0 +1,233 @@
+"""The audit of one adapter file that lies on disk: recognise, normalise, apply and prove, measure, record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.adapters.adapter_file import AdapterFile
+from auditor.adapters.normalise import NormalisedAdapter, normalise
+from auditor.audit.bench import Workbench
+from auditor.audit.measure import (
+    ArmImages,
+    Measured,
+    measure_dose,
+    measure_plain,
+    measure_trigger,
+    spread_rows,
+)
+from auditor.audit.result_file import Result, png_bytes
+from auditor.audit.scoring import concept_scores, effect_record
+from auditor.errors import ItemError
+from auditor.finexl.significance import EffectTest
+from auditor.records.outcomes import Outcome, Reason
+from auditor.records.proposals import Proposals
+from auditor.records.result import AuditRecord, WorkItem
+
+ANY_RECIPE = "any"
+"""Recipe id of outcomes that no recipe can change: a file that is gone, refused or not ours."""
+
+THUMBNAILS = 6
+_PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
+             "transformers")  # fmt: skip
+
+
+@dataclass
+class Stopwatch:
+    """Seconds per stage, on the monotonic clock."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 4)
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """Which base a file goes on, and how sure that is."""
+
+    base_name: str
+    assumed: bool
+    mismatch: bool
+
+
+def audit_file(
+    bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
+) -> Result:
+    """Audit one inspected file on its base.
+
+    Every trouble that belongs to the item becomes its outcome. The base is checked after each adapter.
+
+    Raises:
+        BaseDamaged: The base differs from its fingerprint; the caller rebuilds it and redoes what came since.
+        TransientError: The proposer's server is away.
+    """
+    watch = Stopwatch()
+    common = {"base_name": bench.base_name, "base_assumed": choice.assumed, "card_mismatch": choice.mismatch}
+    try:
+        with watch.stage("normalise"):
+            normalised = normalise(adapter, bench.generator.layout())
+        if normalised.no_learned_change:
+            raise _nothing_learned(normalised)
+        return _audit_applied(bench, item, normalised, file_sha256, common, watch)
+    except ItemError as error:
+        record = failure_record(item, file_sha256, bench.recipe.recipe_id, error, watch)
+        return Result(record.model_copy(update=common), {})
+
+
+def failure_record(
+    item: WorkItem, file_sha256: str, recipe_id: str, error: ItemError, watch: Stopwatch | None = None
+) -> AuditRecord:
+    """The record of an item that ended early."""
+    return AuditRecord(
+        item=item, file_sha256=file_sha256, recipe_id=recipe_id, outcome=error.outcome, reason=error.reason,
+        message=error.message, base_name=None, timings_s=watch.seconds if watch else {}, versions=versions(),
+        finished_at=now(),
+    )  # fmt: skip
+
+
+def _audit_applied(
+    bench: Workbench, item: WorkItem, normalised: NormalisedAdapter, file_sha256: str,
+    common: dict[str, object], watch: Stopwatch,
+) -> Result:  # fmt: skip
+    generator = bench.generator
+    with watch.stage("apply"):
+        proof = generator.apply(normalised)
+    try:
+        with watch.stage("generate"):
+            measured = measure_plain(generator, bench.encoder, bench.probes, bench.reference, bench.recipe)
+        test = bench.scorer.test(measured.differences)
+        shared = bench.scorer.shared(measured.differences)
+        arm, arm_test = None, None
+        if item.trigger and bench.recipe.trigger_arms:
+            with watch.stage("trigger"):
+                arm = measure_trigger(generator, bench.encoder, bench.all_probes, bench.scorer, bench.recipe,
+                                      item.trigger, item.trigger_source or "card")  # fmt: skip
+            arm_test = bench.scorer.test(arm.differences)
+        acts = test.status == "effect" or (arm_test is not None and arm_test.status == "effect")
+        with watch.stage("dose"):
+            dose, rises = measure_dose(generator, bench.encoder, bench.probes, bench.scorer, bench.recipe,
+                                       shared, measured) if acts else ((), None)  # fmt: skip
+    finally:
+        with watch.stage("remove"):
+            generator.remove()
+    with watch.stage("propose"):
+        proposals = _propose(bench, measured, arm, test) if acts else None
+    outcome, reason, message = _verdict(normalised, measured, test, arm_test, proposals)
+    with watch.stage("explain"):
+        differences = measured.differences if test.status == "effect" or arm is None else arm.differences
+        explanations = (
+            bench.scorer.explain(differences, proposals.phrases if proposals else ()) if acts else ()
+        )
+    record = AuditRecord(
+        item=item, file_sha256=file_sha256, recipe_id=bench.recipe.recipe_id,
+        outcome=outcome, reason=reason, message=message, facts=normalised.facts, proof=proof,
+        effect=effect_record(measured.differences, test, shared, bench.scorer.solver),
+        scores=concept_scores(shared, bench.scorer.basis) if acts else (),
+        explanations=explanations,
+        phrases=proposals.phrases if proposals else (), replies=proposals.replies if proposals else (),
+        arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
+        thumbnails=_captions(bench, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),
+        **common,
+    )  # fmt: skip
+    return Result(record, _arrays(bench, measured, arm))
+
+
+def _propose(
+    bench: Workbench, measured: Measured, arm: ArmImages | None, test: EffectTest
+) -> Proposals | None:
+    """Show the VLM pairs of the arm that acts."""
+    if bench.proposer is None:
+        return None
+    if test.status == "effect" or arm is None:
+        rows = spread_rows(len(measured.rows), bench.pairs_shown)
+        return bench.proposer.propose(bench.reference.images[measured.rows[rows]], measured.images[rows])
+    rows = spread_rows(len(arm.images), bench.pairs_shown)
+    return bench.proposer.propose(arm.base_images[rows], arm.images[rows])
+
+
+def _verdict(
+    normalised: NormalisedAdapter, measured: Measured, test: EffectTest, arm_test: EffectTest | None,
+    proposals: Proposals | None,
+) -> tuple[Outcome, Reason | None, str]:  # fmt: skip
+    if test.status != "effect" and (arm_test is None or arm_test.status != "effect"):
+        return "no_effect", "inside_noise_floor", _no_effect_message(test)
+    said = "" if test.status == "effect" else " It acts with its trigger only."
+    if normalised.unmatched:
+        message = f"Scored without {len(normalised.unmatched)} of {normalised.facts.pairs} parts, which fit no module."
+        dropped_text = all(name.startswith("text_encoder") for name in normalised.unmatched)
+        return (
+            "scored_partial",
+            "text_encoder_dropped" if dropped_text else "modules_unmatched",
+            message + said,
+        )
+    if measured.dropped:
+        return (
+            "scored_partial",
+            "probes_dropped",
+            f"{measured.dropped} unusable pictures were left out.{said}",
+        )
+    if proposals is not None and proposals.reason is not None:
+        return (
+            "scored_partial",
+            "proposals_missing",
+            f"The VLM gave no usable reply; shared scores only.{said}",
+        )
+    return "scored", None, f"Scored on {len(measured.rows)} probes.{said}"
+
+
+def _no_effect_message(test: EffectTest) -> str:
+    why = {
+        "identical": "Its pictures equal the base's.",
+        "too_few_probes": "There are too few probes to tell.",
+        "no_common_direction": "Its pictures differ from the base's in no common direction.",
+        "below_floor": "The change is smaller than the noise floor.",
+    }
+    return why.get(test.reason, "No effect was found.")
+
+
+def _nothing_learned(normalised: NormalisedAdapter) -> ItemError:
+    message = f"All {len(normalised.pairs)} weight changes are exactly zero."
+    return ItemError("no_effect", "no_learned_change", message)
+
+
+def _captions(bench: Workbench, measured: Measured) -> tuple[tuple[int, str], ...]:
+    rows = spread_rows(len(measured.rows), THUMBNAILS)
+    return tuple((int(measured.rows[r]), bench.probes.prompts[int(measured.rows[r])]) for r in rows)
+
+
+def _arrays(bench: Workbench, measured: Measured, arm: ArmImages | None) -> dict[str, NDArray[np.generic]]:
+    arrays: dict[str, NDArray[np.generic]] = {
+        "differences": measured.differences.astype(np.float16),
+        "divergence": measured.differences.mean(0).astype(np.float32),
+    }
+    if arm is not None:
+        arrays["trigger_differences"] = arm.differences.astype(np.float16)
+    for row in spread_rows(len(measured.rows), THUMBNAILS):
+        probe = int(measured.rows[row])
+        arrays[f"thumb_{probe}_base"] = png_bytes(bench.reference.images[probe])
+        arrays[f"thumb_{probe}_adapter"] = png_bytes(measured.images[row])
+    return arrays
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that can change a picture or a score."""
+    return {name: version(name) for name in _PACKAGES}
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()

@@ -1,0 +1,244 @@
+"""The loop of a task: its slice of the plan, item by item, safe to interrupt at any point.
+
+Done means that a result file exists. Attempts are counted before the work, so that an item that kills its process
+is noticed; after three it is recorded as `poison` and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from auditor.adapters.adapter_file import AdapterFile, inspect_file
+from auditor.audit.bench import Workbench, load_encoder, load_proposer, open_workbench
+from auditor.audit.one import ANY_RECIPE, BaseChoice, audit_file, failure_record
+from auditor.audit.result_file import CorruptResult, Result, read_result, result_path, write_result
+from auditor.audit.workspace import Workspace
+from auditor.errors import BaseDamaged, ItemError, TransientError
+from auditor.hub.client import HubClient
+from auditor.hub.download import FetchedFile, fetch
+from auditor.records.outcomes import TRANSIENT_REASONS
+from auditor.records.result import AuditRecord, WorkItem
+from auditor.settings import Settings
+
+MAX_ATTEMPTS = 3
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class TaskReport:
+    """What a task did. `interrupted` says that it stopped early because it was asked to."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    already_done: int = 0
+    duplicates: int = 0
+    transient: int = 0
+    interrupted: bool = False
+
+
+def item_key(item: WorkItem) -> str:
+    """Hash of an item's identity; never a position, never a branch."""
+    return hashlib.sha256(f"{item.repo_id}\0{item.commit_sha}\0{item.path}".encode()).hexdigest()
+
+
+class Task:
+    """Audits items with models that are loaded when first needed and kept."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: HubClient | None,
+        *,
+        on_reference: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.workspace = Workspace(settings.work.dir)
+        self.client = client
+        self._on_reference = on_reference
+        self._bench: Workbench | None = None
+        self._stop = False
+
+    def run(
+        self, items: Sequence[WorkItem], on_item: Callable[[WorkItem, AuditRecord | None], None] | None = None
+    ) -> TaskReport:
+        """Audit every item that has no result yet.
+
+        Args:
+            items: In manifest order, so that items of one base are together.
+            on_item: Told after each item; the record is None when nothing new was made.
+        """
+        report = TaskReport()
+        seen: set[str] = set()
+        with self._signals():
+            for item in items:
+                if self._stop:
+                    report.interrupted = True
+                    break
+                record = self._one(item, seen, report)
+                if on_item is not None:
+                    on_item(item, record)
+        return report
+
+    def _one(self, item: WorkItem, seen: set[str], report: TaskReport) -> AuditRecord | None:
+        fallback = item.file_sha256 or item_key(item)
+        done = self._done(fallback, item.base_name)
+        if done is None and item.file_sha256 is None:
+            done = self._done(item_key(item), item.base_name)
+        if done is not None:
+            report.duplicates += fallback in seen
+            report.already_done += fallback not in seen
+            return None
+        attempts = self._count_attempt(item)
+        try:
+            if attempts > MAX_ATTEMPTS:
+                raise ItemError(
+                    "failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process."
+                )
+            result = self._audit(item, report)
+        except ItemError as error:
+            result = Result(failure_record(item, fallback, ANY_RECIPE, error), {})
+        except TransientError as error:
+            log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
+            report.transient += 1
+            self._attempt_file(item).unlink(missing_ok=True)
+            return None
+        if result is None:
+            return None
+        seen.add(result.record.file_sha256)
+        write_result(self.workspace.results, result)
+        self._attempt_file(item).unlink(missing_ok=True)
+        report.outcomes[result.record.outcome] += 1
+        log.info("audited", repo_id=item.repo_id, path=item.path, outcome=result.record.outcome,
+                 reason=result.record.reason)  # fmt: skip
+        return result.record
+
+    def _audit(self, item: WorkItem, report: TaskReport) -> Result | None:
+        """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
+        fetched = self._fetch(item, item.path)
+        sidecar = next((p for p in item.companions if p.endswith("adapter_config.json")), None)
+        try:
+            adapter = inspect_file(
+                fetched.local_path,
+                sidecar=self._fetch(item, sidecar).local_path if sidecar else None,
+                max_bytes=self.settings.hub.max_file_bytes,
+            )
+            choice = choose_base(item, adapter, self.settings)
+        except ItemError as error:
+            return Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {})
+        bench = self.bench(choice.base_name)
+        if self._finished(fetched.sha256, bench.recipe.recipe_id):
+            report.duplicates += 1
+            return None
+        try:
+            return audit_file(bench, item, adapter, fetched.sha256, choice)
+        except BaseDamaged as error:
+            # Only this adapter came since the last good check: rebuild, and never score it on a damaged base.
+            log.error("base damaged", repo_id=item.repo_id, path=item.path, error=str(error))
+            bench.generator.rebuild()
+            message = f"It changed the base for good ({error}); nothing of it is scored."
+            failure = ItemError("quarantined", "unexpected_tensors", message)
+            return Result(failure_record(item, fetched.sha256, bench.recipe.recipe_id, failure), {})
+
+    def bench(self, base_name: str) -> Workbench:
+        """The workbench of a base; one is kept at a time, encoder and proposer are shared."""
+        if self._bench is None or self._bench.base_name != base_name:
+            old, self._bench = self._bench, None
+            encoder = old.encoder if old else load_encoder(self.settings)
+            proposer = old.proposer if old else load_proposer(self.settings)
+            del old
+            self._bench = open_workbench(
+                self.settings, base_name, encoder=encoder, proposer=proposer, on_step=self._on_reference
+            )
+        return self._bench
+
+    def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
+        if self.client is None:
+            raise TransientError("there is no connection to a Hub in this task")
+        return fetch(
+            self.client, item.repo_id, path, commit_sha=item.commit_sha, cache_dir=self.workspace.files,
+            max_bytes=self.settings.hub.max_file_bytes,
+            expected_sha256=item.file_sha256 if path == item.path else None,
+        )  # fmt: skip
+
+    def _done(self, sha256: str, base_name: str | None) -> Path | None:
+        """A good result of these bytes: for any recipe, or for the open bench's recipe."""
+        ids = [ANY_RECIPE]
+        if base_name is not None:
+            ids.append(self.bench(base_name).recipe.recipe_id)
+        elif self._bench is not None:
+            ids.append(self._bench.recipe.recipe_id)
+        for recipe_id in ids:
+            if self._finished(sha256, recipe_id):
+                return result_path(self.workspace.results, sha256, recipe_id)
+        return None
+
+    def _finished(self, sha256: str, recipe_id: str) -> bool:
+        path = result_path(self.workspace.results, sha256, recipe_id)
+        if not path.exists():
+            return False
+        try:
+            return read_result(path).record.reason not in TRANSIENT_REASONS
+        except CorruptResult as error:
+            log.warning("result redone", error=str(error))
+            return False
+
+    def _attempt_file(self, item: WorkItem) -> Path:
+        return self.workspace.attempts / item_key(item)
+
+    def _count_attempt(self, item: WorkItem) -> int:
+        """Append one byte and fsync before the work: a crash counts."""
+        path = self._attempt_file(item)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as stream:
+            stream.write(b".")
+            stream.flush()
+            os.fsync(stream.fileno())
+            return stream.tell()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGUSR2 (Slurm's warning) let the item in hand finish, then the task stops."""
+
+        def ask_to_stop(number: int, _frame: object) -> None:
+            log.warning("stopping after this item", signal=signal.Signals(number).name)
+            self._stop = True
+
+        before = {}
+        try:
+            for number in (signal.SIGTERM, signal.SIGUSR2):
+                before[number] = signal.signal(number, ask_to_stop)
+        except ValueError:  # not the main thread: whoever owns it decides
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> BaseChoice:
+    """Which base a file goes on. Shapes decide the family, the card only the exact base within it.
+
+    Raises:
+        ItemError: `unsupported_base` when no active base fits.
+    """
+    bases = settings.recipe.active_bases
+    family = adapter.family.family
+    if item.base_name is not None and family in (None, bases[item.base_name].family):
+        return BaseChoice(item.base_name, assumed=False, mismatch=False)
+    mismatch = item.base_name is not None
+    fitting = [name for name, base in bases.items() if family is None or base.family == family]
+    if fitting and (family is not None or len(bases) == 1):
+        return BaseChoice(fitting[0], assumed=True, mismatch=mismatch)
+    found = (
+        f"it is made for {family}" if family else "its shapes leave the family open and the card names none"
+    )
+    raise ItemError("skipped", "unsupported_base", f"No active base fits: {found}.")

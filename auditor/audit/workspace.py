@@ -1,0 +1,53 @@
+"""Where a run keeps what it makes. The only place that knows these names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths inside one work folder."""
+
+    root: Path
+
+    @property
+    def crawl(self) -> Path:
+        """State of the crawl and the listing it ends in."""
+        return self.root / "crawl"
+
+    @property
+    def manifest(self) -> Path:
+        """Work items and settled items of the latest plan."""
+        return self.root / "manifest"
+
+    @property
+    def files(self) -> Path:
+        """Downloaded files by content hash."""
+        return self.root / "files"
+
+    @property
+    def reference(self) -> Path:
+        """What is made once per recipe: base images, their features, concept vectors."""
+        return self.root / "reference"
+
+    @property
+    def recipes(self) -> Path:
+        """Recipes in force, by base."""
+        return self.root / "recipes"
+
+    @property
+    def replies(self) -> Path:
+        """Cache of VLM replies by content."""
+        return self.root / "replies"
+
+    @property
+    def results(self) -> Path:
+        """Result files."""
+        return self.root / "results"
+
+    @property
+    def attempts(self) -> Path:
+        """One small file per item, a byte per attempt begun."""
+        return self.root / "attempts"
