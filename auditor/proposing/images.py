@@ -1,0 +1,49 @@
+"""Image pairs on their way to a model: checked, bounded in size, hashed, encoded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pictures = NDArray[np.uint8]
+
+MAX_SIDE = 512
+"""Longest side sent, in pixels: a server's image preprocessing is slower than its model beyond this."""
+
+
+def check_pairs(base_images: Pictures, adapted_images: Pictures) -> None:
+    """Both must be uint8 (n, H, W, 3) of equal shape with n >= 1."""
+    for name, images in (("base", base_images), ("adapted", adapted_images)):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise ValueError(f"{name} images must be uint8 (n, H, W, 3), got {images.dtype} {images.shape}")
+    if base_images.shape != adapted_images.shape or len(base_images) == 0:
+        raise ValueError(f"need pairs of equal shape, got {base_images.shape} and {adapted_images.shape}")
+
+
+def bound_side(image: Pictures, limit: int = MAX_SIDE) -> Pictures:
+    """Shrink one (H, W, 3) picture so that its longest side is at most `limit` pixels; never enlarge."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    if longest <= limit:
+        return image
+    size = (max(1, round(width * limit / longest)), max(1, round(height * limit / longest)))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
+
+
+def image_hash(image: Pictures) -> str:
+    """SHA-256 over shape and pixels."""
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
+
+
+def png_data_url(image: Pictures) -> str:
+    """The picture as a `data:image/png;base64,` URL: bytes only, so that no server fetches anything."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,169 @@
+"""The shared course of a proposal: look in the cache, ask, validate, ask the failed groups again.
+
+All groups of a round are handed over together, so that a proposer can batch them or send them in parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from auditor.proposing.cache import ReplyCache, ReplyKey
+from auditor.proposing.grouping import join_groups, split_pairs
+from auditor.proposing.images import Pictures, bound_side, check_pairs, image_hash
+from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.schema import MAX_REPLY_CHARS, SCHEMA_HASH, InvalidReply, parse_reply
+from auditor.records.proposals import Proposals, RawReply
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request: the pictures of one group and how to sample the reply."""
+
+    group: int
+    attempt: int
+    base: tuple[Pictures, ...]
+    adapted: tuple[Pictures, ...]
+    seed: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One raw reply. `truncated` says that it stopped at the token limit."""
+
+    text: str
+    truncated: bool
+    duration_s: float
+
+
+Ask = Callable[[Sequence[Question]], Sequence[Answer | VlmUnavailable]]
+"""Answers every question in order; an outage is returned in its place, so that the others are not lost."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    base: tuple[Pictures, ...]
+    adapted: tuple[Pictures, ...]
+    hashes: tuple[str, ...]
+
+
+def _groups(base_images: Pictures, adapted_images: Pictures, per_group: int) -> list[_Group]:
+    check_pairs(base_images, adapted_images)
+    groups = []
+    for rows in split_pairs(len(base_images), per_group):
+        base = tuple(bound_side(base_images[i]) for i in rows)
+        adapted = tuple(bound_side(adapted_images[i]) for i in rows)
+        groups.append(_Group(base, adapted, tuple(image_hash(i) for i in (*base, *adapted))))
+    return groups
+
+
+def judge_reply(question: Question, answer: Answer, cached: bool) -> RawReply:
+    """Validate one reply and write down everything about it."""
+    concepts: tuple[str, ...] = ()
+    invalid = None
+    try:
+        parsed = parse_reply(answer.text, truncated=answer.truncated)
+        concepts, dropped = parsed.concepts, parsed.dropped
+    except InvalidReply as error:
+        invalid, dropped = error.kind, error.dropped
+    # A lone surrogate from a JSON escape could not be written to any file later on.
+    text = answer.text[:MAX_REPLY_CHARS].encode("utf-8", "backslashreplace").decode("utf-8")
+    return RawReply(
+        group=question.group,
+        attempt=question.attempt,
+        seed=question.seed,
+        text=text,
+        concepts=concepts,
+        dropped=dropped,
+        invalid=invalid,
+        cached=cached,
+        duration_s=None if cached else answer.duration_s,
+    )
+
+
+class _Course:
+    """The rounds of one adapter."""
+
+    def __init__(self, settings: ProposerSettings, model: str, cache: ReplyCache | None, ask: Ask) -> None:
+        self.settings, self.model, self.cache, self.ask = settings, model, cache, ask
+
+    def key(self, question: Question, group: _Group) -> ReplyKey:
+        return ReplyKey(
+            model=self.model,
+            template=self.settings.template.hash,
+            schema=SCHEMA_HASH,
+            images=group.hashes,
+            seed=question.seed,
+            temperature=question.temperature,
+            max_tokens=self.settings.sampling.max_tokens,
+        )
+
+    def round(self, attempt: int, open_groups: dict[int, _Group]) -> list[RawReply]:
+        seed, temperature = self.settings.sampling.attempt(attempt)
+        replies: list[RawReply] = []
+        asked: list[Question] = []
+        for number, group in open_groups.items():
+            question = Question(number, attempt, group.base, group.adapted, seed, temperature)
+            text = self.cache.get(self.key(question, group)) if self.cache else None
+            if text is None:
+                asked.append(question)
+            else:
+                replies.append(judge_reply(question, Answer(text, False, 0.0), cached=True))
+        outage: VlmUnavailable | None = None
+        for question, answer in zip(asked, self.ask(asked) if asked else (), strict=True):
+            if isinstance(answer, VlmUnavailable):
+                outage = outage or answer
+                continue
+            reply = judge_reply(question, answer, cached=False)
+            # Only usable replies are kept: an invalid one deserves another chance on the next run.
+            if self.cache and reply.invalid is None:
+                self.cache.put(self.key(question, open_groups[question.group]), reply.text)
+            replies.append(reply)
+        if outage is not None:
+            raise outage
+        return replies
+
+
+def propose_in_rounds(
+    base_images: Pictures,
+    adapted_images: Pictures,
+    *,
+    settings: ProposerSettings,
+    model: str,
+    cache: ReplyCache | None,
+    ask: Ask,
+) -> Proposals:
+    """Ask about every group, again with another seed where the reply was invalid, and join the answers.
+
+    Args:
+        base_images: uint8 (n, H, W, 3).
+        adapted_images: uint8 (n, H, W, 3).
+        settings: Sampling, grouping and prompt.
+        model: Model name with revision, for the cache key.
+        cache: Where replies are kept, or None.
+        ask: Sends one round of questions.
+
+    Raises:
+        VlmUnavailable: A question found no answer. The usable replies of the round are cached before.
+    """
+    groups = _groups(base_images, adapted_images, settings.pairs_per_group)
+    course = _Course(settings, model, cache, ask)
+    replies: list[RawReply] = []
+    open_groups = dict(enumerate(groups))
+    for attempt in range(settings.sampling.attempts):
+        if not open_groups:
+            break
+        for reply in course.round(attempt, open_groups):
+            replies.append(reply)
+            if reply.invalid is None:
+                del open_groups[reply.group]
+    replies.sort(key=lambda r: (r.group, r.attempt))
+    answered = [r.concepts for r in replies if r.invalid is None]
+    return Proposals(
+        phrases=join_groups(answered),
+        replies=tuple(replies),
+        groups=len(groups),
+        groups_answered=len(answered),
+        reason=None if answered else "vlm_invalid",
+    )

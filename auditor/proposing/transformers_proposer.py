@@ -1,0 +1,129 @@
+"""Concepts from a Qwen2-VL in this process, through transformers. The pocket profile's proposer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
+
+from auditor.errors import PrerequisiteMissing
+from auditor.proposing.cache import ReplyCache
+from auditor.proposing.images import Pictures
+from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.rounds import Answer, Question, propose_in_rounds
+from auditor.records.proposals import Proposals
+
+
+def folder_revision(folder: Path) -> str:
+    """SHA-256 over names and bytes of every file that decides what the model answers."""
+    # figures.json is a report beside our own models: it decides nothing.
+    digest = hashlib.sha256()
+    suffixes = (".json", ".jinja", ".safetensors", ".txt")
+    for path in sorted(p for p in folder.iterdir() if p.suffix in suffixes and p.name != "figures.json"):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+class TransformersProposer:
+    """Qwen2-VL from a local folder, greedy on the first attempt, several groups per batch."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        settings: ProposerSettings | None = None,
+        cache: ReplyCache | None = None,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        batch_size: int = 8,
+    ) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "config.json").is_file():
+            raise PrerequisiteMissing(
+                f"no vision-language model in {self.folder}; download or train one first"
+            )
+        self.settings = settings or ProposerSettings()
+        self.cache = cache
+        self.batch_size = batch_size
+        self.model_id = f"transformers:{dtype}@{folder_revision(self.folder)}"
+        load_processor: Any = AutoProcessor
+        load_model: Any = Qwen2VLForConditionalGeneration
+        self.processor = load_processor.from_pretrained(self.folder, local_files_only=True)
+        self.processor.tokenizer.padding_side = "left"
+        self.model = load_model.from_pretrained(
+            self.folder, dtype=dtype, local_files_only=True
+        ).eval()  # fmt: skip
+        self.model.to(device)
+
+    @property
+    def identity(self) -> str:
+        """Hash over model revision, prompt, schema and sampling."""
+        return self.settings.identity(self.model_id)
+
+    def propose(self, base_images: Pictures, adapted_images: Pictures) -> Proposals:
+        """See `Proposer.propose`; never raises VlmUnavailable."""
+        return propose_in_rounds(
+            base_images,
+            adapted_images,
+            settings=self.settings,
+            model=self.model_id,
+            cache=self.cache,
+            ask=self._ask,
+        )
+
+    def _ask(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
+        answers: list[Answer | VlmUnavailable] = []
+        # Only groups of equal size share a batch: no padding, so a reply never depends on its neighbours.
+        for _, run in groupby(questions, key=lambda q: len(q.base)):
+            same_size = list(run)
+            for start in range(0, len(same_size), self.batch_size):
+                answers.extend(self._answer_batch(same_size[start : start + self.batch_size]))
+        return answers
+
+    @torch.inference_mode()
+    def _answer_batch(self, batch: Sequence[Question]) -> list[Answer]:
+        started = time.monotonic()
+        image = {"type": "image"}
+        pairs = len(batch[0].base)
+        messages = self.settings.template.messages([image] * pairs, [image] * pairs)
+        prompt = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        pictures = [[np.asarray(i) for i in (*q.base, *q.adapted)] for q in batch]
+        inputs = self.processor(
+            text=[prompt] * len(batch), images=pictures, return_tensors="pt", padding=True
+        )
+        inputs = inputs.to(self.model.device)
+        limit = self.settings.sampling.max_tokens
+        drawn = self._generate(dict(inputs), batch[0].seed, batch[0].temperature, limit)
+        new_tokens = drawn[:, inputs["input_ids"].shape[1] :]
+        texts = self.processor.batch_decode(
+            new_tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        ended = self._ended(new_tokens)
+        share_s = (time.monotonic() - started) / len(batch)
+        return [Answer(text, not end, share_s) for text, end in zip(texts, ended, strict=True)]
+
+    def _generate(
+        self, inputs: dict[str, torch.Tensor], seed: int, temperature: float, limit: int
+    ) -> torch.Tensor:
+        greedy = temperature == 0
+        options = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature}
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            drawn = self.model.generate(**inputs, **options, max_new_tokens=limit, use_cache=True)
+        return torch.as_tensor(drawn)
+
+    def _ended(self, new_tokens: torch.Tensor) -> list[bool]:
+        """Whether each row reached an end-of-sequence token before its limit."""
+        ends = self.model.generation_config.eos_token_id
+        wanted = torch.tensor(ends if isinstance(ends, list) else [ends], device=new_tokens.device)
+        return [bool(row) for row in torch.isin(new_tokens, wanted).any(1)]

@@ -1,0 +1,71 @@
+"""What a concept proposer answered about one adapter: phrases, and the raw replies they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from auditor.records.outcomes import Reason
+
+InvalidKind = Literal[
+    "empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase"
+]
+"""Why a whole reply was thrown away."""
+
+DropKind = Literal["empty", "too_long", "sentence", "control_characters", "non_latin", "not_words"]
+"""Why one phrase of an otherwise usable reply was thrown away."""
+
+
+@dataclass(frozen=True)
+class ProposedPhrase:
+    """One phrase, lowercase, at most five words.
+
+    `support` is the share of answered groups that named it, in (0, 1]; `rank` its mean place in their lists,
+    0 being first.
+    """
+
+    text: str
+    support: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class DroppedPhrase:
+    """A phrase that was not kept; `text` is an escaped excerpt, safe to print."""
+
+    text: str
+    kind: DropKind
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """One reply as it came, for provenance.
+
+    `group` numbers the request within the adapter; `attempt` counts from 0; `seed` is what the request was
+    sampled with. `invalid` is null when the reply was usable, `duration_s` when it came from the cache.
+    """
+
+    group: int
+    attempt: int
+    seed: int
+    text: str
+    concepts: tuple[str, ...]
+    dropped: tuple[DroppedPhrase, ...]
+    invalid: InvalidKind | None
+    cached: bool
+    duration_s: float | None
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Everything proposed for one adapter.
+
+    `phrases` are ordered by support, then rank, then text. `reason` is null when at least one group answered,
+    also when all of them answered that nothing changed; `vlm_invalid` when no group gave a usable reply.
+    """
+
+    phrases: tuple[ProposedPhrase, ...]
+    replies: tuple[RawReply, ...]
+    groups: int
+    groups_answered: int
+    reason: Reason | None
