@@ -179,23 +179,23 @@ def _fill(client: HubClient, remote: _Remote, part: Path, repo_id: str, path: st
     """Bring `part` to its full length, resuming after cuts as long as attempts bring new bytes."""
     failures = 0
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        part.touch()
+        before = part.stat().st_size
         if remote.size is not None and before == remote.size:
             return
         if remote.size is not None and before > remote.size:
-            part.unlink()
-            before = 0
+            before = 0  # a leftover of something else; not asking for a range starts it over
         try:
             ended = _append(client, remote, part, before, max_bytes)
         except _TooLong:
-            part.unlink(missing_ok=True)
+            part.unlink()
             _check_size(repo_id, path, max_bytes + 1, max_bytes)
             raise
         except _CUT_SHORT:
             ended = False
             if failures >= client.retry.max_retries:
                 raise
-        after = part.stat().st_size if part.exists() else 0
+        after = part.stat().st_size
         if ended and (remote.size is None or after == remote.size):
             return
         failures = 0 if after > before else failures + 1
@@ -217,7 +217,7 @@ def _append(client: HubClient, remote: _Remote, part: Path, first_byte: int, max
         cap = max_bytes if remote.size is None else remote.size
         written = first_byte if resumed else 0
         with part.open("ab" if resumed else "wb") as stream:
-            for chunk in response.iter_bytes(_CHUNK_BYTES):
+            for chunk in response.iter_bytes():  # as they arrive: a larger chunk would be lost in a cut
                 written += len(chunk)
                 if written > cap and remote.size is None:
                     raise _TooLong

@@ -19,7 +19,7 @@ from auditor.hub.entries import MalformedEntry, parse_entry
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
 CARD_KEYS = st.sampled_from(
     ["base_model", "base_model_relation", "license", "license_name", "tags", "widget", "instance_prompt"]
@@ -104,7 +104,7 @@ def test_a_long_card_is_not_kept() -> None:
     assert card_json({"b": 1, "a": "é"}) == '{"a":"\\u00e9","b":1}'
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(CARD_KEYS, JSON, max_size=7) | JSON, st.lists(st.text(max_size=20), max_size=5))
 def test_any_card_is_read(card: object, tags: list[str]) -> None:
     facts = read_card(card, tags)
@@ -122,7 +122,7 @@ def test_any_card_is_read(card: object, tags: list[str]) -> None:
     assert len(facts.base_claims) <= MAX_LIST_ITEMS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(ENTRY_KEYS, JSON, max_size=7))
 def test_any_entry_is_read_or_quarantined(values: dict[str, object]) -> None:
     try:

@@ -47,9 +47,7 @@ class Request:
 class HubApi:
     """All routes of the Hub's own origin."""
 
-    def __init__(
-        self, index: HubIndex, *, page_size: int, tokens: Mapping[str, Identity], cdn: str = ""
-    ) -> None:
+    def __init__(self, index: HubIndex, *, page_size: int, tokens: Mapping[str, Identity], cdn: str = "") -> None:
         self.index = index
         self.endpoint = ""
         self.cdn = cdn
@@ -81,9 +79,7 @@ class HubApi:
             case ["api", "models", owner, name, *rest]:
                 return self._model(request, self._visible(request, f"{owner}/{name}"), rest)
             case [owner, name, "resolve", revision, *path] if owner != "api":
-                return self._resolve(
-                    request, self._visible(request, f"{owner}/{name}"), revision, "/".join(path)
-                )
+                return self._resolve(request, self._visible(request, f"{owner}/{name}"), revision, "/".join(path))
         return json_reply({"error": "Sorry, we can't find the page you are looking for."}, status=404)
 
     def _identity(self, request: Request) -> Identity:
@@ -144,12 +140,7 @@ class HubApi:
         start = _number(request.query, "cursor")
         headers = {}
         if start + page < len(items):
-            pairs = [
-                (name, value)
-                for name, values in request.query.items()
-                if name != "cursor"
-                for value in values
-            ]
+            pairs = [(name, value) for name, values in request.query.items() if name != "cursor" for value in values]
             following = urlencode([*pairs, ("cursor", start + page)])
             headers["Link"] = f'<{self.endpoint}{request.path}?{following}>; rel="next"'
         return json_reply(items[start : start + page], headers=headers)

@@ -67,9 +67,7 @@ class Faults:
         """Answer a 5xx."""
         return self.add(Fault("status", match, times, skip, status=status))
 
-    def stall(
-        self, match: str = "", *, seconds: float, times: int = 1, skip: int = 0, after_bytes: int = 0
-    ) -> Fault:
+    def stall(self, match: str = "", *, seconds: float, times: int = 1, skip: int = 0, after_bytes: int = 0) -> Fault:
         """Fall silent for a while, before the headers or in the middle of the body."""
         return self.add(Fault("stall", match, times, skip, seconds=seconds, after_bytes=after_bytes))
 

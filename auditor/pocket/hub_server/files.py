@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,10 +77,13 @@ class RepoFile:
         """Bytes of the LFS pointer that git holds in place of the content."""
         return len(lfs_pointer(self.sha256, self.size))
 
+    @property
+    def has_content(self) -> bool:
+        """Whether there are bytes behind the entry: a synthetic file may be a name and a size only."""
+        return self.content is not None or self.on_disk is not None
+
     def open(self) -> BinaryIO:
         """Open the content for reading."""
-        import io
-
         if self.content is not None:
             return io.BytesIO(self.content)
         if self.on_disk is None:

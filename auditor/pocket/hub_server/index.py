@@ -108,10 +108,18 @@ def read_meta(text: str, *, where: str) -> RepoMeta:
     return RepoMeta(**data)
 
 
-def build_repo(repo_id: str, files: dict[str, RepoFile], meta: RepoMeta, *, modified: str) -> Repo:
-    """Compute what the Hub derives from the files: card, tags, library, task and commit sha."""
+def build_repo(
+    repo_id: str,
+    files: dict[str, RepoFile],
+    meta: RepoMeta,
+    *,
+    modified: str,
+    card: dict[str, Any] | None = None,
+) -> Repo:
+    """Compute what the Hub derives from the files: card (unless given), tags, library, task, commit sha."""
     readme = files.get("README.md")
-    card = front_matter(readme.read().decode("utf-8", "replace")) if readme is not None else None
+    if card is None and readme is not None and readme.has_content:
+        card = front_matter(readme.read().decode("utf-8", "replace"))
     claims = card or {}
     library = meta.library_name or _text(claims.get("library_name"))
     if library is None and "model_index.json" in files:
@@ -142,9 +150,7 @@ def _texts(value: object) -> list[str]:
     return [item for item in items if isinstance(item, str) and item]
 
 
-def _hub_tags(
-    card: dict[str, Any], meta: RepoMeta, library: str | None, pipeline_tag: str | None
-) -> list[str]:
+def _hub_tags(card: dict[str, Any], meta: RepoMeta, library: str | None, pipeline_tag: str | None) -> list[str]:
     """Card tags first, then those that the Hub computes (base_model, license, region, library, task)."""
     own = [*meta.tags, *_texts(card.get("tags"))]
     bases = [base for base in _texts(card.get("base_model")) if REPO_ID.fullmatch(base)]
@@ -194,11 +200,7 @@ def synthetic_repo(
         else:
             digest = hashlib.sha256(f"{repo_id}\0{path}".encode()).hexdigest()
             built[path] = RepoFile(path, content, digest, digest[:40], True)
-    repo = build_repo(repo_id, built, RepoMeta(**meta), modified="2024-01-01T00:00:00.000Z")
-    if card is not None:
-        repo.card = card
-        repo.tags = _hub_tags(card, repo.meta, repo.library_name, repo.pipeline_tag)
-    return repo
+    return build_repo(repo_id, built, RepoMeta(**meta), modified="2024-01-01T00:00:00.000Z", card=card)
 
 
 class HubIndex:
@@ -215,9 +217,7 @@ class HubIndex:
         """Read `<root>/<owner>/<name>/`, plus single folders mounted under a repo id of their own."""
         if not root.is_dir():
             raise UserError(f"{root} is not a folder. Give a folder laid out as <owner>/<name>/files.")
-        folders = {
-            f"{path.parent.name}/{path.name}": path for path in sorted(root.glob("*/*")) if path.is_dir()
-        }
+        folders = {f"{path.parent.name}/{path.name}": path for path in sorted(root.glob("*/*")) if path.is_dir()}
         folders = {name: path for name, path in folders.items() if REPO_ID.fullmatch(name)}
         folders.update(mounts or {})
         for name in folders:
@@ -253,7 +253,8 @@ class HubIndex:
                     files[path] = file_from_bytes(path, content)
             kept = {item.name: getattr(old.meta, item.name) for item in fields(RepoMeta)}
             meta = RepoMeta(**{**kept, "sha": None, "lastModified": modified, "createdAt": old.created_at})
-            new = build_repo(repo_id, files, meta, modified=modified)
+            card = None if "README.md" in changes else old.card
+            new = build_repo(repo_id, files, meta, modified=modified, card=card)
             new.commits = {**old.commits, **new.commits}
             new.folder = old.folder
             self.repos[repo_id] = new
@@ -265,7 +266,8 @@ class HubIndex:
         with self._lock:
             old = self.repos[repo_id]
             kept = {item.name: getattr(old.meta, item.name) for item in fields(RepoMeta)}
-            new = build_repo(repo_id, old.files, RepoMeta(**{**kept, **meta}), modified=old.last_modified)
+            changed = RepoMeta(**{**kept, **meta})
+            new = build_repo(repo_id, old.files, changed, modified=old.last_modified, card=old.card)
             new.commits = {**old.commits, new.sha: old.files}
             new.folder = old.folder
             self.repos[repo_id] = new

@@ -88,9 +88,7 @@ def list_entry(repo: Repo, fields: frozenset[str]) -> dict[str, Any]:
     return entry
 
 
-def model_info(
-    repo: Repo, sha: str, expand: frozenset[str], *, blobs: bool, security: bool
-) -> dict[str, Any]:
+def model_info(repo: Repo, sha: str, expand: frozenset[str], *, blobs: bool, security: bool) -> dict[str, Any]:
     """Return the object of `/api/models/{id}` at one commit."""
     info = {"_id": repo.object_id, "id": repo.id, "modelId": repo.id, **_render(repo, expand or _INFO)}
     files = repo.commits[sha]

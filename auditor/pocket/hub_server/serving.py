@@ -201,9 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path).path.strip("/").split("/")
         item = self.hub.api.blob(parts[1]) if len(parts) == 2 and parts[0] == "blobs" else None
         if item is None:
-            return Reply(
-                403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>"
-            )
+            return Reply(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
         headers = {
             "Accept-Ranges": "bytes",
             "ETag": f'"{item.sha256}"',

@@ -1,0 +1,153 @@
+"""Which file stands for a repo: a table of the layouts met on the Hub."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.hub.select import PICKLE_SUFFIXES, SAFE_SUFFIXES, select_files
+from auditor.hub.units import units
+from auditor.records.listing import ListedFile, ListedRepo, SettledItem, Unit
+
+STANDARD = "pytorch_lora_weights.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("paths", "chosen", "variants", "refused"),
+    [
+        ([STANDARD, "README.md"], [STANDARD], [], []),
+        (["my_style.safetensors"], ["my_style.safetensors"], [], []),
+        (
+            ["s.safetensors", *(f"s_{n:09d}.safetensors" for n in (500, 1000, 1500))],
+            ["s.safetensors"],
+            ["s_000000500.safetensors", "s_000001000.safetensors", "s_000001500.safetensors"],
+            [],
+        ),
+        (["s-000002.safetensors", "s-000010.safetensors"], ["s-000010.safetensors"],
+         ["s-000002.safetensors"], []),
+        (["s-epoch-9.safetensors", "s-epoch-10.safetensors"], ["s-epoch-10.safetensors"],
+         ["s-epoch-9.safetensors"], []),
+        (["s-e2-step10.safetensors", "s-e1-step90.safetensors"], ["s-e2-step10.safetensors"],
+         ["s-e1-step90.safetensors"], []),
+        (
+            [f"checkpoint-500/{STANDARD}", "checkpoint-500/optimizer.bin",
+             "checkpoint-500/random_states_0.pkl", "checkpoint-500/scaler.pt",
+             "checkpoint-500/scheduler.bin", STANDARD],
+            [STANDARD], [f"checkpoint-500/{STANDARD}"], [],
+        ),
+        ([f"checkpoint-500/{STANDARD}", f"checkpoint-2000/{STANDARD}"], [f"checkpoint-2000/{STANDARD}"],
+         [f"checkpoint-500/{STANDARD}"], []),
+        (["retro-1980.safetensors", "retro-1990.safetensors", "style-v1.safetensors", "style-v2.safetensors"],
+         ["retro-1980.safetensors", "retro-1990.safetensors", "style-v1.safetensors", "style-v2.safetensors"],
+         [], []),
+        (["a.safetensors", "4x_upscaler.pth", "b/c.safetensors"], ["a.safetensors", "b/c.safetensors"], [],
+         ["4x_upscaler.pth"]),
+        (["pytorch_lora_weights.bin", STANDARD], [STANDARD], [], []),
+        (["pytorch_lora_weights.bin"], [], [], ["pytorch_lora_weights.bin"]),
+        (["x.safetensors", "x.fp16.safetensors"], ["x.safetensors"], ["x.fp16.safetensors"], []),
+        ([STANDARD, "me.safetensors", "me_emb.safetensors"], [STANDARD], ["me.safetensors"], []),
+        (["learned_embeds.safetensors"], ["learned_embeds.safetensors"], [], []),
+        (["model_index.json", "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin",
+          "text_encoder/model.safetensors"], [], [], []),
+        (["README.md", "images/0.png"], [], [], []),
+    ],
+)  # fmt: skip
+def test_layouts(paths: list[str], chosen: list[str], variants: list[str], refused: list[str]) -> None:
+    found = select_files(paths)
+    assert [item.path for item in found.chosen] == sorted(chosen)
+    assert [item.path for item in found.variants] == sorted(variants)
+    assert list(found.refused) == sorted(refused)
+    assert {item.of for item in found.variants} <= set(chosen)
+
+
+def test_companions() -> None:
+    peft = select_files(["unet/adapter_model.safetensors", "unet/adapter_config.json",
+                         "text_encoder/adapter_model.safetensors",
+                         "text_encoder/adapter_config.json"])  # fmt: skip
+    assert [item.path for item in peft.chosen] == ["unet/adapter_model.safetensors"]
+    assert set(peft.chosen[0].companions) == {
+        "unet/adapter_config.json", "text_encoder/adapter_model.safetensors",
+        "text_encoder/adapter_config.json",
+    }  # fmt: skip
+    pivotal = select_files([STANDARD, "me.safetensors", "me_emb.safetensors"])
+    assert pivotal.chosen[0].companions == ("me_emb.safetensors",)
+    alone = select_files(["adapter_model.safetensors", "adapter_config.json"])
+    assert alone.chosen[0].companions == ("adapter_config.json",)
+
+
+def test_names_that_cannot_be_asked_for() -> None:
+    found = select_files(
+        ["../x.safetensors", "a//b.safetensors", "a\x00.safetensors", "C:\\x.safetensors", "ok.sft"]
+    )
+    assert [item.path for item in found.chosen] == ["ok.sft"]
+    assert len(found.unsafe_names) == 4
+
+
+STEMS = st.sampled_from(
+    ["s", "s-000002", "s_000000100", "s-epoch-3", "pytorch_lora_weights", "adapter_model", "me", "me_emb",
+     "s.fp16", "optimizer", "learned_embeds", "diffusion_pytorch_model", "model-00001-of-00002", "-", "_emb",
+     "e10", "../x"]
+)  # fmt: skip
+FOLDERS = st.sampled_from(["", "checkpoint-10/", "checkpoint-20/", "unet/", "text_encoder/", "a/b/"])
+SUFFIXES = st.sampled_from([".safetensors", ".sft", ".bin", ".pt", ".json", ".png", ""])
+PATHS = st.lists(
+    st.builds(lambda f, s, x: f + s + x, FOLDERS, STEMS, SUFFIXES) | st.text(max_size=12), max_size=14
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PATHS, st.randoms(use_true_random=False))
+def test_every_weight_file_has_one_role_whatever_the_order(paths: list[str], shuffle: random.Random) -> None:
+    found = select_files(paths)
+    roles = [item.path for item in found.chosen] + [item.path for item in found.variants]
+    roles += [*found.refused, *found.unsafe_names, *found.components]
+    companions = [path for item in found.chosen for path in item.companions]
+    assert len(roles) == len(set(roles))
+    assert not set(roles) & {path for path in companions if path.endswith((".safetensors", ".sft"))}
+    assert {item.of for item in found.variants} <= {item.path for item in found.chosen}
+    assert not any(item.path.endswith(tuple(PICKLE_SUFFIXES)) for item in found.chosen)
+    safe = {path for path in paths if path.lower().endswith(tuple(SAFE_SUFFIXES))}
+    assert all(path in safe for path in (item.path for item in found.chosen))
+    mixed = list(paths)
+    shuffle.shuffle(mixed)
+    assert select_files(mixed) == found
+
+
+def repo(*paths: str, **fields: object) -> ListedRepo:
+    files = tuple(ListedFile(path) for path in paths)
+    return ListedRepo("a/b", "0" * 40, files=files, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("listed", "outcome", "reason"),
+    [
+        (repo("README.md"), "skipped", "no_weights"),
+        (repo(), "skipped", "no_weights"),
+        (repo(STANDARD, gated="auto"), "skipped", "gated"),
+        (repo(STANDARD, disabled=True), "gone", "repo_disabled"),
+        (repo(STANDARD, pipeline_tag="text-generation"), "skipped", "not_text_to_image"),
+        (
+            repo("model_index.json", "unet/diffusion_pytorch_model.safetensors"),
+            "skipped",
+            "unsupported_format",
+        ),
+        (repo("a.ckpt"), "quarantined", "refused_format"),
+    ],
+)
+def test_repos_settled_without_opening_them(listed: ListedRepo, outcome: str, reason: str) -> None:
+    (item,) = units(listed)
+    assert isinstance(item, SettledItem)
+    assert (item.outcome, item.reason) == (outcome, reason)
+
+
+def test_units_carry_pin_and_reason() -> None:
+    ladder = units(repo("s.safetensors", "s-000002.safetensors"))
+    assert ladder[0] == Unit("a/b", "0" * 40, "s.safetensors", "final of a training ladder")
+    assert isinstance(ladder[1], SettledItem)
+    assert (ladder[1].reason, ladder[1].variant_of) == ("variant_of_audited", "s.safetensors")
+    assert isinstance(units(repo(STANDARD, gated="auto"), try_gated=True)[0], Unit)
+    tagged = repo(STANDARD, pipeline_tag="text-generation", tags=("stable-diffusion",))
+    assert isinstance(units(tagged)[0], Unit)
