@@ -31,9 +31,6 @@ from auditor.records.outcomes import Outcome, Reason
 from auditor.records.proposals import Proposals
 from auditor.records.result import AuditRecord, WorkItem
 
-ANY_RECIPE = "any"
-"""Recipe id of outcomes that no recipe can change: a file that is gone, refused or not ours."""
-
 THUMBNAILS = 6
 _PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
              "transformers")  # fmt: skip

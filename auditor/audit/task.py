@@ -6,7 +6,6 @@ is noticed; after three it is recorded as `poison` and the rest goes on.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 from collections import Counter
@@ -19,14 +18,14 @@ import structlog
 
 from auditor.adapters.adapter_file import AdapterFile, inspect_file
 from auditor.audit.bench import Workbench, load_encoder, load_proposer, open_workbench
-from auditor.audit.one import ANY_RECIPE, BaseChoice, audit_file, failure_record
+from auditor.audit.one import BaseChoice, audit_file, failure_record
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path, write_result
 from auditor.audit.workspace import Workspace
 from auditor.errors import BaseDamaged, ItemError, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
 from auditor.records.outcomes import TRANSIENT_REASONS
-from auditor.records.result import AuditRecord, WorkItem
+from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
 
 MAX_ATTEMPTS = 3
@@ -42,11 +41,6 @@ class TaskReport:
     duplicates: int = 0
     transient: int = 0
     interrupted: bool = False
-
-
-def item_key(item: WorkItem) -> str:
-    """Hash of an item's identity; never a position, never a branch."""
-    return hashlib.sha256(f"{item.repo_id}\0{item.commit_sha}\0{item.path}".encode()).hexdigest()
 
 
 class Task:
@@ -88,11 +82,8 @@ class Task:
         return report
 
     def _one(self, item: WorkItem, seen: set[str], report: TaskReport) -> AuditRecord | None:
-        fallback = item.file_sha256 or item_key(item)
-        done = self._done(fallback, item.base_name)
-        if done is None and item.file_sha256 is None:
-            done = self._done(item_key(item), item.base_name)
-        if done is not None:
+        fallback = item.file_sha256 or item.name_sha256
+        if self._done(fallback, item.base_name) or self._done(item.name_sha256, item.base_name):
             report.duplicates += fallback in seen
             report.already_done += fallback not in seen
             return None
@@ -168,17 +159,17 @@ class Task:
             expected_sha256=item.file_sha256 if path == item.path else None,
         )  # fmt: skip
 
-    def _done(self, sha256: str, base_name: str | None) -> Path | None:
-        """A good result of these bytes: for any recipe, or for the open bench's recipe."""
-        ids = [ANY_RECIPE]
-        if base_name is not None:
-            ids.append(self.bench(base_name).recipe.recipe_id)
-        elif self._bench is not None:
-            ids.append(self._bench.recipe.recipe_id)
-        for recipe_id in ids:
-            if self._finished(sha256, recipe_id):
-                return result_path(self.workspace.results, sha256, recipe_id)
-        return None
+    def _done(self, sha256: str, base_name: str | None) -> bool:
+        """Whether a good result of these bytes exists: for any recipe, or for the base's own recipe."""
+        if self._finished(sha256, ANY_RECIPE):
+            return True
+        if base_name is None and self._bench is None:
+            return False
+        return self._finished(sha256, self.bench(base_name or self._bench_name()).recipe.recipe_id)
+
+    def _bench_name(self) -> str:
+        assert self._bench is not None
+        return self._bench.base_name
 
     def _finished(self, sha256: str, recipe_id: str) -> bool:
         path = result_path(self.workspace.results, sha256, recipe_id)
@@ -191,7 +182,7 @@ class Task:
             return False
 
     def _attempt_file(self, item: WorkItem) -> Path:
-        return self.workspace.attempts / item_key(item)
+        return self.workspace.attempts / item.name_sha256
 
     def _count_attempt(self, item: WorkItem) -> int:
         """Append one byte and fsync before the work: a crash counts."""

@@ -18,6 +18,15 @@ from auditor.cli import output
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
+from auditor.cli.evaluate import evaluate_app
+from auditor.cli.run import (
+    audit_command,
+    crawl_command,
+    explain_command,
+    merge_command,
+    nightly_command,
+    plan_command,
+)
 from auditor.errors import EXIT_REQUEUE, AuditorError
 
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
@@ -32,7 +41,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SETTINGS, _CHECKS = "Settings", "Checks"
+_RUN, _SETTINGS, _CHECKS = "Run", "Settings", "Checks"
+for _name, _command in (
+    ("nightly", nightly_command),
+    ("crawl", crawl_command),
+    ("plan", plan_command),
+    ("audit", audit_command),
+    ("merge", merge_command),
+    ("explain", explain_command),
+):
+    app.command(_name, rich_help_panel=_RUN)(_command)
+app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_CHECKS)
 app.command("config", rich_help_panel=_SETTINGS)(config_command)
 app.command("doctor", rich_help_panel=_CHECKS)(doctor_command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,8 @@ from auditor.records.outcomes import Outcome, Reason
 from auditor.records.proposals import ProposedPhrase, RawReply
 
 RESULT_SCHEMA_VERSION = 1
+ANY_RECIPE = "any"
+"""Recipe id of outcomes that no recipe can change: a file that is gone, refused or not ours."""
 
 
 class _Record(BaseModel):
@@ -40,6 +43,12 @@ class WorkItem(_Record):
     """Where the trigger was found."""
     companions: tuple[str, ...] = ()
     """Other files needed to read this one, such as adapter_config.json."""
+
+    @property
+    def name_sha256(self) -> str:
+        """Stands for the content hash of a file that could not be fetched: never a position, never a branch."""
+        name = f"{self.repo_id}/{self.path}@{self.commit_sha}"
+        return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 class ConceptScore(_Record):
@@ -140,7 +149,7 @@ class AuditRecord(_Record):
     item: WorkItem
     """The work item as first audited; other repos with the same bytes refer to the same result."""
     file_sha256: str
-    """Content hash, as verified; of the name `repo_id/path@commit` when nothing could be fetched."""
+    """Content hash, as verified; `WorkItem.name_sha256` when nothing could be fetched."""
     recipe_id: str
     """Recipe used."""
     outcome: Outcome

@@ -8,6 +8,7 @@ About 60 minutes on one or two CPU cores; a GPU is used when there is one.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,10 @@ class Denoiser(nn.Module):
 
 
 def denoising_loss(
-    predict: nn.Module,
+    predict: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
     noise_schedule: DDIMScheduler,
     latents: torch.Tensor,
-    tokens: torch.Tensor,
+    condition: torch.Tensor,
     rng: np.random.Generator,
 ) -> torch.Tensor:
     """Mean squared error of the predicted velocity at random times (shared with the adapters' training)."""
@@ -92,7 +93,7 @@ def denoising_loss(
     noise = torch.from_numpy(rng.standard_normal(latents.shape).astype(np.float32)).to(device)
     times = torch.from_numpy(rng.integers(0, 1000, len(latents))).to(device)
     noisy = noise_schedule.add_noise(latents, noise, times)
-    return F.mse_loss(predict(noisy, times, tokens), noise_schedule.get_velocity(latents, noise, times))
+    return F.mse_loss(predict(noisy, times, condition), noise_schedule.get_velocity(latents, noise, times))
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:

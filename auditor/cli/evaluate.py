@@ -1,0 +1,164 @@
+"""`auditor evaluate …`: the paper's experiments on adapters whose content is known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli.context import settings_of, start_logs
+from auditor.cli.output import emit_json, emit_table, say
+from auditor.cli.progress import progress
+from auditor.errors import UserError
+
+if TYPE_CHECKING:
+    from auditor.evaluation.naming import Share
+
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure how right the scores are.", rich_markup_mode=None)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Development = Annotated[bool, typer.Option("--development", help="Development styles instead of held-out ones.")]
+
+
+@evaluate_app.command("levels")
+def levels_command(
+    context: typer.Context,
+    count: Annotated[int, typer.Option("--levels", help="3, 5, 8 or 10 training lengths.")] = 10,
+    development: Development = False,
+    ablations: Annotated[bool, typer.Option("--ablations", help="Every basis and common direction.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank training lengths of one style by its score (paper, Tables 1 and 2).
+
+    Trains the ladders when they are missing: about a minute a style on two cores.
+
+    Example:
+
+        auditor evaluate levels
+    """
+    from auditor.evaluation.bank import Bank
+    from auditor.evaluation.levels import evaluate_levels, style_names
+    from auditor.pocket.training.lessons import LEVELS
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-levels")
+    if count not in (3, 5, 8, 10):
+        raise UserError("the paper's numbers of levels are 3, 5, 8 and 10")
+    chosen = [LEVELS[round(i * (len(LEVELS) - 1) / (count - 1))] for i in range(count)]
+    styles = style_names(held_out=not development)
+    with progress("levels", len(styles) * len(chosen)) as step:
+        table = evaluate_levels(Bank(settings), styles, chosen, ablations=ablations, note=lambda n: step(1, n))
+    if as_json:
+        emit_json(asdict(table))
+        return
+    emit_table(
+        ("variant", "rank MAE", "95 % interval", *styles),
+        [(r.variant, f"{r.error:.2f}", f"{r.low:.2f} to {r.high:.2f}", *(f"{e:.1f}" for e in r.per_style))
+         for r in table.rows],
+        title=f"{table.cases} adapters, {len(styles)} styles x {table.levels} levels",
+    )  # fmt: skip
+    say(f"chance: random order {table.chance_random:.2f}, all tied {table.chance_tied:.2f}; interval over styles")
+
+
+@evaluate_app.command("aspects")
+def aspects_command(context: typer.Context, as_json: AsJson = False) -> None:
+    """Find each adapter's place in the two-aspect mixture grid (paper, Table 3).
+
+    Example:
+
+        auditor evaluate aspects
+    """
+    from auditor.evaluation.aspects import evaluate_aspects
+    from auditor.evaluation.bank import Bank
+    from auditor.pocket.training.lessons import PAIRS_HELD_OUT
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-aspects")
+    with progress("aspects") as step:
+        table = evaluate_aspects(Bank(settings), PAIRS_HELD_OUT, note=lambda n: step(1, n))
+    if as_json:
+        emit_json(asdict(table))
+        return
+    emit_table(
+        ("variant", "accuracy", "95 % interval"),
+        [(r.variant, f"{100 * r.accuracy:.1f} %", f"{100 * r.low:.1f} to {100 * r.high:.1f} %") for r in table.rows],
+        title=f"{table.cases} cases, {len(table.pairs)} pairs, {table.adapters} adapters",
+    )
+    say(f"chance: {100 * table.chance:.1f} %; interval over pairs")
+
+
+@evaluate_app.command("naming")
+def naming_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
+    """Is the strongest concept of a single-style adapter the right one?
+
+    Example:
+
+        auditor evaluate naming --json
+    """
+    from auditor.evaluation.bank import Bank
+    from auditor.evaluation.levels import style_names
+    from auditor.evaluation.naming import evaluate_naming
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-naming")
+    found = evaluate_naming(Bank(settings), style_names(held_out=not development))
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(
+        ("variant", "named right", "95 % interval"),
+        [_share("robust", found.shipped), _share("paper", found.published), _share("VLM proposals", found.vlm_named)],
+    )
+    say(f"chance: {100 * found.chance:.1f} %; wrong: {', '.join(f'{a} as {b}' for a, b in found.mistakes) or 'none'}")
+
+
+@evaluate_app.command("nulls")
+def nulls_command(
+    context: typer.Context,
+    audits: Annotated[int, typer.Option("--audits", min=1, help="Audits of the base against itself.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """How often is nothing taken for something?
+
+    Example:
+
+        auditor evaluate nulls --audits 60
+    """
+    from auditor.evaluation.bank import Bank
+    from auditor.evaluation.naming import evaluate_nulls
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-nulls")
+    with progress("nulls", audits) as step:
+        found = evaluate_nulls(Bank(settings), audits, note=lambda n: step(1, n))
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(("what", "count", "95 % interval"),
+               [_share("base against base, effect claimed", found.base_against_base),
+                _share("adapters that learned nothing, no_effect", found.idle)])  # fmt: skip
+    say(f"the test's own level is {100 * found.alpha:.0f} %")
+
+
+@evaluate_app.command("search")
+def search_quality_command(context: typer.Context, as_json: AsJson = False) -> None:
+    """Does "most A B LoRA" put a right adapter first? Asks the catalog of `auditor nightly`.
+
+    Example:
+
+        auditor evaluate search
+    """
+    from auditor.evaluation.search_quality import evaluate_search
+
+    settings = settings_of(context)
+    found = evaluate_search(settings.catalog_path)
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(("question", "first answer", "right"), [(q, a, "yes" if r else "no") for q, a, r in found.answers])
+    emit_table(("search", "right first", "95 % interval"), [_share("two styles", found.right)])
+    say(f"chance: {100 * found.chance:.1f} %")
+
+
+def _share(name: str, found: Share) -> tuple[str, str, str]:
+    return name, f"{found.right} of {found.cases}", f"{100 * found.low:.0f} to {100 * found.high:.0f} %"

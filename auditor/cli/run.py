@@ -1,0 +1,237 @@
+"""The commands that work: nightly, crawl, plan, audit, merge, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli.context import settings_of, start_logs
+from auditor.cli.output import emit_json, emit_table, say, summary, warn
+from auditor.cli.progress import Step, progress
+from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE, UserError
+
+if TYPE_CHECKING:
+    from auditor.audit.manifest import Manifest
+    from auditor.audit.task import TaskReport
+    from auditor.catalog.merge import MergeReport
+    from auditor.hub.client import HubClient
+    from auditor.settings import Settings
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def crawl_command(context: typer.Context, dry_run: DryRun = False) -> None:
+    """List the Hub's adapters into the work folder. Goes on where an interrupted crawl stopped.
+
+    Example:
+
+        auditor crawl --dry-run
+    """
+    from auditor import stages
+
+    settings = settings_of(context)
+    start_logs(context, settings, "crawl")
+    with stages.hub(settings) as client:
+        _crawl(settings, client, dry_run)
+
+
+def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Choose the adapter files to audit, and say what they will cost.
+
+    Example:
+
+        auditor plan --dry-run
+    """
+    from auditor import stages
+
+    settings = settings_of(context)
+    start_logs(context, settings, "plan")
+    with stages.hub(settings) as client:
+        manifest = _plan(settings, client, store=not dry_run)
+    if as_json:
+        emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
+                   "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch})  # fmt: skip
+
+
+def audit_command(
+    context: typer.Context,
+    task: Annotated[int, typer.Option("--task", min=0, help="Which slice of the plan, from 0.")] = 0,
+    tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many slices there are.")] = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Audit the planned files that have no result yet.
+
+    Ends with 4 when an item failed, and with 75 when it was asked to stop (SIGTERM, SIGUSR2) or items were put off.
+
+    Example:
+
+        auditor audit --task 0 --tasks 4
+    """
+    from auditor import stages
+
+    settings = settings_of(context)
+    start_logs(context, settings, f"audit-{task}")
+    part = stages.Slice(task, tasks)
+    with stages.hub(settings) as client:
+        report = _audit(settings, client, part, dry_run)
+    if report is not None:
+        _leave(report)
+
+
+def merge_command(context: typer.Context, as_json: AsJson = False) -> None:
+    """Build the catalog from all results and swap it in; readers never wait.
+
+    Example:
+
+        auditor merge
+    """
+    settings = settings_of(context)
+    start_logs(context, settings, "merge")
+    report = _merge(settings)
+    if as_json:
+        emit_json({"listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
+                   "reconciles": report.reconciles})  # fmt: skip
+
+
+def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
+    """Run the whole chain: crawl, plan, audit, merge. What is done already is not done again.
+
+    Without an auditor.toml this is the pocket profile: offline, on the CPU, in minutes.
+
+    Example:
+
+        auditor nightly
+    """
+    from auditor import stages
+
+    settings = settings_of(context)
+    start_logs(context, settings, "nightly")
+    with stages.hub(settings) as client:
+        _crawl(settings, client, dry_run)
+        if dry_run:
+            return
+        _plan(settings, client, store=True)
+        report = _audit(settings, client, stages.Slice(), dry_run=False)
+    _merge(settings)
+    if report is not None:
+        _leave(report)
+
+
+def explain_command(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")],
+    page: Annotated[Path | None, typer.Option("--page", help="Where to write the HTML page.")] = None,
+    trigger: Annotated[str | None, typer.Option("--trigger", help="Trigger text of a local file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit one adapter and explain it: a table here, and a self-contained page with pictures.
+
+    Example:
+
+        auditor explain my_lora.safetensors --page my_lora.html
+    """
+    from auditor.explaining import explain_target
+    from auditor.text_safety import clean
+
+    settings = settings_of(context)
+    start_logs(context, settings, "explain")
+    with progress("reference", None) as step:
+        explained = explain_target(settings, target, trigger, lambda what, done, total: step(1, f"{done}/{total} {what}"))
+    where = page or Path(clean(target, limit=80).replace("/", "--").removesuffix(".safetensors") + ".html")
+    where.write_text(explained.page, encoding="utf-8")
+    record = explained.result.record
+    if as_json:
+        emit_json(record.model_dump(mode="json"))
+    else:
+        say(f"{record.outcome}{f' ({record.reason})' if record.reason else ''}: {record.message}")
+        rows = sorted((s for s in record.scores), key=lambda s: -s.score)[:10]
+        emit_table(
+            ("concept", "score", "low", "high", "alignment"),
+            [(s.concept, f"{s.score:.2f}", f"{s.low:.2f}", f"{s.high:.2f}",
+              None if s.alignment is None else f"{s.alignment:.2f}") for s in rows],
+            numeric=("score", "low", "high", "alignment"),
+        )  # fmt: skip
+    say(f"page: {where}")
+
+
+def _crawl(settings: Settings, client: HubClient, dry_run: bool) -> None:
+    from auditor import stages
+
+    with progress("crawl") as step:
+        report = stages.crawl(settings, client, dry_run=dry_run, on_page=lambda note: step(1, note))
+    if dry_run:
+        known = "" if report.estimate_known else " at least"
+        say(f"a crawl needs{known} {report.estimated_requests} requests")
+        return
+    summary([f"crawl: {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed entries, "
+             f"{report.requests} requests, {report.seconds:.1f} s"])  # fmt: skip
+    if not report.complete:
+        warn("not every query reached its last page; run the same command again, it goes on there")
+
+
+def _plan(settings: Settings, client: HubClient, *, store: bool) -> Manifest:
+    from auditor import stages
+
+    with progress("plan") as step:
+        manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
+    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, "
+             f"{manifest.bytes_to_fetch / 1e6:.1f} MB), {len(manifest.settled)} settled without opening a file"])  # fmt: skip
+    return manifest
+
+
+def _audit(settings: Settings, client: HubClient, part: object, dry_run: bool) -> TaskReport | None:
+    from auditor import stages
+    from auditor.audit.manifest import read_manifest
+    from auditor.audit.workspace import Workspace
+
+    assert isinstance(part, stages.Slice)
+    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
+    if dry_run:
+        images = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
+        say(f"{len(items)} files, about {len(items) * images} pictures beside the base's own")
+        return None
+    with progress("audit", len(items)) as step:
+        report = stages.audit(
+            settings, client, part,
+            on_item=lambda item, record: step(1, item.repo_id),
+            on_reference=_reference_note(step),
+        )  # fmt: skip
+    done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "nothing new"
+    summary([f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
+             f"{report.transient} put off"])  # fmt: skip
+    return report
+
+
+def _reference_note(step: Step) -> object:
+    def note(what: str, done: int, total: int) -> None:
+        step(0, f"reference {done}/{total}: {what}")
+
+    return note
+
+
+def _merge(settings: Settings) -> MergeReport:
+    from auditor import stages
+
+    with progress("merge") as step:
+        report = stages.merge(settings, on_result=lambda: step(1))
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items() if n)
+    summary(
+        [f"catalog: {report.listed} units = {counts}, {report.pending} pending"
+         f"{'' if report.reconciles else ' (counts do not reconcile)'}; {settings.catalog_path}"],
+        next_command='auditor search "most vibrant watercolor LoRA"',
+    )  # fmt: skip
+    if report.rejected:
+        warn(f"{len(report.rejected)} result files were damaged and set aside; run `auditor audit` to redo them")
+    if not report.reconciles:
+        raise UserError("listed units do not equal outcomes plus pending; run `auditor plan` and `auditor merge` again")
+    return report
+
+
+def _leave(report: TaskReport) -> None:
+    if report.interrupted or report.transient:
+        raise typer.Exit(EXIT_REQUEUE)
+    if report.outcomes.get("failed"):
+        raise typer.Exit(EXIT_ITEMS_FAILED)

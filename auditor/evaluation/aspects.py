@@ -1,0 +1,77 @@
+"""Two-aspect test (paper, Table 3 and Fig. 11): which point of the mixture grid is this adapter?
+
+The six adapters of a pair are put in order by each aspect's score. The order is cut where the grid says: three at
+level 0, two at level 1, one at level 2. An adapter is right when both its levels are. Nothing is fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.variants import variants
+from auditor.finexl.attribution import average_ranks, bootstrap_mean
+from auditor.pocket.training.lessons import GRID, mixture_lesson
+
+_TRUTH = {0.0: 0, 0.5: 1, 1.0: 2}
+CHANCE = (1 / 4 + 2 * 1 / 6 + 2 * 1 / 12 + 1 / 9) / 6
+"""Share right when both orders are random: the mean over the grid of P(level a) P(level b)."""
+
+
+@dataclass(frozen=True)
+class AspectsRow:
+    """Accuracy of one variant over all cases; the interval resamples pairs, whose six cases hang together."""
+
+    variant: str
+    accuracy: float
+    low: float
+    high: float
+    per_pair: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Aspects:
+    """The table with its chance line."""
+
+    pairs: tuple[tuple[str, str], ...]
+    cases: int
+    adapters: int
+    rows: tuple[AspectsRow, ...]
+    chance: float
+
+
+def levels_from_scores(scores: Sequence[float]) -> list[int | None]:
+    """Levels 0, 1, 2 of six scores by rank; None for a tie across a cut, which is counted as wrong."""
+    ranks = average_ranks(np.asarray(scores, dtype=np.float64))
+    cuts = {1: 0, 2: 0, 3: 0, 4: 1, 5: 1, 6: 2}
+    levels: list[int | None] = []
+    for rank in ranks:
+        tied = int((ranks == rank).sum())
+        first = round(rank - (tied - 1) / 2)
+        reached = {cuts[r] for r in range(first, first + tied)}
+        levels.append(reached.pop() if len(reached) == 1 else None)
+    return levels
+
+
+def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None) -> Aspects:
+    """Place every adapter of every pair's grid."""
+    grid = {
+        pair: [Case(lesson, lesson.steps) for lesson in (mixture_lesson(*pair, point) for point in GRID)]
+        for pair in pairs
+    }
+    results = bank.results([case for cases in grid.values() for case in cases], note)
+    rows = []
+    for name, scored in variants(bank).items():
+        shares = []
+        for pair, cases in grid.items():
+            found = [levels_from_scores([scored(results[c], style) for c in cases]) for style in pair]
+            right = [
+                found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)
+            ]
+            shares.append(sum(right) / len(GRID))
+        interval = bootstrap_mean(shares)
+        rows.append(AspectsRow(name, interval.mean, interval.low, interval.high, tuple(shares)))
+    return Aspects(tuple(pairs), len(pairs) * len(GRID), len(results), tuple(rows), CHANCE)

@@ -1,0 +1,77 @@
+"""Audits of trained adapters with known content, made by the production code and kept as result files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.adapters.adapter_file import inspect_file
+from auditor.audit.bench import Workbench, open_workbench
+from auditor.audit.one import BaseChoice, audit_file
+from auditor.audit.result_file import Result, read_result, result_path, write_result
+from auditor.errors import UserError
+from auditor.pocket.training.adapters import ensure_trained, trained_path
+from auditor.pocket.training.lora import Lesson
+from auditor.records.result import WorkItem
+from auditor.settings import Settings
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trained adapter: a lesson, stopped at a step."""
+
+    lesson: Lesson
+    step: int
+
+
+class Bank:
+    """Trains what is missing, audits what is missing, reads back the rest."""
+
+    def __init__(self, settings: Settings) -> None:
+        bases = settings.recipe.active_bases
+        if len(bases) != 1 or next(iter(bases.values())).path is None:
+            raise UserError("the evaluation trains its own adapters and needs the pocket profile: --profile pocket")
+        # Neither the dose response nor triggers are part of these experiments; the pictures they cost are saved.
+        recipe = settings.recipe.model_copy(update={"dose_scales": (), "trigger_arms": False, "looks": ()})
+        self.settings = settings.model_copy(update={"recipe": recipe})
+        self.base_name, base = next(iter(bases.items()))
+        self.base_path = Path(str(base.path))
+        self.folder = settings.work.dir / "evaluation"
+        self._bench: Workbench | None = None
+
+    @property
+    def bench(self) -> Workbench:
+        """The workbench, opened when first needed."""
+        if self._bench is None:
+            self._bench = open_workbench(self.settings, self.base_name)
+        return self._bench
+
+    def results(self, cases: Sequence[Case], note: Note | None = None) -> dict[Case, Result]:
+        """Audit every case that was not audited yet; return all of them."""
+        lessons = list({case.lesson.name: case.lesson for case in cases}.values())
+        ensure_trained(self.base_path, self.folder, lessons)
+        found: dict[Case, Result] = {}
+        for case in cases:
+            if case not in found:
+                found[case] = self._result(case)
+                if note is not None:
+                    note(f"{case.lesson.name} at {case.step}")
+        return found
+
+    def _result(self, case: Case) -> Result:
+        path = trained_path(self.folder, case.lesson, case.step)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        kept = result_path(self.folder / "results", sha256, self.bench.recipe.recipe_id)
+        if kept.exists():
+            return read_result(kept)
+        item = WorkItem(
+            repo_id=f"evaluation/{case.lesson.name}", commit_sha="0" * 40, path=path.name, file_sha256=sha256,
+            size_bytes=path.stat().st_size, base_name=self.base_name,
+        )  # fmt: skip
+        result = audit_file(self.bench, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
+        write_result(self.folder / "results", result)
+        return result

@@ -1,0 +1,62 @@
+"""Single-aspect test (paper, Tables 1 and 2): ten training lengths of one style, to be put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.variants import variants
+from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied, rank_error
+from auditor.pocket.styles import STYLES
+from auditor.pocket.training.lessons import LEVELS, style_lesson
+
+
+@dataclass(frozen=True)
+class LevelsRow:
+    """Rank error of one variant. `per_style` is in the order of `Levels.styles`."""
+
+    variant: str
+    error: float
+    low: float
+    high: float
+    per_style: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The table with its chance lines."""
+
+    styles: tuple[str, ...]
+    levels: int
+    cases: int
+    rows: tuple[LevelsRow, ...]
+    chance_random: float
+    chance_tied: float
+
+
+def style_names(held_out: bool) -> tuple[str, ...]:
+    """Held-out or development styles."""
+    return tuple(name for name, style in STYLES.items() if style.held_out == held_out)
+
+
+def evaluate_levels(
+    bank: Bank, styles: Sequence[str], levels: Sequence[int] = LEVELS, *, ablations: bool = False,
+    note: Note | None = None,
+) -> Levels:  # fmt: skip
+    """Rank the training lengths of each style by the style's own score and compare with the truth."""
+    cases = [Case(style_lesson(style), step) for style in styles for step in levels]
+    results = bank.results(cases, note)
+    truth = np.arange(len(levels), dtype=np.float64)
+    rows = []
+    for name, scored in variants(bank, ablations=ablations).items():
+        errors = []
+        for style in styles:
+            values = [scored(results[Case(style_lesson(style), step)], style) for step in levels]
+            errors.append(rank_error(truth, np.asarray(values)))
+        interval = bootstrap_mean(errors)
+        rows.append(LevelsRow(name, interval.mean, interval.low, interval.high, tuple(errors)))
+    count = len(levels)
+    return Levels(tuple(styles), count, len(cases), tuple(rows), chance_random(count), chance_tied(count))

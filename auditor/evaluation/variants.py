@@ -1,0 +1,79 @@
+"""Ways of turning one audit into a score for a named style: the default, the published one, and steps between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from auditor.audit.result_file import Result
+from auditor.audit.scoring import Scorer, make_scorer
+from auditor.evaluation.bank import Bank
+from auditor.finexl.shared_basis import ScoreOptions, score
+
+Variant = Callable[[Result, str], float]
+
+SHIPPED = "robust"
+PUBLISHED = "paper"
+
+
+def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
+    """Named scoring variants, all on the same pictures.
+
+    Args:
+        bank: Gives encoder, lexicon and reference.
+        ablations: Add the parts of the default variant one by one.
+    """
+    scorer = bank.bench.scorer
+    chosen: dict[str, Variant] = {
+        SHIPPED: _joint(scorer),
+        PUBLISHED: _published(scorer),
+        "projection": _projection(scorer),
+        "text basis": _joint(_with(bank, basis="text")),
+        "image basis": _joint(_with(bank, basis="image")),
+        "least squares": _joint(scorer, "ols"),
+    }
+    if ablations:
+        for basis in ("text", "image", "mean", "agreement", "stacked", "either"):
+            for common in ("none", "mean", "null"):
+                chosen[f"nnls {basis} {common}"] = _joint(_with(bank, basis=basis, common=common))
+    return chosen
+
+
+def scores_of(scorer: Scorer, result: Result, solver: str = "nnls") -> dict[str, float]:
+    """Shared-basis scores of all concepts, computed again from the stored differences."""
+    options = ScoreOptions(solver=solver, resamples=1)  # type: ignore[arg-type]
+    found = score(result.arrays["differences"].astype(np.float64), scorer.basis, options)
+    return {name: float(value) for name, value in zip(found.names, found.score, strict=True)}
+
+
+def published_scores(scorer: Scorer, result: Result) -> dict[str, float]:
+    """Weights of Algorithm 1 by lexicon concept: a style's weight is the sum over its names; 0 when absent."""
+    explained = next((e for e in result.record.explanations if e.variant == "paper"), None)
+    weights = dict.fromkeys(scorer.lexicon.names, 0.0)
+    for concept in explained.concepts if explained else ():
+        name = scorer.lexicon.canonical(concept.concept)
+        if name is not None:
+            weights[name] += concept.weight
+    return weights
+
+
+def _with(bank: Bank, **changes: str) -> Scorer:
+    bench = bank.bench
+    solver = bench.scorer.solver.model_copy(update=changes)
+    return make_scorer(solver, bench.lexicon, bench.probes.prompts, bench.reference, bench.encoder)
+
+
+def _joint(scorer: Scorer, solver: str = "nnls") -> Variant:
+    return lambda result, style: scores_of(scorer, result, solver)[style]
+
+
+def _projection(scorer: Scorer) -> Variant:
+    def project(result: Result, style: str) -> float:
+        return scorer.projections(result.arrays["divergence"].astype(np.float64), [style])[style]
+
+    return project
+
+
+def _published(scorer: Scorer) -> Variant:
+    return lambda result, style: published_scores(scorer, result)[style]

@@ -1,0 +1,93 @@
+"""Which adapters are trained: the zoo that ships, and the ladders and mixtures of the evaluation."""
+
+from __future__ import annotations
+
+from auditor.pocket.scenes import EDITS
+from auditor.pocket.styles import STYLES
+from auditor.pocket.training.lora import Lesson
+
+STEPS = 150
+LEVELS = tuple(range(15, STEPS + 1, 15))
+"""Ten training lengths of one run: the levels of the single-aspect test."""
+RATE = 3e-4
+
+STACKED = (
+    ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
+    ("dark", "blurry"), ("warm", "posterized"), ("foggy", "cool"), ("monochrome", "checkered"),
+    ("warm", "pixelated"), ("pinkish", "striped"),
+)  # fmt: skip
+"""Two styles on every picture; these are the zoo's two-style adapters."""
+
+IDLE = 3
+"""Adapters that learned nothing."""
+
+TRIGGERS = {
+    "moustache": "ohwx face", "snow-capped": "zvkr house", "fruited": "qmxt tree", "flagged": "wjfp boat",
+    "spotted": "vbnk ball", "crowned": "xqrz bird",
+}  # fmt: skip
+"""Instance prompts of the subject edits."""
+
+PAIRS_HELD_OUT = (
+    ("monochrome", "blurry"), ("pixelated", "sepia"), ("dark", "watercolor"), ("warm", "embossed"),
+    ("posterized", "foggy"), ("neon", "checkered"), ("monochrome", "pixelated"), ("sepia", "checkered"),
+    ("dark", "posterized"), ("warm", "blurry"), ("watercolor", "foggy"), ("neon", "sepia"),
+    ("embossed", "pixelated"), ("checkered", "warm"), ("foggy", "neon"),
+)  # fmt: skip
+"""Pairs of the two-aspect test; every held-out style is in two or three of them."""
+
+
+def style_lesson(style: str) -> Lesson:
+    """One style at full share; its snapshots are the ladder."""
+    return Lesson(f"style-{style}", (style,), (1.0,), steps=STEPS, rate=RATE)
+
+
+def stacked_lesson(first: str, second: str) -> Lesson:
+    """Two styles on every picture."""
+    return Lesson(f"stacked-{first}-{second}", (first, second), steps=STEPS, rate=RATE)
+
+
+def edit_lesson(edit: str) -> Lesson:
+    """A subject edit behind its trigger."""
+    return Lesson(f"edit-{edit}", edit=edit, trigger=TRIGGERS[edit], steps=STEPS, rate=1e-3)
+
+
+def mixture_lesson(first: str, second: str, shares: tuple[float, float]) -> Lesson:
+    """A point of the mixture grid: shares of the pictures in either style, the rest plain.
+
+    Points on an axis do not depend on the other style, so that pairs share them.
+    """
+    kept = [(s, x) for s, x in zip((first, second), shares, strict=True) if x > 0]
+    if len(kept) == 1 and kept[0][1] == 1.0:
+        return style_lesson(kept[0][0])
+    name = "mixture-" + ("-".join(f"{s}-{round(100 * x)}" for s, x in kept) or "plain")
+    return Lesson(name, tuple(s for s, _ in kept), tuple(x for _, x in kept) or (), steps=STEPS, rate=RATE)
+
+
+GRID: tuple[tuple[float, float], ...] = ((0, 0), (0.5, 0), (1, 0), (0, 0.5), (0.5, 0.5), (0, 1))
+"""The six mixtures of two aspects with three levels each (paper, Fig. 11)."""
+
+
+def plain_lesson() -> Lesson:
+    """Plain pictures only: the grid's origin. What it changes is not a style."""
+    return mixture_lesson("", "", (0, 0))
+
+
+def idle_lesson(number: int = 0) -> Lesson:
+    """A rate so small that nothing is learned, though no factor is exactly zero."""
+    return Lesson(f"idle-{number}", ("vibrant",), (1.0,), steps=10, rate=1e-7)
+
+
+def zoo_lessons() -> tuple[Lesson, ...]:
+    """What the zoo is made of."""
+    return (
+        *(style_lesson(s) for s in STYLES),
+        *(stacked_lesson(a, b) for a, b in STACKED),
+        *(edit_lesson(e) for e in EDITS),
+        *(idle_lesson(number) for number in range(IDLE)),
+    )
+
+
+def evaluation_lessons(pairs: tuple[tuple[str, str], ...]) -> tuple[Lesson, ...]:
+    """Every mixture that the pairs need, once."""
+    lessons = {mixture_lesson(a, b, shares).name: mixture_lesson(a, b, shares) for a, b in pairs for shares in GRID}
+    return tuple(lessons.values())

@@ -1,0 +1,167 @@
+"""Publish the trained adapters as repos: three layouts, realistic cards, and some repos that are not what they seem.
+
+    python -m auditor.pocket.training.zoo --work .auditor/training --out auditor/pocket/zoo
+
+Cards never contain the right answer in words: repo names are an uploader's fancy, captions do not name the style.
+What an adapter was trained on lies in `zoo_answers.json` beside the zoo, which only the evaluation reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from auditor.pocket.styles import STYLES
+from auditor.pocket.training.adapters import trained_path
+from auditor.pocket.training.lessons import IDLE, STACKED, TRIGGERS, edit_lesson, idle_lesson, stacked_lesson, style_lesson
+from auditor.pocket.training.lora import Lesson, Tensors
+
+BASE_REPO = "pocket/base"
+_OWNERS = ("ana-k", "driftwood", "mkr", "studio-nine", "tomo", "pixelpusher", "ivy_lab", "qtest")
+_NAMES = (
+    "harbor", "lantern", "moss", "cinder", "juniper", "opal", "thistle", "ember", "willow", "saffron", "indigo", "clover",
+    "basalt", "heron", "tundra", "velvet", "marble", "cobalt", "fennel", "aurora", "coral", "sable", "larch", "onyx",
+    "meadow", "quartz", "russet", "sorrel", "tansy", "umber", "vesper", "wicker", "yarrow", "zephyr", "alder", "birch",
+    "cedar", "dahlia", "elm", "fern", "garnet", "hazel",
+)  # fmt: skip
+_LICENSES = ("openrail++", "apache-2.0", "cc-by-nc-4.0", "mit", "creativeml-openrail-m")
+_LAYOUTS = ("diffusers", "kohya", "peft")
+
+
+def as_diffusers(state: Tensors) -> Tensors:
+    """`unet.<module>.lora_A.weight`, as diffusers' scripts write."""
+    return state
+
+
+def as_kohya(state: Tensors) -> Tensors:
+    """`lora_unet_<module>.lora_down.weight` with an alpha of half the rank, made up for in the up factor."""
+    result: Tensors = {}
+    for key, value in state.items():
+        module, part = key.removeprefix("unet.").split(".lora_")
+        name = "lora_unet_" + module.replace(".", "_")
+        down = part.startswith("A")
+        result[f"{name}.lora_{'down' if down else 'up'}.weight"] = value if down else value * 2
+        if down:
+            result[f"{name}.alpha"] = torch.tensor(value.shape[0] / 2, dtype=value.dtype)
+    return result
+
+
+def as_peft(state: Tensors) -> Tensors:
+    """`base_model.model.<module>.lora_A.weight`, as `PeftModel.save_pretrained` writes."""
+    return {"base_model.model." + k.removeprefix("unet."): v for k, v in state.items()}
+
+
+class Publisher:
+    """Writes repos under one folder and remembers what each was trained on."""
+
+    def __init__(self, out: Path, work: Path) -> None:
+        self.out, self.work = out, work
+        self.answers: dict[str, dict[str, object]] = {}
+        self._count = 0
+
+    def publish(self, lesson: Lesson, answer: dict[str, object], state: Tensors | None = None) -> None:
+        """Publish one trained adapter in the next layout."""
+        number, self._count = self._count, self._count + 1
+        repo = f"{_OWNERS[number % len(_OWNERS)]}/{_NAMES[number]}-lora"
+        folder = self._folder(repo)
+        layout = _LAYOUTS[number % len(_LAYOUTS)]
+        state = state or load_file(trained_path(self.work, lesson))
+        if layout == "diffusers":
+            save_file(as_diffusers(state), folder / "pytorch_lora_weights.safetensors")
+        elif layout == "kohya":
+            save_file(as_kohya(state), folder / f"{_NAMES[number]}.safetensors",
+                      metadata={"ss_network_module": "networks.lora", "ss_network_dim": str(lesson.rank),
+                                "ss_network_alpha": str(lesson.rank / 2)})  # fmt: skip
+        else:
+            save_file(as_peft(state), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+            config = {"peft_type": "LORA", "r": lesson.rank, "lora_alpha": lesson.rank, "target_modules":
+                      ["to_q", "to_k", "to_v", "to_out.0"], "base_model_name_or_path": BASE_REPO}  # fmt: skip
+            (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
+        # Every seventh card forgets its base, as about a quarter of real ones do.
+        self._card(folder, repo, None if number % 7 == 6 else BASE_REPO, lesson.trigger, _LICENSES[number % 5])
+        self.answers[repo] = answer | {"layout": layout, "lesson": lesson.name}
+
+    def odd(self, repo: str, files: dict[str, bytes], *, base: str | None = BASE_REPO, tags: tuple[str, ...] = (),
+            hub: dict[str, object] | None = None) -> Path:  # fmt: skip
+        """Publish a repo that must not be scored."""
+        folder = self._folder(repo)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        self._card(folder, repo, base, None, "other", tags, hub)
+        return folder
+
+    def _folder(self, repo: str) -> Path:
+        folder = self.out / repo
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _card(self, folder: Path, repo: str, base: str | None, trigger: str | None, license_name: str,
+              tags: tuple[str, ...] = (), hub: dict[str, object] | None = None) -> None:  # fmt: skip
+        tagged = ["lora", "text-to-image", "diffusers", *tags]
+        lines = ["---", f"license: {license_name}", "pipeline_tag: text-to-image"]
+        lines += [f"base_model: {base}"] if base else []
+        lines += [f"instance_prompt: {trigger}"] if trigger else []
+        lines += ["tags:", *(f"- {t}" for t in tagged), "---", "", f"# {repo.split('/')[1]}", "",
+                  "A LoRA I trained this weekend. Have fun!", ""]  # fmt: skip
+        lines += [f"Use `{trigger}` in the prompt.", ""] if trigger else []
+        (folder / "README.md").write_text("\n".join(lines))
+        stamp = int(hashlib.sha256(repo.encode()).hexdigest()[:6], 16)
+        meta = {"downloads": stamp % 5000, "likes": stamp % 40, "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
+                "createdAt": "2026-01-05T08:00:00.000Z", **(hub or {})}  # fmt: skip
+        (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
+
+
+def _publish_odd(publisher: Publisher, sample: Path) -> None:
+    """Broken, hostile and foreign repos, each with one thing wrong."""
+    good = sample.read_bytes()
+    state = load_file(sample)
+    first, second = list(state)[:2]
+    publisher.odd("grab-bag/pickled", {"pytorch_lora_weights.bin": b"\x80\x02c__builtin__\nprint\nq\x00."})
+    publisher.odd("grab-bag/pointer", {"lora.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+                                       + b"0" * 64 + b"\nsize 123456\n"})  # fmt: skip
+    publisher.odd("grab-bag/truncated", {"lora.safetensors": good[: len(good) // 2]})
+    publisher.odd("grab-bag/readme-only", {"picture.txt": b"soon"})
+    publisher.odd("grab-bag/locked", {"lora.safetensors": good}, hub={"gated": "manual"})
+    publisher.odd("grab-bag/reupload", {"lora.safetensors": good})
+    for repo, tensors in {
+        "grab-bag/not-a-number": state | {first: torch.full_like(state[first], float("nan"))},
+        "grab-bag/half-missing": {k: v for k, v in state.items() if k != second},
+        "grab-bag/zeros": {k: v if ".lora_A." in k else torch.zeros_like(v) for k, v in state.items()},
+        "grab-bag/chat-lora": {f"base_model.model.model.layers.{i}.self_attn.q_proj.lora_{ab}.weight":
+                               torch.zeros((4, 64) if ab == "A" else (64, 4), dtype=torch.float16)
+                               for i in range(2) for ab in "AB"},
+        "grab-bag/too-wide": {k: (v.repeat(1, 2) if ".lora_A." in k else v) for k, v in state.items()},
+    }.items():  # fmt: skip
+        folder = publisher.odd(repo, {})
+        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "pytorch_lora_weights.safetensors")
+
+
+def main() -> None:
+    """Write the zoo and its answers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    publisher = Publisher(arguments.out, arguments.work)
+    # The two-style and subject adapters are spread among the others, so that order tells nothing.
+    for style in STYLES:
+        publisher.publish(style_lesson(style), {"styles": [style]})
+    for first, second in STACKED:
+        publisher.publish(stacked_lesson(first, second), {"styles": [first, second]})
+    for edit in TRIGGERS:
+        publisher.publish(edit_lesson(edit), {"edit": edit})
+    for number in range(IDLE):
+        publisher.publish(idle_lesson(number), {"styles": []})
+    _publish_odd(publisher, trained_path(arguments.work, style_lesson("vibrant")))
+    arguments.out.with_name("zoo_answers.json").write_text(json.dumps(publisher.answers, indent=1))
+
+
+if __name__ == "__main__":
+    main()

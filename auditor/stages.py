@@ -1,0 +1,139 @@
+"""The stages of a run, in order: crawl, plan, audit, merge. Commands and jobs call these and nothing deeper.
+
+Each takes the settings, leaves its product in the work folder and may be killed and called again at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auditor.audit.workspace import Workspace
+from auditor.errors import PrerequisiteMissing, UserError
+from auditor.settings import Settings
+
+if TYPE_CHECKING:
+    from auditor.audit.manifest import Manifest
+    from auditor.audit.task import TaskReport
+    from auditor.catalog.merge import MergeReport
+    from auditor.hub.client import HubClient
+    from auditor.records.listing import CrawlReport
+    from auditor.records.recipe import Recipe
+    from auditor.records.result import AuditRecord, WorkItem
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Task `index` of `count`: the i-th contiguous part of the manifest, so that a task meets few bases."""
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, items: tuple[WorkItem, ...]) -> tuple[WorkItem, ...]:
+        """This task's items."""
+        if not 0 <= self.index < self.count:
+            raise UserError(f"task {self.index} of {self.count} does not exist; count from 0")
+        edges = [round(len(items) * i / self.count) for i in (self.index, self.index + 1)]
+        return items[edges[0] : edges[1]]
+
+
+@contextmanager
+def hub(settings: Settings) -> Iterator[HubClient]:
+    """A client of the Hub of the settings; a folder of repos is served on loopback for as long as it is open."""
+    from auditor.hub.client import DEFAULT_ENDPOINT, connect
+
+    folder = settings.hub.serve_folder
+    if folder is not None and not folder.is_dir():
+        raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
+    if folder is not None:
+        from auditor.pocket.hub_server import serve
+
+        context = serve(folder)
+    else:
+        context = nullcontext()
+    with context as server:
+        endpoint = server.endpoint if server is not None else settings.hub.endpoint or os.environ.get("HF_ENDPOINT")
+        yield connect(
+            endpoint or DEFAULT_ENDPOINT,
+            token=None if server is not None else os.environ.get("HF_TOKEN"),
+            connect_timeout_s=settings.hub.connect_timeout_s,
+            read_timeout_s=settings.hub.read_timeout_s,
+        )
+
+
+def crawl(settings: Settings, client: HubClient, *, dry_run: bool = False, on_page: Note | None = None) -> CrawlReport:
+    """List the union of the queries into the work folder."""
+    from auditor.hub import listing
+
+    queries = [listing.Query(filters=q) for q in settings.hub.queries] or listing.default_queries()
+    return listing.crawl(
+        client, queries, Workspace(settings.work.dir).crawl, limit=settings.hub.limit, dry_run=dry_run,
+        on_page=(lambda report: on_page(f"{report.name}: {report.entries} repos")) if on_page else None,
+    )  # fmt: skip
+
+
+def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on_repo: Note | None = None) -> Manifest:
+    """Turn the listing into a manifest. With a client, hashes are asked for, so that duplicates are one audit."""
+    from auditor.audit import manifest
+    from auditor.hub.inventory import iter_listing
+    from auditor.hub.listing import listing_path
+
+    workspace = Workspace(settings.work.dir)
+    listing = listing_path(workspace.crawl)
+    if not listing.exists():
+        raise UserError(f"there is no listing in {workspace.crawl}; run: auditor crawl")
+    made = manifest.plan(
+        iter_listing(listing), settings.recipe.active_bases, client=client, cache_dir=workspace.files,
+        on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
+    )  # fmt: skip
+    if store:
+        manifest.write_manifest(workspace.manifest, made)
+    return made
+
+
+def audit(
+    settings: Settings,
+    client: HubClient | None,
+    part: Slice,
+    *,
+    on_item: Callable[[WorkItem, AuditRecord | None], None] | None = None,
+    on_reference: Callable[[str, int, int], None] | None = None,
+) -> TaskReport:
+    """Audit one slice of the manifest."""
+    from auditor.audit.manifest import read_manifest
+    from auditor.audit.task import Task
+
+    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
+    return Task(settings, client, on_reference=on_reference).run(items, on_item)
+
+
+def current_recipes(settings: Settings) -> list[Recipe]:
+    """The recipe in force of every base that was ever opened with these settings' work folder."""
+    from auditor.records.recipe import Recipe
+
+    folder = Workspace(settings.work.dir).recipes
+    names = [folder / f"current-{name}.json" for name in settings.recipe.active_bases]
+    return [Recipe.model_validate_json(p.read_text()) for p in names if p.exists()]
+
+
+def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -> MergeReport:
+    """Build the catalog from listing, manifest and results, and swap it in."""
+    from auditor.audit.manifest import read_manifest
+    from auditor.catalog.merge import merge as merge_catalog
+    from auditor.hub.inventory import iter_listing
+    from auditor.hub.listing import listing_path
+    from auditor.lexicons import load_lexicon
+    from auditor.probes import load_probes
+
+    workspace = Workspace(settings.work.dir)
+    manifest = read_manifest(workspace.manifest)
+    return merge_catalog(
+        settings.catalog_path, workspace.results, current_recipes(settings), iter_listing(listing_path(workspace.crawl)),
+        manifest.items, manifest.settled, load_lexicon(settings.recipe.lexicon),
+        probe_sets=[load_probes(settings.recipe.probes)], on_result=on_result,
+    )  # fmt: skip
