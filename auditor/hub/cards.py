@@ -58,9 +58,7 @@ def clean_text(value: object, max_chars: int = MAX_TEXT_CHARS) -> str | None:
     if not isinstance(value, str):
         return None
     text = value[: 4 * max_chars]
-    if (
-        not text.isprintable()
-    ):  # str.isprintable is false for exactly the categories C* and Z* (but the space)
+    if not text.isprintable():  # str.isprintable is false for exactly the categories C* and Z* (but the space)
         text = "".join(char if char.isprintable() else " " * char.isspace() for char in text)
     return " ".join(text.split())[:max_chars].strip() or None
 
@@ -106,9 +104,7 @@ def card_json(card: object) -> str | None:
 def read_base_claim(value: object) -> BaseClaim | None:
     """Tell repo ids from URLs, paths on a trainer's machine and titles of other sites."""
     if isinstance(value, Mapping):
-        value = next(
-            (value[key] for key in ("id", "name", "repo_id") if isinstance(value.get(key), str)), None
-        )
+        value = next((value[key] for key in ("id", "name", "repo_id") if isinstance(value.get(key), str)), None)
     text = clean_text(value)
     if text is None:
         return None

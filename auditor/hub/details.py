@@ -56,9 +56,7 @@ def _read(cache: Path) -> dict[str, Any]:
         return {}
 
 
-def _ask(
-    client: HubClient, repo_id: str, commit_sha: str, paths: list[str]
-) -> dict[str, tuple[int, str | None]]:
+def _ask(client: HubClient, repo_id: str, commit_sha: str, paths: list[str]) -> dict[str, tuple[int, str | None]]:
     url = f"{client.endpoint}/api/models/{repo_id}/paths-info/{quote(commit_sha, safe='')}"
     with hub_problems(repo_id, None):
         response = client.post(url, {"paths": paths, "expand": "false"})

@@ -109,9 +109,7 @@ def fetch(
     if remote.size is not None:
         _check_size(repo_id, path, remote.size, max_bytes)
     if expected_sha256 is not None and _SHA256.fullmatch(remote.etag) and remote.etag != expected_sha256:
-        raise Refused(
-            "hash_mismatch", f"{repo_id}/{path} is announced with another hash than when it was listed."
-        )
+        raise Refused("hash_mismatch", f"{repo_id}/{path} is announced with another hash than when it was listed.")
     blob = cache.verified(remote.etag)
     if blob is None:
         blob = _download(client, cache, remote, repo_id, path, max_bytes)
@@ -140,27 +138,15 @@ def _ask(client: HubClient, repo_id: str, path: str, commit_sha: str) -> _Remote
         raise TransientError(f"{repo_id}/{path}: more than {_MAX_REDIRECTS} redirects.")
     served = response.headers.get("X-Repo-Commit")
     if served is not None and served != commit_sha:
-        raise ItemError(
-            "gone", "file_gone", f"The Hub answers for commit {served[:12]} instead of the listed one."
-        )
-    etag = (
-        (response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or "")
-        .removeprefix("W/")
-        .strip('"')
-    )
+        raise ItemError("gone", "file_gone", f"The Hub answers for commit {served[:12]} instead of the listed one.")
+    etag = (response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or "").removeprefix("W/").strip('"')
     if not _SHA256.fullmatch(etag) and not _GIT_OID.fullmatch(etag):
-        raise ItemError(
-            "failed", "download_failed", f"{repo_id}/{path}: the Hub names no content hash to check."
-        )
-    size = response.headers.get("X-Linked-Size") or (
-        None if location else response.headers.get("Content-Length")
-    )
+        raise ItemError("failed", "download_failed", f"{repo_id}/{path}: the Hub names no content hash to check.")
+    size = response.headers.get("X-Linked-Size") or (None if location else response.headers.get("Content-Length"))
     return _Remote(target, etag, int(size) if size is not None and size.isdecimal() else None)
 
 
-def _download(
-    client: HubClient, cache: _Cache, remote: _Remote, repo_id: str, path: str, max_bytes: int
-) -> Path:
+def _download(client: HubClient, cache: _Cache, remote: _Remote, repo_id: str, path: str, max_bytes: int) -> Path:
     """Download, resume, verify; once more from the start when the content is not what was announced."""
     for attempt in (1, 2):
         with cache.part(remote.etag) as part:

@@ -232,9 +232,7 @@ def _estimate(walk: _Walk, store: PageStore, queries: Sequence[Query], before: i
     known = store.last_page_counts()
     reports: list[QueryReport] = []
     if known is not None:
-        reports = [
-            QueryReport(query.name, pages, 0, False) for query, pages in zip(queries, known, strict=True)
-        ]
+        reports = [QueryReport(query.name, pages, 0, False) for query, pages in zip(queries, known, strict=True)]
         return CrawlReport(tuple(reports), estimated_requests=sum(known), estimate_known=True)
     needed = 0
     for query in queries:

@@ -115,9 +115,7 @@ class PageStore:
         try:
             entries: list[Any] = json.loads(gzip.decompress(path.read_bytes()))
         except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise UserError(
-                f"The stored page {path} is damaged. Remove {self._file} and crawl again."
-            ) from error
+            raise UserError(f"The stored page {path} is damaged. Remove {self._file} and crawl again.") from error
         return entries
 
     def _page_file(self, number: int, page: int) -> Path:

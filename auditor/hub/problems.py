@@ -43,8 +43,6 @@ def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
     if isinstance(error, EntryNotFoundError):
         return ItemError("gone", "file_gone", f"{what} does not exist at the listed commit.")
     if transient(error):
-        return TransientError(
-            f"{what}: the Hub could not be reached ({type(error).__name__}). Try again later."
-        )
+        return TransientError(f"{what}: the Hub could not be reached ({type(error).__name__}). Try again later.")
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else type(error).__name__
     return ItemError("failed", "download_failed", f"{what}: the Hub answered {status}.")

@@ -31,9 +31,7 @@ _TRAINING_STATE = re.compile(
 )
 _CHECKPOINT_FOLDER = re.compile(r"^(?:checkpoint|ckpt|step|epoch)s?(?:[-_]?(\d+))?(?:$|[-_])", re.IGNORECASE)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
-_STEP = re.compile(
-    r"[-_](?:(?:epochs?|ep|e|steps?|iter|checkpoint|ckpt)[-_]?(\d+)|(\d{6,})|(0\d{3,}))$", re.IGNORECASE
-)
+_STEP = re.compile(r"[-_](?:(?:epochs?|ep|e|steps?|iter|checkpoint|ckpt)[-_]?(\d+)|(\d{6,})|(0\d{3,}))$", re.IGNORECASE)
 _COMPONENT_FOLDERS = frozenset(
     {
         "unet",
@@ -51,9 +49,7 @@ _COMPONENT_FOLDERS = frozenset(
         "controlnet",
     }
 )
-_COMPONENT_STEMS = re.compile(
-    r"^(?:diffusion_pytorch_model|model|pytorch_model)(?:\.fp16|\.bf16|\.non_ema)?$"
-)
+_COMPONENT_STEMS = re.compile(r"^(?:diffusion_pytorch_model|model|pytorch_model)(?:\.fp16|\.bf16|\.non_ema)?$")
 _EMBEDDING = re.compile(r"^(?:(?P<stem>.+)_emb|learned_embeds.*|embeddings)$", re.IGNORECASE)
 _DENOISER_FOLDERS = frozenset({"unet", "transformer"})
 _PEFT_STEM = "adapter_model"
@@ -115,9 +111,7 @@ def select_files(paths: Sequence[str]) -> Selection:
     chosen, variants = _choose([path for path in adapters if path not in {twin.path for twin in twins}])
     variants += twins
     return Selection(
-        chosen=tuple(
-            ChosenFile(path, why, tuple(companions.get(path, ()))) for path, why in sorted(chosen.items())
-        ),
+        chosen=tuple(ChosenFile(path, why, tuple(companions.get(path, ()))) for path, why in sorted(chosen.items())),
         variants=tuple(sorted(variants, key=lambda variant: variant.path)),
         refused=tuple(refused),
         unsafe_names=tuple(unsafe),
@@ -133,9 +127,7 @@ def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
         best = max(in_checkpoints, key=lambda path: (_checkpoint_step(path) or 0, _is_preferred(path), path))
         others = [Variant(path, best, "earlier checkpoint") for path in in_checkpoints if path != best]
         return {best: "highest checkpoint, no final file"}, others
-    variants = [
-        Variant(path, _nearest(path, finals), "checkpoint of a final file") for path in in_checkpoints
-    ]
+    variants = [Variant(path, _nearest(path, finals), "checkpoint of a final file") for path in in_checkpoints]
 
     chosen: dict[str, str] = {}
     for members in _ladders(finals):
@@ -165,9 +157,7 @@ def _companions(adapters: list[str], paths: frozenset[str]) -> tuple[list[str], 
     for path in adapters:
         folder = PurePosixPath(path).parent
         if _stem(path) == _PEFT_STEM and folder.name.startswith("text_encoder"):
-            halves = [
-                str(folder.parent / name / PurePosixPath(path).name) for name in sorted(_DENOISER_FOLDERS)
-            ]
+            halves = [str(folder.parent / name / PurePosixPath(path).name) for name in sorted(_DENOISER_FOLDERS)]
             owner = next((half for half in halves if half in adapters), None)
             if owner is not None:
                 left.remove(path)

@@ -91,9 +91,7 @@ def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
             "The repo asks for its terms to be accepted; no accepted token was given.",
         )
     if repo.pipeline_tag in _OTHER_TASKS and not _IMAGE_TAGS.intersection(repo.tags):
-        return _item(
-            repo, None, "skipped", "not_text_to_image", f"The repo says it is for {repo.pipeline_tag}."
-        )
+        return _item(repo, None, "skipped", "not_text_to_image", f"The repo says it is for {repo.pipeline_tag}.")
     return None
 
 
@@ -104,20 +102,14 @@ def _settle_files(repo: ListedRepo, selection: Selection) -> Iterator[SettledIte
     for path in selection.refused:
         yield _item(repo, path, "quarantined", "refused_format", "A pickle: loading it could run code.")
     for path in selection.unsafe_names:
-        yield _item(
-            repo, path, "quarantined", "hostile_metadata", "The file name cannot be asked for safely."
-        )
+        yield _item(repo, path, "quarantined", "hostile_metadata", "The file name cannot be asked for safely.")
 
 
 def _no_adapter(repo: ListedRepo, selection: Selection) -> SettledItem:
     if selection.components:
-        message = (
-            f"A whole model or a part of one ({len(selection.components)} weight files), no adapter file."
-        )
+        message = f"A whole model or a part of one ({len(selection.components)} weight files), no adapter file."
         return _item(repo, None, "skipped", "unsupported_format", message)
-    return _item(
-        repo, None, "skipped", "no_weights", f"None of its {len(repo.files)} files holds adapter weights."
-    )
+    return _item(repo, None, "skipped", "no_weights", f"None of its {len(repo.files)} files holds adapter weights.")
 
 
 def _item(

@@ -21,9 +21,7 @@ def make_lora(number: int, **meta: Any) -> Repo:
         "tags": ("lora", "text-to-image"),
     }
     files: dict[str, bytes | int] = {"pytorch_lora_weights.safetensors": b"weights %d" % number * 500}
-    return synthetic_repo(
-        f"artist/style-{number:02d}", files, card={"base_model": "pocket/base"}, **fields | meta
-    )
+    return synthetic_repo(f"artist/style-{number:02d}", files, card={"base_model": "pocket/base"}, **fields | meta)
 
 
 @pytest.fixture

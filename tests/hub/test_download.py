@@ -118,9 +118,7 @@ def test_too_large_is_not_downloaded(hub: HubServer, client: HubClient, sha: str
     assert get(client, sha, tmp_path, max_bytes=len(WEIGHTS)).size_bytes == len(WEIGHTS)
 
 
-def test_a_cut_download_resumes_where_it_stopped(
-    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
-) -> None:
+def test_a_cut_download_resumes_where_it_stopped(hub: HubServer, client: HubClient, sha: str, tmp_path: Path) -> None:
     hub.faults.cut("GET /blobs", after_bytes=100_000)
     hub.faults.stall("GET /blobs", seconds=1.0, after_bytes=50_000)
     assert get(client, sha, tmp_path).sha256 == SHA256
@@ -160,9 +158,7 @@ def test_one_flipped_byte_is_downloaded_again_and_two_are_refused(
     assert not list((tmp_path / "b" / "blobs").rglob("*"))
 
 
-def test_another_hash_than_planned_is_refused(
-    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
-) -> None:
+def test_another_hash_than_planned_is_refused(hub: HubServer, client: HubClient, sha: str, tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         get(client, sha, tmp_path, expected_sha256="0" * 64)
     assert caught.value.reason == "hash_mismatch"
@@ -176,9 +172,7 @@ def test_a_damaged_cache_heals(hub: HubServer, client: HubClient, sha: str, tmp_
 
 
 @pytest.mark.parametrize("kind", ["503", "429", "stall"])
-def test_lasting_trouble_is_transient(
-    hub: HubServer, client: HubClient, sha: str, tmp_path: Path, kind: str
-) -> None:
+def test_lasting_trouble_is_transient(hub: HubServer, client: HubClient, sha: str, tmp_path: Path, kind: str) -> None:
     if kind == "stall":
         client = connect(hub.endpoint, retry=Retry(1, 0.01, 0.01), read_timeout_s=0.1)
         hub.faults.stall("HEAD", seconds=0.3, times=9)

@@ -117,9 +117,7 @@ def test_short_trouble_is_sat_out(ten_loras: HubServer, client: HubClient, tmp_p
     assert len(reconcile(report, tmp_path)) == 10
 
 
-def test_a_429_that_names_its_reset_is_waited_for(
-    ten_loras: HubServer, client: HubClient, tmp_path: Path
-) -> None:
+def test_a_429_that_names_its_reset_is_waited_for(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
     ten_loras.faults.too_many_requests("api/models", reset=0)  # the client adds one second
     report = crawl(client, [LORA], tmp_path)
     assert report.complete and report.seconds >= 1.0
@@ -168,9 +166,7 @@ def test_a_finished_crawl_starts_anew(ten_loras: HubServer, client: HubClient, t
     assert "artist/style-03" not in reconcile(report, tmp_path)
 
 
-def test_an_expired_cursor_walks_the_query_again(
-    ten_loras: HubServer, client: HubClient, tmp_path: Path
-) -> None:
+def test_an_expired_cursor_walks_the_query_again(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
     ten_loras.faults.server_error("cursor", times=3)
     assert not crawl(client, [LORA], tmp_path).complete
     ten_loras.faults.server_error("cursor", status=400)
@@ -214,9 +210,7 @@ def test_incremental_crawl_stops_early_and_carries_the_rest(
     assert listed["artist/style-02"].commit_sha == ten_loras.index.repos["artist/style-02"].sha
 
 
-def test_dry_run_estimates_and_stores_nothing(
-    ten_loras: HubServer, client: HubClient, tmp_path: Path
-) -> None:
+def test_dry_run_estimates_and_stores_nothing(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
     first = crawl(client, [LORA, Query(author="nobody")], tmp_path, dry_run=True)
     assert (first.requests, first.estimated_requests, first.estimate_known) == (2, 3, False)
     assert not list(tmp_path.iterdir())
@@ -244,9 +238,7 @@ def test_a_next_link_to_another_server_is_not_followed(
     assert not report.complete and "another server" in str(report.queries[0].error)
 
 
-def test_the_token_reaches_the_hub_and_widens_what_is_listed(
-    tmp_path: Path, lora: Callable[..., Repo]
-) -> None:
+def test_the_token_reaches_the_hub_and_widens_what_is_listed(tmp_path: Path, lora: Callable[..., Repo]) -> None:
     index = HubIndex([lora(1), lora(2, private=True)])
     with serve(index, tokens={"hf_me": Identity("me", frozenset({"artist/style-02"}))}) as hub:
         anonymous = crawl(connect(hub.endpoint), [LORA], tmp_path / "a")

@@ -79,9 +79,7 @@ def test_companions() -> None:
 
 
 def test_names_that_cannot_be_asked_for() -> None:
-    found = select_files(
-        ["../x.safetensors", "a//b.safetensors", "a\x00.safetensors", "C:\\x.safetensors", "ok.sft"]
-    )
+    found = select_files(["../x.safetensors", "a//b.safetensors", "a\x00.safetensors", "C:\\x.safetensors", "ok.sft"])
     assert [item.path for item in found.chosen] == ["ok.sft"]
     assert len(found.unsafe_names) == 4
 
@@ -93,9 +91,7 @@ STEMS = st.sampled_from(
 )  # fmt: skip
 FOLDERS = st.sampled_from(["", "checkpoint-10/", "checkpoint-20/", "unet/", "text_encoder/", "a/b/"])
 SUFFIXES = st.sampled_from([".safetensors", ".sft", ".bin", ".pt", ".json", ".png", ""])
-PATHS = st.lists(
-    st.builds(lambda f, s, x: f + s + x, FOLDERS, STEMS, SUFFIXES) | st.text(max_size=12), max_size=14
-)
+PATHS = st.lists(st.builds(lambda f, s, x: f + s + x, FOLDERS, STEMS, SUFFIXES) | st.text(max_size=12), max_size=14)
 
 
 @settings(max_examples=60, deadline=None)

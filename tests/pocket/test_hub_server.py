@@ -126,9 +126,7 @@ def test_list_models_selects_and_sorts(api: HfApi) -> None:
 
 
 def test_expand_returns_what_was_asked_for(api: HfApi) -> None:
-    model = next(
-        iter(api.list_models(search="ann/sepia", expand=["sha", "siblings", "cardData", "lastModified"]))
-    )
+    model = next(iter(api.list_models(search="ann/sepia", expand=["sha", "siblings", "cardData", "lastModified"])))
     assert model.sha is not None and len(model.sha) == 40
     assert [item.rfilename for item in model.siblings or []] == [
         "README.md", "checkpoint-10/pytorch_lora_weights.safetensors", "evil.pkl",
@@ -147,9 +145,7 @@ def test_expand_refuses_what_a_list_cannot_give(api: HfApi, field: str) -> None:
 
 def test_model_info(api: HfApi) -> None:
     info = api.model_info("ann/sepia", files_metadata=True, securityStatus=True)
-    weights = next(
-        item for item in info.siblings or [] if item.rfilename == "pytorch_lora_weights.safetensors"
-    )
+    weights = next(item for item in info.siblings or [] if item.rfilename == "pytorch_lora_weights.safetensors")
     assert weights.lfs is not None
     assert weights.lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest() and weights.size == len(WEIGHTS)
     assert info.security_repo_status == {
@@ -232,13 +228,9 @@ def test_range_beyond_the_end(hub: HubServer) -> None:
 
 
 def test_refusals(hub: HubServer, api: HfApi, tmp_path: Path) -> None:
-    def get(
-        repo_id: str, path: str = "w.safetensors", token: str | bool = False, revision: str = "main"
-    ) -> str:
+    def get(repo_id: str, path: str = "w.safetensors", token: str | bool = False, revision: str = "main") -> str:
         return str(
-            hf_hub_download(
-                repo_id, path, revision=revision, token=token, endpoint=hub.endpoint, cache_dir=tmp_path
-            )
+            hf_hub_download(repo_id, path, revision=revision, token=token, endpoint=hub.endpoint, cache_dir=tmp_path)
         )
 
     with pytest.raises(RepositoryNotFoundError):
@@ -274,17 +266,12 @@ def test_private_repos_are_listed_for_their_readers_only(hub: HubServer) -> None
 )  # fmt: skip
 def test_no_path_leads_out_of_a_repo(hub: HubServer, path: str) -> None:
     host, port = hub.endpoint.removeprefix("http://").split(":")
-    with socket.create_connection(
-        (host, int(port)), timeout=5
-    ) as raw:  # no client in between tidies the path
-        raw.sendall(
-            f"GET /ann/neon/resolve/main/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
-        )
+    with socket.create_connection((host, int(port)), timeout=5) as raw:  # no client in between tidies the path
+        raw.sendall(f"GET /ann/neon/resolve/main/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: raw.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 404")
-    assert b"outside of every repo" not in answer and b"Set-Cookie:" not in answer.split(b"\r\n\r\n")[
-        0
-    ].replace(b"%0d%0a", b"").replace(b'"x  Set-Cookie: a"', b"")
+    assert b"outside of every repo" not in answer
+    assert b"\nSet-Cookie" not in answer
 
 
 def test_the_cdn_serves_only_what_the_hub_linked_to(hub: HubServer) -> None:
@@ -309,9 +296,7 @@ def test_pages_survive_a_repo_that_moves_to_the_front(root: Path) -> None:
 def test_an_old_commit_stays_readable(root: Path, tmp_path: Path) -> None:
     with serve(root) as hub:
         old = hub.index.repos["ann/neon"].sha
-        new = hub.index.commit(
-            "ann/neon", {"neon.safetensors": b"changed"}, modified="2025-01-01T00:00:00.000Z"
-        )
+        new = hub.index.commit("ann/neon", {"neon.safetensors": b"changed"}, modified="2025-01-01T00:00:00.000Z")
         assert old != new
         for sha, content in ((old, b"neon"), (new, b"changed")):
             got = hf_hub_download(
