@@ -13,7 +13,8 @@ from auditor.records.listing import ListedFile, ListedRepo, QuarantinedEntry, Tr
 
 FULL = ListedRepo(
     "a/b", "0" * 40, "2024-01-01T00:00:00Z", None, ("lora",), "text-to-image", "diffusers", "mit", ("c/d",),
-    ("c/d", "x"), "adapter", "photo of sks", (TriggerCandidate("photo of sks", "instance_prompt"),), "auto", True, False, 2**40, 3,
+    ("c/d", "x"), "adapter", "photo of sks",
+    (TriggerCandidate("photo of sks", "instance_prompt"),), "auto", True, False, 2**40, 3,
     True, (ListedFile("x'; DROP TABLE.safetensors", 2**40, "f" * 64), ListedFile("é")), ("q",), '{"a":1}',
 )  # fmt: skip
 
