@@ -59,9 +59,7 @@ class AdapterFile:
     claims: MetadataClaims
 
 
-def inspect_file(
-    path: Path, *, sidecar: Path | None = None, max_bytes: int = limits.MAX_FILE_BYTES
-) -> AdapterFile:
+def inspect_file(path: Path, *, sidecar: Path | None = None, max_bytes: int = limits.MAX_FILE_BYTES) -> AdapterFile:
     """Sniff, parse and sort the header of one file.
 
     Args:
@@ -117,9 +115,7 @@ def judge(adapter: AdapterFile) -> None:
         raise Refused("unpaired_tensors", f"{len(adapter.unpaired)} low-rank factors lack their other half.")
     if adapter.unexpected:
         count = len(adapter.unexpected)
-        raise Refused(
-            "unexpected_tensors", f"{count} tensors outside of low-rank pairs would overwrite the base."
-        )
+        raise Refused("unexpected_tensors", f"{count} tensors outside of low-rank pairs would overwrite the base.")
     if adapter.doubled:
         raise Refused("unexpected_tensors", f"{len(adapter.doubled)} tensors fill a place already taken.")
     if len({key.adapter_name for key in adapter.keys if key.part in ("down", "up")}) > 1:

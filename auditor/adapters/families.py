@@ -16,9 +16,7 @@ SD3_WIDTHS = {1536: "sd35_medium", 2432: "sd35_large"}
 """Hidden width. SD 3 medium shares 1536 with SD 3.5 medium and is told apart by its missing attn2 only."""
 TRANSFORMER_WIDTHS = {1152: "pixart", 2240: "sana"}
 
-_UNET = re.compile(
-    r"(?:^|_)(?:down_blocks|up_blocks|mid_block|input_blocks|middle_block|output_blocks)(?:_|$)"
-)
+_UNET = re.compile(r"(?:^|_)(?:down_blocks|up_blocks|mid_block|input_blocks|middle_block|output_blocks)(?:_|$)")
 _CROSS = re.compile(r"attn2_to_[kv]$")
 
 

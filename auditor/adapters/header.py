@@ -61,9 +61,7 @@ def header_length(prefix: bytes, file_bytes: int) -> int:
     if length > file_bytes - PREFIX_BYTES:
         raise Refused("corrupt_file", f"The header claims {length} bytes, more than the file has.")
     if length > limits.MAX_HEADER_BYTES:
-        raise Refused(
-            "header_too_large", f"The header has {length} bytes; {limits.MAX_HEADER_BYTES} is the limit."
-        )
+        raise Refused("header_too_large", f"The header has {length} bytes; {limits.MAX_HEADER_BYTES} is the limit.")
     return length
 
 

@@ -33,9 +33,7 @@ _SUFFIXES: tuple[tuple[str, Part], ...] = (
 )  # fmt: skip
 _NAMED_ADAPTER = re.compile(r"\.lora_(?P<half>[AB])\.(?P<adapter>[^.]{1,64})\.weight\Z")
 _NAMED_MAGNITUDE = re.compile(r"\.lora_magnitude_vector\.(?P<adapter>[^.]{1,64})(?:\.weight)?\Z")
-_PROCESSOR = re.compile(
-    r"(?:\.processor)?\.(?P<projection>to_[qkv]|to_out)_lora\.(?P<half>down|up)\.weight\Z"
-)
+_PROCESSOR = re.compile(r"(?:\.processor)?\.(?P<projection>to_[qkv]|to_out)_lora\.(?P<half>down|up)\.weight\Z")
 
 _KOHYA_PREFIXES: tuple[tuple[str, str], ...] = (
     ("lora_unet_", DENOISER), ("lora_transformer_", DENOISER),

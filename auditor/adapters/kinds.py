@@ -51,7 +51,7 @@ _LANGUAGE_MODEL = re.compile(
 )
 _T2I_ADAPTER = re.compile(r"\A(?:adapter\.)?body\.\d+\.(?:resnets|block|in_conv)")
 _VAE = re.compile(r"\A(?:encoder|decoder|quant_conv|post_quant_conv)\.")
-_UPSCALER = re.compile(r"\A(?:model\.\d+\.sub|conv_first|body\.\d+\.rdb|RRDB_trunk)\b")
+_UPSCALER = re.compile(r"\A(?:model\.\d+\.sub|conv_first|body\.\d+\.rdb\d|RRDB_trunk)")
 _DENOISER = re.compile(r"\A(?:(?:down|up|transformer|double|joint)_blocks|mid_block)\b")
 _TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
 

@@ -34,9 +34,7 @@ def parse_limited_json(text: bytes, *, max_nodes: int) -> Any:
     if _depth(structure) > MAX_DEPTH:
         raise LimitedJsonError(f"nested deeper than {MAX_DEPTH}")
     try:
-        return json.loads(
-            text.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
-        )
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except LimitedJsonError:
         raise
     except (ValueError, RecursionError) as error:

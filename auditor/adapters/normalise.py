@@ -244,9 +244,7 @@ def _opened(adapter: AdapterFile) -> Iterator[Any]:
         with safe_open(adapter.path, framework="pt", device="cpu") as stored:
             yield stored
     except (SafetensorError, OSError) as error:
-        raise Refused(
-            "corrupt_file", f"The tensors cannot be read: {clean(str(error), limit=120)}."
-        ) from error
+        raise Refused("corrupt_file", f"The tensors cannot be read: {clean(str(error), limit=120)}.") from error
 
 
 def _factors(stored: Any, pair: FittedPair) -> tuple[torch.Tensor, torch.Tensor]:

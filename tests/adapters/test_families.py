@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from auditor.adapters.families import ModuleWidths, recognise_family
+
+CROSS = "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs", "family"),
+    [
+        (CROSS, 768, 320, "sd15"),
+        (CROSS, 1024, 320, "sd21"),
+        (CROSS, 2048, 640, "sdxl"),
+        (CROSS, 1280, 768, "sdxl_refiner"),
+        (CROSS, 24, 32, None),
+        ("down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", 320, 320, None),
+        ("single_transformer_blocks_37_attn_to_q", 3072, 3072, "flux1"),
+        ("double_blocks_0_img_attn_qkv", 3072, 9216, "flux1"),
+        ("single_transformer_blocks_0_attn_to_qkv_mlp_proj", 6144, 6144, "flux2"),
+        ("transformer_blocks_0_attn_add_k_proj", 1536, 1536, "sd35_medium"),
+        ("joint_blocks_37_x_block_attn_qkv", 2432, 7296, "sd35_large"),
+        ("transformer_blocks_0_img_mod_1", 3072, 18432, "qwen_image"),
+        ("transformer_blocks_0_attn2_to_k", 1152, 1152, "pixart"),
+        ("something_else", 3072, 3072, None),
+    ],
+)
+def test_family_from_one_module(name: str, inputs: int, outputs: int, family: str | None) -> None:
+    evidence = recognise_family([ModuleWidths(name, inputs, outputs)])
+    assert evidence.family == family
+    assert evidence.reasons
+
+
+def test_contradicting_widths_name_no_family() -> None:
+    modules = [ModuleWidths(CROSS, 768, 320), ModuleWidths(CROSS.replace("to_k", "to_v"), 2048, 320)]
+    assert recognise_family(modules).family is None

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditor.generation.diffusers_base import DiffusersBase
+from tests.tiny_models import SIZE, save_sd, save_sdxl
+
+SETTINGS = {"sampler": "ddim", "steps": 3, "guidance": 3.0, "size": SIZE, "batch_size": 4}
+
+
+@pytest.fixture(scope="session")
+def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sd(tmp_path_factory.mktemp("sd"))
+
+
+@pytest.fixture(scope="session")
+def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sdxl(tmp_path_factory.mktemp("sdxl"))
+
+
+@pytest.fixture(scope="session")
+def shared_base(sd_folder: Path) -> DiffusersBase:
+    return DiffusersBase(sd_folder, **SETTINGS)
+
+
+@pytest.fixture
+def base(shared_base: DiffusersBase) -> Iterator[DiffusersBase]:
+    """The tiny base without an adapter; the check after each test is that it was left so."""
+    yield shared_base
+    shared_base.remove()
