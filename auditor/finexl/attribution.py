@@ -58,9 +58,7 @@ def chance_tied(levels: int) -> float:
     return float(np.abs(np.arange(1, levels + 1) - (levels + 1) / 2).mean())
 
 
-def bootstrap_mean(
-    values: ArrayLike, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
-) -> Interval:
+def bootstrap_mean(values: ArrayLike, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0) -> Interval:
     """Mean of per-case values with a percentile bootstrap interval; one case gives a point."""
     array = np.sort(as_array(values, "values", 1))
     if array.size == 0:

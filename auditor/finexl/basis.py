@@ -68,9 +68,7 @@ def make_basis(
     if len(sizes) != count or (count and (sizes != sizes[0]).any()) or (count and sizes[0] == 0):
         raise ValueError(f"{count} names need equally many atoms each, got owners {sizes.tolist()}")
     # (k, atoms per concept): stable sorting keeps a concept's text atom before its image atom.
-    per_concept = (
-        np.argsort(directions.owner, kind="stable").reshape(count, -1) if count else np.zeros((0, 1), int)
-    )
+    per_concept = np.argsort(directions.owner, kind="stable").reshape(count, -1) if count else np.zeros((0, 1), int)
     group, leaders = _merge(unit(directions.atoms), per_concept)
     chosen = per_concept[leaders]
     return Basis(

@@ -112,12 +112,16 @@ def directions(
 def common_span(
     vectors: ArrayLike,
     *,
-    mode: CommonMode = "mean",
+    mode: CommonMode = "null",
     null_vectors: ArrayLike | None = None,
     share: float = 0.9,
     max_rank: int = 3,
 ) -> FloatArray:
     """Orthonormal rows (r, D) spanning what every appended text adds, whatever it says.
+
+    Mind "mean" together with non-negative weights: vectors of equal length without their mean sum to zero, so
+    any concept can be taken away by adding all the others, and non-negativity no longer forbids anything.
+    "null" does not have this effect.
 
     Args:
         vectors: Concept directions of the whole lexicon (k, D), for mode "mean".

@@ -132,9 +132,7 @@ def probes_needed(estimate: Precision, target: float) -> int | None:
     return _needed(estimate.signal, estimate.spread, target)
 
 
-def next_look(
-    differences: ArrayLike, *, target: float = 0.05, looks: Sequence[int] = LOOKS, z: float = 1.96
-) -> Look:
+def next_look(differences: ArrayLike, *, target: float = 0.05, looks: Sequence[int] = LOOKS, z: float = 1.96) -> Look:
     """Decide whether the probes so far suffice, and if not, how many to go on to.
 
     Stop when the expected cosine error is at most `target`; when the last look is done; or when the

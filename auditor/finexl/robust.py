@@ -139,13 +139,9 @@ def explain(
     if common is not None:
         atoms = remove_span(atoms, common)
     trace: list[Considered] = []
-    fit = _select(
-        v / length, atoms, list(_ranking(v, atoms, names, counts, chosen.order)), names, chosen, trace
-    )
+    fit = _select(v / length, atoms, list(_ranking(v, atoms, names, counts, chosen.order)), names, chosen, trace)
     if chosen.solver == "nnls":
-        trace += [
-            Considered(names[i], "dropped", 0.0) for i, w in zip(fit.kept, fit.weights, strict=True) if w <= 0
-        ]
+        trace += [Considered(names[i], "dropped", 0.0) for i, w in zip(fit.kept, fit.weights, strict=True) if w <= 0]
         positive = fit.weights > 0.0
         fit.kept = [i for i, keep in zip(fit.kept, positive, strict=True) if keep]
         fit.weights = fit.weights[positive]
@@ -235,9 +231,7 @@ def _describe(
 ) -> tuple[ExplainedConcept, ...]:
     size = np.abs(fit.weights) * np.linalg.norm(atoms[fit.kept], axis=1)
     concepts = []
-    for position in sorted(
-        range(len(fit.kept)), key=lambda p: (-round(float(size[p]), 12), names[fit.kept[p]])
-    ):
+    for position in sorted(range(len(fit.kept)), key=lambda p: (-round(float(size[p]), 12), names[fit.kept[p]])):
         index = fit.kept[position]
         without = _refit(v, atoms, [i for i in fit.kept if i != index], options)
         concepts.append(

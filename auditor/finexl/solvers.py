@@ -17,6 +17,10 @@ from auditor.finexl.arrays import TINY, FloatArray
 
 Solver = Literal["nnls", "ols", "projection"]
 
+LEAST_RIDGE = 1e-6
+"""Penalty that the non-negative solvers always apply. It is too small to see in a score, and it makes the
+solution unique where atoms are collinear or cancel (atoms that sum to zero leave weights unbounded)."""
+
 
 def solve(target: FloatArray, atoms: FloatArray, solver: Solver, ridge: float = 0.0) -> FloatArray:
     """Weights (m,) of `atoms` (m, D) that rebuild `target` (D,).
@@ -34,6 +38,8 @@ def solve(target: FloatArray, atoms: FloatArray, solver: Solver, ridge: float = 
     if len(atoms) == 0 or scale <= TINY:
         return np.zeros(len(atoms))
     design, wanted = atoms.T, target / scale
+    if solver == "nnls":
+        ridge = max(ridge, LEAST_RIDGE)
     if ridge > 0.0:
         penalty = np.sqrt(ridge * float((atoms**2).sum(axis=1).mean())) * np.eye(len(atoms))
         design = np.concatenate([design, penalty])
@@ -71,6 +77,8 @@ def solve_batch(responses: FloatArray, gram: FloatArray, solver: Solver, ridge: 
     if solver == "projection":
         usable = squares > TINY**2
         return np.where(usable, responses / np.where(usable, squares, 1.0), 0.0)
+    if solver == "nnls":
+        ridge = max(ridge, LEAST_RIDGE)
     penalised = gram + ridge * float(squares.mean()) * np.eye(len(gram))
     if solver == "ols":
         return np.asarray(responses @ np.linalg.pinv(penalised, rcond=1e-10, hermitian=True))

@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from auditor.finexl.concepts import (
     MAX_NOISE,
@@ -20,8 +21,8 @@ from auditor.finexl.concepts import (
 RNG = np.random.default_rng(0)
 
 
-def side(vectors: np.ndarray, noise: float = 0.01) -> ConceptDirections:
-    return ConceptDirections(np.asarray(vectors, dtype=float), np.full(len(vectors), noise))
+def side(vectors: ArrayLike, noise: float = 0.01) -> ConceptDirections:
+    return ConceptDirections(np.asarray(vectors, dtype=float), np.full(len(np.asarray(vectors)), noise))
 
 
 def test_direction_is_the_mean_paired_difference() -> None:

@@ -25,9 +25,7 @@ def near_orthogonal(rng: np.random.Generator, count: int, dimension: int) -> np.
     st.sampled_from(get_args(Order)),
     st.sampled_from(get_args(Redundancy)),
 )
-def test_planted_concepts_are_recovered(
-    seed: int, planted: list[float], order: Order, redundancy: Redundancy
-) -> None:
+def test_planted_concepts_are_recovered(seed: int, planted: list[float], order: Order, redundancy: Redundancy) -> None:
     rng = np.random.default_rng(seed)
     vectors = near_orthogonal(rng, 8, 24)
     target = np.array(planted) @ vectors[: len(planted)]
@@ -63,9 +61,7 @@ def test_order_and_scale_do_not_matter(seed: int, order: Order, scale: float) ->
 
 def test_duplicates_and_opposites_are_told_apart() -> None:
     vectors = np.array([[1.0, 0, 0], [1.0, 0.01, 0], [-1.0, 0, 0], [0, 1.0, 0]])
-    result = explain(
-        [1.0, 0.6, 0], ["a", "a again", "not a", "b"], vectors, options=RobustOptions(stop_residual=0)
-    )
+    result = explain([1.0, 0.6, 0], ["a", "a again", "not a", "b"], vectors, options=RobustOptions(stop_residual=0))
     assert {c.name for c in result.concepts} in ({"a", "b"}, {"a again", "b"})
     fates = {c.name: c.fate for c in result.trace}
     assert fates["not a"] == "redundant"
@@ -96,7 +92,7 @@ def test_cap_shares_and_common_direction() -> None:
     assert [c.share for c in capped.concepts] == pytest.approx([0.2, 0.2])
     appended = np.hstack([np.eye(3), np.full((3, 1), 4.0)])
     plain = explain([1.0, 0, 0, 0], list("abc"), appended)
-    cleaned = explain([1.0, 0, 0, 0], list("abc"), appended, common=common_span(appended))
+    cleaned = explain([1.0, 0, 0, 0], list("abc"), appended, common=common_span(appended, mode="mean"))
     assert cleaned.explained_share > plain.explained_share + 0.3
     assert cleaned.concepts[0].name == "a"
 

@@ -29,7 +29,7 @@ def fields(result: object) -> list[str]:
     return [f for f in vars(result) if isinstance(getattr(result, f), np.ndarray)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.sampled_from(SOLVERS))
 def test_planted_scores_are_recovered(seed: int, planted: int, solver: Solver) -> None:
     rng = np.random.default_rng(seed)
@@ -38,37 +38,33 @@ def test_planted_scores_are_recovered(seed: int, planted: int, solver: Solver) -
     truth = np.zeros(8)
     truth[:planted] = rng.uniform(0.5, 2.0, size=planted)
     rows = truth @ vectors + 0.05 * rng.normal(size=(30, 16))
-    result = score(rows, make_basis(names(8), vectors), ScoreOptions(solver=solver))
+    result = score(rows, make_basis(names(8), vectors), ScoreOptions(solver=solver, resamples=25))
     assert result.score == pytest.approx(truth, abs=0.2)
     assert result.explained_share > 0.9
     assert ((result.low <= result.score) & (result.score <= result.high)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.sampled_from(SOLVERS), st.sampled_from([0.0, 0.1]))
 def test_linear_and_order_free(seed: int, scale: float, solver: Solver, ridge: float) -> None:
     rows, vectors = problem(seed)
-    basis, options = make_basis(names(6), vectors), ScoreOptions(solver=solver, ridge=ridge, resamples=50)
+    basis, options = make_basis(names(6), vectors), ScoreOptions(solver=solver, ridge=ridge, resamples=25)
     first = score(rows, basis, options)
     shuffled = score(np.random.default_rng(seed).permutation(rows), basis, options)
     scaled = score(scale * rows, basis, options)
     for name in fields(first):
         assert (getattr(first, name) == getattr(shuffled, name)).all()
-        assert scale * getattr(first, name) == pytest.approx(
-            getattr(scaled, name), rel=1e-6, abs=1e-7 * scale
-        )
+        assert scale * getattr(first, name) == pytest.approx(getattr(scaled, name), rel=1e-6, abs=1e-7 * scale)
     assert scaled.explained_share == pytest.approx(first.explained_share)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 5), st.floats(0.5, 3.0), st.sampled_from(SOLVERS))
 def test_a_duplicate_concept_changes_nothing(seed: int, copied: int, length: float, solver: Solver) -> None:
     rows, vectors = problem(seed)
-    options = ScoreOptions(solver=solver, resamples=50)
+    options = ScoreOptions(solver=solver, resamples=25)
     plain = score(rows, make_basis(names(6), vectors), options)
-    doubled = make_basis(
-        [*names(6), "copy"], np.concatenate([vectors, length * vectors[copied : copied + 1]])
-    )
+    doubled = make_basis([*names(6), "copy"], np.concatenate([vectors, length * vectors[copied : copied + 1]]))
     again = score(rows, doubled, options)
     for name in fields(plain):
         assert (getattr(again, name)[:6] == getattr(plain, name)).all()
@@ -112,12 +108,12 @@ def test_intervals_shrink_with_probes_and_cover() -> None:
     rng = np.random.default_rng(0)
     vectors = np.eye(8)[:3]
     basis, truth, covered, widths = make_basis(names(3), vectors), np.array([1.0, 0.5, 0.2]), 0, []
-    aligned = ScoreOptions(unknown_alignment=1.0)
-    for _ in range(60):
+    aligned = ScoreOptions(unknown_alignment=1.0, resamples=100)
+    for _ in range(40):
         result = score(truth @ vectors + 0.3 * rng.normal(size=(20, 8)), basis, aligned)
         covered += int(((result.low <= truth) & (truth <= result.high)).sum())
         widths.append(result.high[0] - result.low[0])
-    assert covered / 180 > 0.88
+    assert covered / 120 > 0.88
     longer = score(truth @ vectors + 0.3 * rng.normal(size=(200, 8)), basis, aligned)
     assert longer.high[0] - longer.low[0] < 0.5 * np.mean(widths)
 
@@ -142,7 +138,7 @@ def test_two_sided_modes_score_what_both_sides_say(mode: str) -> None:
     side = ConceptDirections(np.eye(6)[:3], np.full(3, 0.1))
     basis = make_basis(names(3), combine(side, side, mode))  # type: ignore[arg-type]
     result = score(np.tile([1.0, 0.5, 0, 0, 0, 0], (4, 1)), basis)
-    assert result.score == pytest.approx([1.0, 0.5, 0.0], abs=1e-9)
+    assert result.score == pytest.approx([1.0, 0.5, 0.0], abs=1e-4)
     assert result.projection == pytest.approx([1.0, 0.5, 0.0])
     assert result.explained_share == pytest.approx(1.0)
 
@@ -180,3 +176,21 @@ def test_bad_input_is_named() -> None:
         make_basis(["a"], np.eye(2))
     with pytest.raises(ValueError, match="dimensions"):
         score_phrase(np.ones((2, 3)), np.ones(2))
+
+
+def test_a_large_basis_is_screened_and_still_scored() -> None:
+    rng = np.random.default_rng(7)
+    vectors = rng.normal(size=(150, 200)) + 0.5 * rng.normal(size=200)
+    rows = vectors[3] + 0.5 * vectors[140] + 0.3 * rng.normal(size=(15, 200))
+    result = score(rows, make_basis(names(150), vectors), ScoreOptions(resamples=20))
+    assert result.score[[3, 140]] == pytest.approx([1.0, 0.5], abs=0.1)
+    assert set(np.argsort(-result.score)[:2]) == {3, 140}
+    assert result.low[3] > 0.5 and (result.high >= result.score).all()
+
+
+def test_atoms_that_cancel_leave_scores_bounded() -> None:
+    rng = np.random.default_rng(8)
+    vectors = rng.normal(size=(6, 20))
+    centred = vectors - vectors.mean(axis=0)
+    result = score(rng.normal(size=(8, 20)), make_basis(names(6), centred))
+    assert result.high.max() < 100

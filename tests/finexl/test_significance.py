@@ -33,8 +33,7 @@ def test_exact_p_value_is_the_count_over_all_patterns() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3)) + 0.4
     observed = np.linalg.norm(rows.mean(axis=0))
     norms = [
-        np.linalg.norm((np.array(signs)[:, None] * rows).mean(axis=0))
-        for signs in itertools.product([1, -1], repeat=7)
+        np.linalg.norm((np.array(signs)[:, None] * rows).mean(axis=0)) for signs in itertools.product([1, -1], repeat=7)
     ]
     assert sign_flip_p_value(rows) == pytest.approx(np.mean(np.array(norms) >= observed - 1e-12))
 
