@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.proposing.grouping import join_groups, split_pairs
@@ -30,6 +30,7 @@ def test_no_answers_give_no_phrases() -> None:
     assert join_groups([]) == ()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(WORDS, min_size=1, max_size=8), st.randoms())
 def test_order_of_groups_does_not_matter(answers: list[list[str]], random: object) -> None:
     shuffled = list(answers)

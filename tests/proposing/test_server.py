@@ -28,7 +28,7 @@ def test_a_hanging_engine_is_not_ready(stub: Any) -> None:
     stub.script = [30.0]
     started = time.monotonic()
     assert not check_server(Endpoint(stub.url, "m", "r"), deadline_s=0.3).ready
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_waiting_ends_when_the_server_comes_up(stub: Any) -> None:
@@ -40,4 +40,4 @@ def test_waiting_ends_when_the_server_comes_up(stub: Any) -> None:
 def test_waiting_ends_at_its_limit() -> None:
     started = time.monotonic()
     check = wait_until_ready(Endpoint("http://127.0.0.1:9/v1", "m", "r"), timeout_s=0.3, pause_s=0.05)
-    assert not check.ready and time.monotonic() - started < 3
+    assert not check.ready and time.monotonic() - started < 20
