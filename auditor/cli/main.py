@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from auditor.cli import output
+from auditor.cli.ask import search_command, show_command, sql_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN, _SETTINGS, _CHECKS = "Run", "Settings", "Checks"
+_RUN, _ASK, _SETTINGS, _CHECKS = "Run", "Ask", "Settings", "Checks"
 for _name, _command in (
     ("nightly", nightly_command),
     ("crawl", crawl_command),
@@ -51,6 +52,9 @@ for _name, _command in (
     ("explain", explain_command),
 ):
     app.command(_name, rich_help_panel=_RUN)(_command)
+app.command("search", rich_help_panel=_ASK)(search_command)
+app.command("sql", rich_help_panel=_ASK)(sql_command)
+app.command("show", rich_help_panel=_ASK)(show_command)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_CHECKS)
 app.command("config", rich_help_panel=_SETTINGS)(config_command)
 app.command("doctor", rich_help_panel=_CHECKS)(doctor_command)

@@ -1,0 +1,83 @@
+"""What is known of one repo, for `auditor show` and for pages."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.catalog.reading import fetch, open_catalog
+from auditor.errors import UserError
+
+Record = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One listed adapter: its row of `lora_card`, and everything measured that a person may ask for next."""
+
+    card: Record
+    scores: tuple[Record, ...]
+    explanations: tuple[Record, ...]
+    phrases: tuple[Record, ...]
+    trigger: Record | None
+    dose: tuple[Record, ...]
+    copies_in: tuple[str, ...]
+    """Other repos with the same bytes."""
+
+
+_DETAILS = {
+    "scores": "SELECT concept, score, low, high, projection, alignment, probes FROM scores "
+    "WHERE audit_id = ? AND (low > 0 OR score > 0) ORDER BY score DESC, concept",
+    "explanations": "SELECT variant, concept, weight, support, in_lexicon, explained_share FROM explanations "
+    "WHERE audit_id = ? ORDER BY variant DESC, position",
+    "phrases": "SELECT phrase, support, concept FROM phrases WHERE audit_id = ? "
+    "ORDER BY support DESC, mean_rank, phrase",
+    "dose": "SELECT scale, norm, projections FROM dose WHERE audit_id = ? ORDER BY scale",
+    "trigger": "SELECT * EXCLUDE (audit_id) FROM trigger_effects WHERE audit_id = ?",
+}
+
+
+def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Card]:
+    """Every listed unit of a repo, or the one at `path`.
+
+    Raises:
+        UserError: The catalog has no such repo or file; the message names near ones.
+    """
+    with closing(open_catalog(database)) as connection:
+        table = fetch(
+            connection,
+            "SELECT * FROM lora_card WHERE lower(repo_id) = lower(?) AND (?::VARCHAR IS NULL OR path = ?) "
+            "ORDER BY path NULLS FIRST",
+            [repo_id, path, path],
+        )
+        if not table.rows:
+            near = fetch(
+                connection,
+                "SELECT repo_id FROM (SELECT DISTINCT repo_id FROM adapters) "
+                "ORDER BY jaro_winkler_similarity(lower(repo_id), lower(?)) DESC, repo_id LIMIT 3",
+                [repo_id],
+            )
+            names = ", ".join(str(row[0]) for row in near.rows)
+            what = f"repo {repo_id!r}" if path is None else f"file {path!r} in {repo_id!r}"
+            raise UserError(f"the catalog has no {what}" + (f"; near names: {names}" if names else ""))
+        cards = []
+        for card in table.records():
+            details = {name: fetch(connection, sql, [card["audit_id"]]).records() for name, sql in _DETAILS.items()}
+            copies = fetch(
+                connection,
+                "SELECT DISTINCT repo_id FROM adapters WHERE file_sha256 = ? AND repo_id <> ? ORDER BY repo_id",
+                [card["file_sha256"], card["repo_id"]],
+            )
+            cards.append(
+                Card(
+                    card=card,
+                    scores=tuple(details["scores"]),
+                    explanations=tuple(details["explanations"]),
+                    phrases=tuple(details["phrases"]),
+                    trigger=details["trigger"][0] if details["trigger"] else None,
+                    dose=tuple(details["dose"]),
+                    copies_in=tuple(str(row[0]) for row in copies.rows),
+                )
+            )
+        return cards

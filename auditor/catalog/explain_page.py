@@ -1,0 +1,173 @@
+"""One adapter as one self-contained HTML page: no script, no network, nothing beside the file.
+
+Everything that uploaders or models wrote is escaped by the template and stripped of control characters; a content
+security policy in the page forbids whatever should slip through.
+"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from auditor.audit.result_file import Result
+from auditor.catalog.charts import dose_lines, score_bars, share_bar
+from auditor.catalog.result_rows import thumbnail
+from auditor.catalog.search import literal
+from auditor.records.listing import ListedRepo
+from auditor.records.recipe import Recipe
+from auditor.records.result import AuditRecord, ConceptScore
+from auditor.text_safety import clean
+
+TABLE_COLUMNS = ("concept", "score", "low", "high", "alone", "alignment")
+"""Headings of `explain_table`."""
+
+_SHOWN = 12
+_LOW_ALIGNMENT = 0.5
+_HIGH_ERROR = 0.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Pictures of base and adapter for one prompt, as data: addresses."""
+
+    probe: int
+    prompt: str
+    base: Markup
+    adapter: Markup
+
+
+def explain_table(result: Result, limit: int = _SHOWN) -> list[tuple[str, float, float, float, float, float | None]]:
+    """Strongest concepts with `TABLE_COLUMNS`, highest score first."""
+    return [(s.concept, s.score, s.low, s.high, s.projection, s.alignment) for s in _leading(result.record, limit)]
+
+
+def render_page(
+    result: Result,
+    repo: ListedRepo | None = None,
+    *,
+    recipe: Recipe | None = None,
+    index_href: str | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        result: Of the audit.
+        repo: What the listing says about the repo, when it is at hand.
+        recipe: Recipe of the result, when it is at hand.
+        index_href: Where a link to all adapters leads; no link when None.
+    """
+    record = result.record
+    return _template().render(
+        record=record,
+        item=record.item,
+        repo=repo,
+        recipe=recipe,
+        index_href=index_href,
+        title=f"{record.item.repo_id} · {record.item.path}",
+        leading=_leading(record, _SHOWN),
+        bars=score_bars(_leading(record, _SHOWN)),
+        dose=dose_lines(record.dose),
+        share=share_bar(record.effect.explained_share) if record.effect else Markup(""),
+        pairs=_pairs(result),
+        warnings=warnings(record, repo),
+        command=_command(record),
+        queries=_queries(record),
+    )
+
+
+def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
+    """What a reader should know before believing the scores, one sentence each."""
+    effect, proof, arms = record.effect, record.proof, record.arms
+    weak = [s.concept for s in _leading(record, 5) if s.alignment is not None and s.alignment < _LOW_ALIGNMENT]
+    found = [
+        (
+            record.outcome == "scored_partial",
+            f"Scored with a reservation: {record.message}",
+        ),
+        (
+            effect is not None and effect.status == "unexplained",
+            "The concepts of the lexicon explain only a small part of what this adapter does.",
+        ),
+        (
+            effect is not None and effect.status != "no_effect" and effect.cosine_error > _HIGH_ERROR,
+            "The direction of the change is uncertain: more probes would help.",
+        ),
+        (record.base_assumed, "The card names no known base; the one that fits the shapes was used."),
+        (record.card_mismatch, "The card names another base than the weights fit."),
+        (
+            record.dose_rises is False,
+            "The effect does not grow with the strength of the adapter, so the scores may not mean much.",
+        ),
+        (
+            proof is not None and proof.pairs_unmatched > 0,
+            f"{proof.pairs_unmatched if proof else 0} of the file's parts found no place in the base.",
+        ),
+        (
+            arms is not None and arms.interaction_norm > arms.weights_norm,
+            "Most of the effect needs the trigger words; the scores are of the weights without them.",
+        ),
+        (bool(weak), f"Encoder and base disagree about what these words look like: {', '.join(weak)}."),
+        (repo is not None and repo.license is None, "The repo names no licence."),
+        (repo is not None and repo.gated is not None, "The repo asks for its terms to be accepted."),
+        (repo is not None and repo.nsfw, "The repo is tagged as not for all audiences."),
+    ]
+    return [text for applies, text in found if applies]
+
+
+def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
+    return sorted((s for s in record.scores if s.score > 0), key=lambda s: -s.score)[:limit]
+
+
+def _pairs(result: Result) -> list[Pair]:
+    pairs = []
+    for index, (probe, prompt) in enumerate(result.record.thumbnails):
+        base, adapter = (thumbnail(result, index, side) for side in ("base", "adapter"))
+        if base is not None and adapter is not None:
+            pairs.append(Pair(probe, prompt, _data_address(base), _data_address(adapter)))
+    return pairs
+
+
+def _data_address(png: bytes) -> Markup:
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
+
+
+def _command(record: AuditRecord) -> str:
+    """What to type to get this page again. Names are uploads, so the shell gets them quoted."""
+    local = record.item.repo_id.startswith("local/")
+    return f"auditor explain {shlex.quote(clean(record.item.path if local else record.item.repo_id))}"
+
+
+def _queries(record: AuditRecord) -> list[str]:
+    repo = literal(clean(record.item.repo_id))
+    queries = [f"FROM lora_card WHERE repo_id = {repo};"]
+    if record.outcome in ("scored", "scored_partial"):
+        best = ", ".join(literal(s.concept) for s in _leading(record, 2))
+        queries += [f"FROM similar_to({repo}, k := 10);"]
+        queries += [f"FROM most({best}, k := 10);"] if best else []
+    return queries
+
+
+def _finalize(value: object) -> object:
+    """Last step before text enters the page; what is Markup already came from us."""
+    if isinstance(value, Markup):
+        return value
+    return clean(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("explain.html")

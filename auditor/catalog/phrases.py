@@ -1,0 +1,109 @@
+"""Score phrases that are not in the lexicon: their f(C) from the text encoder, against every stored V."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from auditor.catalog.reading import fetch
+from auditor.encoding.encoder import Encoder
+from auditor.errors import PrerequisiteMissing, UserError
+from auditor.finexl.arrays import TINY, FloatArray, remove_span
+from auditor.finexl.concepts import common_span, directions
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """What f(C) of a phrase depends on; recipes that share it share their phrase directions."""
+
+    encoder: str
+    probe_set: str
+    probe_count: int
+    template: str
+    neutral_words: tuple[str, ...]
+    remove_common: bool
+    recipe_ids: tuple[str, ...]
+
+
+def text_sides(connection: duckdb.DuckDBPyConnection) -> list[TextSide]:
+    """The distinct text sides of the catalog's recipes that measured anything."""
+    table = fetch(
+        connection,
+        "SELECT encoder, probe_set, probe_count, concept_template, neutral_words, solver, list(recipe_id "
+        "ORDER BY recipe_id) FROM recipes WHERE recipe_id IN (SELECT recipe_id FROM audits) "
+        "GROUP BY ALL ORDER BY ALL",
+    )
+    sides = []
+    for encoder, probe_set, count, template, neutral, solver, recipe_ids in table.rows:
+        assert isinstance(count, int) and isinstance(neutral, list) and isinstance(recipe_ids, list)
+        common = json.loads(str(solver)).get("common", "mean") != "none"
+        words, ids = tuple(map(str, neutral)), tuple(map(str, recipe_ids))
+        sides.append(TextSide(str(encoder), str(probe_set), count, str(template), words, common, ids))
+    return sides
+
+
+def phrase_directions(
+    connection: duckdb.DuckDBPyConnection, side: TextSide, phrases: Sequence[str], encoder: Encoder
+) -> FloatArray:
+    """f(C) of each phrase (k, D): mean over the stored probes of enc(t with C) - enc(t) (Eq. 6).
+
+    The directions that any appended text adds are projected off, as from the shared basis: the stored ones, or
+    the span of the neutral words when the catalog holds none.
+
+    Raises:
+        PrerequisiteMissing: The catalog was merged without its probe set.
+        UserError: The encoder is another one, or a phrase has no direction of its own.
+    """
+    if encoder.identity != side.encoder:
+        raise UserError(
+            f"the catalog was measured with text encoder {side.encoder}, the settings give {encoder.identity}; "
+            "use the settings of the audit, or search for concepts of the lexicon"
+        )
+    rows = connection.execute(
+        "SELECT prompt FROM probes WHERE probe_set = ? AND position < ? ORDER BY position",
+        [side.probe_set, side.probe_count],
+    ).fetchall()
+    prompts = [str(row[0]) for row in rows]
+    if not prompts:
+        raise PrerequisiteMissing(
+            f"the catalog does not hold probe set {side.probe_set}, which free phrases need; run `auditor merge`"
+        )
+    plain = np.asarray(encoder.encode_texts(prompts), dtype=np.float64)
+    vectors = _text_directions(plain, prompts, phrases, side, encoder)
+    if side.remove_common:
+        span = _stored_common(connection, side)
+        if span is None:
+            null = _text_directions(plain, prompts, side.neutral_words, side, encoder)
+            span = common_span(vectors, mode="null", null_vectors=null)
+        vectors = remove_span(vectors, span)
+    for phrase, vector in zip(phrases, vectors, strict=True):
+        if float(np.linalg.norm(vector)) <= TINY:
+            raise UserError(f"the text encoder sees nothing in {phrase!r}; try other words")
+    return vectors
+
+
+def join_phrase(template: str, prompt: str, phrase: str) -> str:
+    """A prompt with a phrase, by the template of the recipe. Braces in either are text."""
+    before, _, after = template.partition("{concept}")
+    return before.replace("{prompt}", prompt) + phrase + after.replace("{prompt}", prompt)
+
+
+def _text_directions(
+    plain: FloatArray, prompts: Sequence[str], phrases: Sequence[str], side: TextSide, encoder: Encoder
+) -> FloatArray:
+    if not phrases:
+        return np.zeros((0, plain.shape[1]))
+    texts = [join_phrase(side.template, prompt, phrase) for phrase in phrases for prompt in prompts]
+    worded = np.asarray(encoder.encode_texts(texts)).reshape(len(phrases), len(prompts), -1)
+    return directions(plain, worded).vectors
+
+
+def _stored_common(connection: duckdb.DuckDBPyConnection, side: TextSide) -> FloatArray | None:
+    rows = connection.execute(
+        "SELECT direction FROM common_directions WHERE recipe_id = ? ORDER BY position", [side.recipe_ids[0]]
+    ).fetchall()
+    return np.asarray([row[0] for row in rows], dtype=np.float64) if rows else None

@@ -1,0 +1,99 @@
+"""Build a database beside the published one and swap it in; one writer at a time, readers never wait."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from auditor.catalog.migrations import migrate
+from auditor.errors import TransientError
+
+STORAGE_VERSION = "v1.4.0"
+"""File format: the long-term one, readable by older command-line programs too."""
+
+_MEMORY_LIMIT = "768MB"
+
+
+@contextmanager
+def sole_writer(database: Path) -> Iterator[None]:
+    """Hold the lock of a catalog; it is freed when the process ends, however it ends.
+
+    Raises:
+        TransientError: Another process holds it; the message says which.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    # The file stays: removing it would let a third process lock a new one beside a waiting second.
+    descriptor = os.open(database.with_name(f".{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            raise TransientError(f"{database} is being merged by {holder}") from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to an empty migrated database that replaces `database` when the block succeeds.
+
+    Needs `sole_writer`: what earlier writers left behind when they were killed is swept first.
+    """
+    for stale in database.parent.glob(f".{database.name}.*.tmp*"):
+        shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
+    temporary = database.with_name(f".{database.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    spill = temporary.with_name(f"{temporary.name}.spill")
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": _MEMORY_LIMIT,
+            "temp_directory": str(spill),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        },
+    )
+    try:
+        quoted = str(temporary).replace("'", "''")
+        connection.execute(f"ATTACH '{quoted}' AS building (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE building")
+        migrate(connection)
+        yield connection
+        connection.execute("CHECKPOINT building")
+        connection.execute("USE memory")
+        connection.execute("DETACH building")
+        connection.close()
+        publish(temporary, database)
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
+        for rest in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            rest.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, database: Path) -> None:
+    """Put a finished file on disk under its final name, durably."""
+    _sync(temporary)
+    os.replace(temporary, database)
+    _sync(database.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,139 @@
+-- Questions in plain names. They run with core DuckDB alone, also in older command-line programs.
+
+-- concept_key: the same reduction as auditor.lexicons.concept_key; a test compares the two.
+CREATE MACRO concept_spelling(word) AS (
+    regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        replace(replace(replace(replace(replace(replace(replace(word,
+            'colour', 'color'), 'grey', 'gray'), 'mould', 'mold'), 'moustach', 'mustach'),
+            'jewellery', 'jewelry'), 'aluminium', 'aluminum'), 'sombre', 'somber'),
+        '(cent|lust|fib|theat|spect|och)re', '\1er', 'g'),
+        '(arm|vap|harb)our', '\1or', 'g'),
+        'is(e|ed|er|ing|ation)$', 'iz\1', 'g'),
+        'll', 'l', 'g')
+);
+COMMENT ON MACRO concept_spelling IS 'A word in American spelling; part of concept_key';
+
+CREATE MACRO concept_stem(word) AS (
+    CASE WHEN regexp_matches(word, '(che|she|xe|sse|ze)$') THEN left(word, -1)
+         WHEN word LIKE '%ie' THEN left(word, -2) || 'y'
+         ELSE word END
+);
+COMMENT ON MACRO concept_stem IS 'The common form of a word without its plural s; part of concept_key';
+
+CREATE MACRO concept_singular(word) AS (
+    CASE WHEN length(word) <= 3 OR regexp_matches(word, '(ss|us|is)$') THEN word
+         ELSE concept_stem(regexp_replace(word, 's$', '')) END
+);
+COMMENT ON MACRO concept_singular IS 'A common form of singular and plural; part of concept_key';
+
+CREATE MACRO concept_key(phrase) AS (
+    array_to_string(list_transform(
+        regexp_extract_all(
+            replace(replace(replace(lower(phrase), '_', ' '), '''', ''), '’', ''), '[\p{L}\p{N}\p{M}]+'),
+        lambda word: concept_singular(concept_spelling(word))), '')
+);
+COMMENT ON MACRO concept_key IS 'What the spelling variants of a phrase share: concept_key(''Water-Colours'') = ''watercolor''';
+
+CREATE MACRO concept(phrase) AS (
+    coalesce(
+        (SELECT any_value(n.concept) FROM concept_aliases n WHERE n.key = concept_key(phrase)),
+        error('no concept is called "' || phrase || '"; the nearest names are '
+            || coalesce((SELECT string_agg(m.alias, ', ') FROM (
+                SELECT c.alias FROM concept_aliases c
+                ORDER BY jaro_winkler_similarity(c.key, concept_key(phrase)) DESC, c.alias LIMIT 3) m), 'none')
+            || '; all of them: FROM concept_aliases')
+    )
+);
+COMMENT ON MACRO concept IS 'Canonical name of a concept by any of its names: concept(''colourful''). An unknown name is an error that tells near ones';
+
+-- The ranking rule. Scores of different concepts have different units, so several wanted concepts are joined by
+-- the geometric mean: no choice of units changes its order, and it is 0 unless the adapter has all of them.
+-- Ranked first by the mean of the lower ends, so that a wide interval does not win by luck.
+CREATE MACRO most_of(wanted, without := []::VARCHAR[], least := []::VARCHAR[], k := 20, base := NULL,
+                     license := NULL) AS TABLE
+WITH term AS (
+    SELECT t.role, t.place, concept(t.phrase) AS concept FROM (
+        SELECT 'wanted' AS role, unnest(wanted::VARCHAR[]) AS phrase, generate_subscripts(wanted::VARCHAR[], 1) AS place
+        UNION ALL
+        SELECT 'without', unnest(without::VARCHAR[]), generate_subscripts(without::VARCHAR[], 1)
+        UNION ALL
+        SELECT 'least', unnest(least::VARCHAR[]), generate_subscripts(least::VARCHAR[], 1)) t
+), strength AS (
+    SELECT s.audit_id,
+        power(product(greatest(s.low, 0)) FILTER (t.role = 'wanted'),
+              1.0 / greatest(count(*) FILTER (t.role = 'wanted'), 1)) AS certain,
+        power(product(greatest(s.score, 0)) FILTER (t.role = 'wanted'),
+              1.0 / greatest(count(*) FILTER (t.role = 'wanted'), 1)) AS strength,
+        avg(s.projection) FILTER (t.role = 'least') AS away,
+        -- "without": not even the lower end may reach a tenth of asking for it in words.
+        coalesce(max(s.low) FILTER (t.role = 'without'), 0) AS unwanted,
+        list({'concept': s.concept, 'score': s.score, 'low': s.low, 'high': s.high, 'projection': s.projection}
+             ORDER BY t.role DESC, t.place)
+            FILTER (t.role <> 'without') AS matched
+    FROM scores s JOIN term t ON t.concept = s.concept
+    GROUP BY s.audit_id
+), hit AS (
+    SELECT m.certain, m.strength, m.away, m.matched, c.*,
+        row_number() OVER (PARTITION BY c.file_sha256
+                           ORDER BY c.downloads DESC, c.created_at, c.repo_id, c.path) AS copy
+    FROM lora_card c LEFT JOIN strength m ON m.audit_id = c.audit_id
+    WHERE c.outcome IN ('scored', 'scored_partial')
+      AND coalesce(m.unwanted, 0) < 0.1
+      AND (len(wanted) = 0 OR m.strength > CASE WHEN len(least) > 0 THEN 0.1 ELSE 0 END)
+      AND (base IS NULL OR lower(base) IN (lower(c.base), lower(c.family)))
+      AND (license IS NULL OR lower(license) = lower(c.license))
+)
+SELECT row_number() OVER (ORDER BY h.away NULLS LAST, h.certain DESC NULLS LAST, h.strength DESC NULLS LAST, h.repo_id, h.path) AS place,
+    h.repo_id, h.path, h.strength AS score, h.certain AS at_least, h.matched, h.probes, h.base, h.license,
+    h.trigger, h.outcome, h.flags, h.copies, h.commit_sha, h.audit_id
+FROM hit h
+WHERE h.copy = 1
+ORDER BY place
+LIMIT k;
+COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts, strongest first; none that surely has one of without; with least, those that move furthest away from it. Equal bytes appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
+
+CREATE MACRO most(a, b := NULL, k := 20, base := NULL, license := NULL) AS TABLE
+FROM most_of(list_filter([a, b]::VARCHAR[], lambda phrase: phrase IS NOT NULL),
+             k := k, base := base, license := license);
+COMMENT ON MACRO TABLE most IS 'The most a (and b) adapters: FROM most(''vibrant'', ''watercolor''). Any spelling or synonym of a concept will do. Ranked by the geometric mean of the lower ends, then of the scores, so both are needed';
+
+CREATE MACRO audited(repo, file) AS (
+    coalesce(
+        (SELECT first(a.audit_id ORDER BY a.path) FROM adapters a
+         WHERE a.repo_id = repo AND (file IS NULL OR a.path = file) AND a.outcome IN ('scored', 'scored_partial')),
+        error('no scored adapter in "' || repo || '"; see FROM adapters WHERE repo_id = ...')
+    )
+);
+COMMENT ON MACRO audited IS 'audit_id of a file of a repo, or of its first scored file when file is null';
+
+CREATE MACRO similar_to(repo, k := 20, file := NULL) AS TABLE
+WITH origin AS (
+    SELECT u.audit_id, u.file_sha256, u.divergence, r.encoder
+    FROM audits u JOIN recipes r ON r.recipe_id = u.recipe_id
+    WHERE u.audit_id = audited(repo, file)
+), other AS (
+    SELECT c.*, CASE WHEN len(u.divergence) = len(o.divergence)
+                     THEN list_cosine_similarity(u.divergence, o.divergence) END AS cosine,
+        row_number() OVER (PARTITION BY c.file_sha256
+                           ORDER BY c.downloads DESC, c.created_at, c.repo_id, c.path) AS copy
+    FROM lora_card c
+    JOIN audits u ON u.audit_id = c.audit_id
+    JOIN recipes r ON r.recipe_id = u.recipe_id
+    JOIN origin o ON o.encoder = r.encoder AND o.file_sha256 <> u.file_sha256
+    WHERE c.outcome IN ('scored', 'scored_partial') AND u.divergence IS NOT NULL
+)
+SELECT o.repo_id, o.path, o.cosine, o.concepts, o.base, o.license, o.trigger, o.outcome, o.flags, o.copies, o.audit_id
+FROM other o
+WHERE o.copy = 1 AND isfinite(o.cosine)
+ORDER BY o.cosine DESC, o.repo_id, o.path
+LIMIT k;
+COMMENT ON MACRO TABLE similar_to IS 'Adapters that change images in the same direction: cosine of their V, same encoder. FROM similar_to(''owner/name'', k := 5)';
+
+CREATE MACRO compare(repo_a, repo_b, file_a := NULL, file_b := NULL) AS TABLE
+SELECT x.concept, x.score AS score_a, x.low AS low_a, x.high AS high_a,
+    y.score AS score_b, y.low AS low_b, y.high AS high_b, x.score - y.score AS difference,
+    x.low > y.high OR y.low > x.high AS distinct_intervals
+FROM scores x JOIN scores y ON y.concept = x.concept
+WHERE x.audit_id = audited(repo_a, file_a) AND y.audit_id = audited(repo_b, file_b)
+ORDER BY abs(difference) DESC, x.concept;
+COMMENT ON MACRO TABLE compare IS 'Two adapters concept by concept, largest difference first: FROM compare(''owner/one'', ''owner/two'')';

@@ -1,0 +1,172 @@
+"""Search: rankings with known answers, free phrases through an encoder with a known space, printed SQL."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.audit.result_file import read_result
+from auditor.catalog.reading import run_sql
+from auditor.catalog.search import literal, search
+from auditor.errors import UserError
+
+
+class KnownEncoder:
+    """Texts point along the planted directions of the words in them; "pine wood" means foggy, to it."""
+
+    identity = "test-encoder"
+    meanings = {"pine wood": "foggy", "sharp edges": "blurry"}  # noqa: RUF012
+
+    def __init__(self, lexicon, vectors):
+        self.directions = dict(zip(lexicon.names, vectors, strict=True))
+        self.rest = np.full(vectors.shape[1], 0.05)
+
+    def encode_texts(self, texts):
+        rows = []
+        for text in texts:
+            row = self.rest.copy()
+            for phrase, concept in self.meanings.items():
+                if phrase in text:
+                    row = row + 0.3 * self.directions[concept]
+            rows.append(row / np.linalg.norm(row))
+        return np.asarray(rows, dtype=np.float32)
+
+
+@pytest.fixture
+def find(catalog, build):
+    def call(text, k=10, **options):
+        return search(
+            catalog.database,
+            text,
+            k,
+            encoder=lambda: KnownEncoder(catalog.lexicon, build.vectors(catalog.lexicon)),
+            differences=lambda name: read_result(catalog.results / name).arrays["differences"],
+            **options,
+        )
+
+    return call
+
+
+def names(answer):
+    return [hit.repo_id for hit in answer.hits]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("most vibrant watercolor LoRA", ["bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
+        ("colourful aquarelle", ["bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
+        ("vibrant watercolor but not dark", ["ann/vivid-paint", "bob/watercolor"]),
+        ("most vibrant", ["ann/vibrant", "bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
+        ("least blurry watercolor", ["cat/sharp", "bob/watercolor", "bob/dark-paint", "ann/vivid-paint"]),
+        ("vibrant foggy", []),
+    ],
+)
+def test_known_rankings(find, text, expected):
+    assert names(find(text)) == expected
+
+
+def test_both_concepts_are_needed_and_the_units_do_not_matter(find):
+    """Strong in one and weak in the other ranks below an even mixture; without one of them it is not listed."""
+    hits = find("vibrant watercolor").hits
+    assert hits[-1].repo_id == "bob/watercolor"
+    assert hits[0].score == pytest.approx((0.8 * 0.7) ** 0.5, abs=1e-6)
+    assert hits[0].at_least == pytest.approx((0.7 * 0.6) ** 0.5, abs=1e-6)
+
+
+def test_a_hit_says_why(find):
+    hit = find("most vibrant watercolor LoRA", 1).hits[0]
+    assert [(m.term, m.kind) for m in hit.matched] == [("vibrant", "concept"), ("watercolor", "concept")]
+    assert hit.matched[0].low == pytest.approx(0.7, abs=1e-6)
+    assert (hit.probes, hit.base, hit.license, hit.place) == (12, "pocket", "mit", 1)
+
+
+def test_filters(find):
+    assert len(find("vibrant", license="MIT").hits) == 4
+    assert find("vibrant", license="apache-2.0").hits == ()
+    assert len(find("vibrant", base="pocket-family").hits) == 4
+    assert find("vibrant", base="'; DROP TABLE scores; --").hits == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["vibrant watercolor", "least blurry", "vibrant not dark", "pine wood", "pine wood watercolor"]
+)
+def test_the_printed_sql_runs_and_finds_the_same(find, catalog, text):
+    answer = find(text)
+    records = run_sql(catalog.database, answer.sql).records()
+    assert {record["repo_id"] for record in records} >= set(names(answer))
+    assert answer.sql.rstrip().endswith(";")
+
+
+def test_simple_searches_print_the_macro_that_people_can_type(find):
+    assert find("most vibrant watercolor LoRA", 5).sql == "FROM most('vibrant', 'watercolor', k := 5);"
+
+
+def test_words_outside_the_lexicon_are_scored_by_the_encoder(find):
+    answer = find("most pine wood LoRA")
+    assert names(answer)[0] == "dan/foggy"
+    (match,) = answer.hits[0].matched
+    assert (match.kind, match.term) == ("phrase", "pine wood")
+    assert match.low < match.score < match.high
+    assert "pine wood" in answer.notes[0]
+
+
+def test_concepts_and_phrases_mix(find):
+    assert names(find("watercolor, not pine wood"))[0] == "bob/watercolor"
+    assert names(find("least sharp edges"))[0] == "cat/sharp"
+    assert "dan/foggy" not in names(find("watercolor pine wood"))
+
+
+def test_without_result_files_phrases_rank_by_score_and_say_so(catalog, build):
+    answer = search(
+        catalog.database,
+        "pine wood",
+        encoder=lambda: KnownEncoder(catalog.lexicon, build.vectors(catalog.lexicon)),
+    )
+    assert names(answer)[0] == "dan/foggy"
+    assert answer.hits[0].matched[0].low is None
+    assert any("not at hand" in note for note in answer.notes)
+
+
+def test_without_an_encoder_unknown_words_are_an_error_with_advice(catalog):
+    with pytest.raises(UserError, match=r"'vibrnt'; did you mean vibrant.*auditor doctor"):
+        search(catalog.database, "most vibrnt")
+
+
+def test_another_encoder_is_refused(catalog, build):
+    encoder = KnownEncoder(catalog.lexicon, build.vectors(catalog.lexicon))
+    encoder.identity = "another"
+    with pytest.raises(UserError, match="another"):
+        search(catalog.database, "pine wood", encoder=lambda: encoder)
+
+
+def test_similar_and_compare(catalog):
+    similar = run_sql(catalog.database, "FROM similar_to('ann/vivid-paint', k := 3)").records()
+    assert similar[0]["repo_id"] == "bob/dark-paint"
+    assert "ann/vivid-paint" not in {record["repo_id"] for record in similar}
+    first = run_sql(catalog.database, "FROM compare('ann/vibrant', 'cat/blur')").records()[0]
+    assert (first["concept"], first["distinct_intervals"]) == ("vibrant", True)
+    for sql in ("FROM similar_to('no/body')", "FROM compare('no/body', 'cat/blur')"):
+        with pytest.raises(UserError, match="no scored adapter"):
+            run_sql(catalog.database, sql)
+
+
+def test_an_unknown_concept_in_a_macro_names_near_ones(catalog):
+    with pytest.raises(UserError, match="nearest names are vibrant"):
+        run_sql(catalog.database, "FROM most('vibrantt')")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=40))
+def test_quoted_text_comes_back_as_it_was(catalog_connection, text):
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "")
+    assert catalog_connection.execute(f"SELECT {literal(clean)}").fetchone() == (clean,)
+
+
+@pytest.fixture(scope="module")
+def catalog_connection(catalog):
+    from auditor.catalog.reading import open_catalog
+
+    connection = open_catalog(catalog.database)
+    yield connection
+    connection.close()

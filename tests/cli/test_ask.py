@@ -1,0 +1,94 @@
+"""search, sql and show as a shell sees them. The catalog is made by the builders of tests/catalog."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from auditor import errors
+from auditor.lexicons import load_lexicon
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    path = Path(__file__).resolve().parent.parent / "catalog" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("catalog_builders", path)
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    lexicon = load_lexicon("pocket-1")
+    world = module.World(tmp_path_factory.mktemp("ask"), lexicon, module.make_recipe(lexicon))
+    module.fill(world)
+    hostile = module.rich_result(world.item("eve/\x1b[31mred\u202e"), world.recipe, lexicon, "\x1b[2J")
+    module.write_result(world.results, hostile)
+    world.merge()
+    return world
+
+
+@pytest.fixture
+def ask(auditor, filled):
+    return lambda *arguments: auditor("--set", f"catalog.path={filled.database}", *arguments)
+
+
+def test_search_names_the_adapter_and_says_why(ask):
+    done = ask("search", "most vibrant watercolor LoRA")
+    assert done.code == 0
+    first = done.stdout.splitlines()[1]
+    assert "bob/dark-paint" in first
+    assert "vibrant 0.80 [0.70, 0.90]" in first
+    assert "mit" in first
+    assert "auditor show bob/dark-paint" in done.stderr
+
+
+def test_search_prints_sql_that_sql_answers(ask):
+    sql = ask("search", "vibrant", "watercolor", "--show-sql").stdout.splitlines()[0]
+    assert sql == "FROM most('vibrant', 'watercolor', k := 10);"
+    assert "bob/dark-paint" in ask("sql", sql).stdout
+
+
+def test_search_json(ask):
+    answer = json.loads(ask("search", "vibrant not dark", "-k", "1", "--json").stdout)
+    assert answer["hits"][0]["repo_id"] == "ann/vibrant"
+    assert [term["role"] for term in answer["terms"]] == ["wanted", "without"]
+
+
+def test_search_without_hits_says_so(ask):
+    done = ask("search", "vibrant", "embossed")
+    assert (done.code, done.stdout) == (0, "")
+    assert "no adapter" in done.stderr
+
+
+def test_sql_json_limit_and_errors(ask):
+    done = ask("sql", "SELECT concept FROM concepts ORDER BY position", "--limit", "2", "--json")
+    assert len(json.loads(done.stdout)) == 2
+    assert "only the first 2" in done.stderr
+    refused = ask("sql", "COPY adapters TO 'x.csv'")
+    assert (refused.code, refused.stdout) == (errors.EXIT_USAGE, "")
+
+
+def test_show(ask):
+    done = ask("show", "ann/vivid-paint")
+    assert "watercolor" in done.stdout
+    assert json.loads(ask("show", "ann/vivid-paint", "--json").stdout)[0]["card"]["license"] == "mit"
+    unknown = ask("show", "no/body")
+    assert unknown.code == errors.EXIT_USAGE
+
+
+def test_no_catalog_is_a_missing_prerequisite(auditor, tmp_path):
+    done = auditor("--work-dir", str(tmp_path / "none"), "search", "vibrant")
+    assert done.code == errors.EXIT_PREREQUISITE
+    assert "auditor nightly" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("search", "vibrant"), ("sql", "FROM lora_card"), ("show", "eve/\x1b[31mred\u202e")]
+)
+def test_terminals_are_safe_from_uploads(ask, arguments):
+    done = ask(*arguments)
+    assert done.code == 0
+    assert "eve/" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\u202e" not in done.stdout + done.stderr
