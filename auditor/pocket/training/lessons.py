@@ -6,10 +6,10 @@ from auditor.pocket.scenes import EDITS
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lora import Lesson
 
-STEPS = 150
-LEVELS = tuple(range(15, STEPS + 1, 15))
+STEPS = 100
+LEVELS = tuple(range(10, STEPS + 1, 10))
 """Ten training lengths of one run: the levels of the single-aspect test."""
-RATE = 3e-4
+RATE = 4e-4
 
 STACKED = (
     ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
