@@ -56,9 +56,7 @@ class OpenClipEncoder:
             raise UserError(f"dtype {dtype!r} is unknown; choose one of {', '.join(_PRECISION)}.")
         self.name = _model_name(name_or_dir)
         if not self.name.startswith(LOCAL_PREFIX) and pretrained is None:
-            raise UserError(
-                f"Encoder {self.name!r} needs a pretrained tag; without one its weights are random."
-            )
+            raise UserError(f"Encoder {self.name!r} needs a pretrained tag; without one its weights are random.")
         self.batch_size, self.device, self.dtype = batch_size, device, dtype
         self.calls = EncoderCalls()
         try:
@@ -141,9 +139,7 @@ def _tokenizer_files(name: str) -> list[Path]:
     if not name.startswith(LOCAL_PREFIX):
         return []
     folder = Path(name.removeprefix(LOCAL_PREFIX))
-    return sorted(
-        p for p in folder.iterdir() if p.suffix in (".json", ".txt", ".model") and p.name != CONFIG_NAME
-    )
+    return sorted(p for p in folder.iterdir() if p.suffix in (".json", ".txt", ".model") and p.name != CONFIG_NAME)
 
 
 def _unit_rows(features: torch.Tensor) -> NDArray[np.float32]:

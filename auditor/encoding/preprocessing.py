@@ -53,9 +53,7 @@ class Preprocessing:
             factor = max(self.size[0] / height, self.size[1] / width)
             # PIL's route truncates the longer side
             target = (max(int(height * factor), self.size[0]), max(int(width * factor), self.size[1]))
-        resized = F.interpolate(
-            pixels, size=target, mode=self.interpolation, antialias=True, align_corners=False
-        )
+        resized = F.interpolate(pixels, size=target, mode=self.interpolation, antialias=True, align_corners=False)
         # an image library stores whole levels between resizing and normalising
         return resized.round().clamp(0, 255)
 

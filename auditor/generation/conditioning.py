@@ -77,10 +77,7 @@ class PromptEncoder:
             )
         else:
             tokens, pooled, _ = self._pipe.encode_prompt(prompts, None, device=device)
-        return [
-            (tokens[row].clone(), None if pooled is None else pooled[row].clone())
-            for row in range(len(prompts))
-        ]
+        return [(tokens[row].clone(), None if pooled is None else pooled[row].clone()) for row in range(len(prompts))]
 
     def _keep(self, key: tuple[str, object], row: Embedding) -> None:
         self._cache[key] = row

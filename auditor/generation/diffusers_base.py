@@ -122,9 +122,7 @@ class DiffusersBase:
         try:
             injected = self._inject(adapter)
             if injected != len(adapter.pairs):
-                message = (
-                    f"{injected} layers carry the adapter where the file has {len(adapter.pairs)} pairs."
-                )
+                message = f"{injected} layers carry the adapter where the file has {len(adapter.pairs)} pairs."
                 raise ItemError("failed", "not_applied", message)
             self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
             shift = _relative_change(self._proof_run(self._text_state(1.0)), base_output)
@@ -155,12 +153,8 @@ class DiffusersBase:
             raise BaseDamaged(f"Adapter layers are left in {', '.join(left)}. The base must be rebuilt.")
         now = fingerprint_tensors(components)
         if now != self._original:
-            names = sorted(
-                n for n in now.keys() | self._original.keys() if now.get(n) != self._original.get(n)
-            )
-            message = (
-                f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
-            )
+            names = sorted(n for n in now.keys() | self._original.keys() if now.get(n) != self._original.get(n))
+            message = f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
             raise BaseDamaged(message)
 
     def rebuild(self) -> None:

@@ -22,9 +22,7 @@ from auditor.errors import ItemError, Refused
 ADAPTER_NAME = "audited"
 
 
-def layout_of(
-    components: Mapping[str, torch.nn.Module], denoiser: str, family: str | None = None
-) -> BaseLayout:
+def layout_of(components: Mapping[str, torch.nn.Module], denoiser: str, family: str | None = None) -> BaseLayout:
     """List the linear and ungrouped 2-D convolution layers of a pipeline's denoiser and text encoders."""
     shapes = {
         name: {path: tuple(module.weight.shape) for path, module in _adaptable(model)}
@@ -37,9 +35,7 @@ def layout_of(
 
 def _adaptable(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     for path, module in base_modules(model):
-        if isinstance(module, torch.nn.Linear) or (
-            isinstance(module, torch.nn.Conv2d) and module.groups == 1
-        ):
+        if isinstance(module, torch.nn.Linear) or (isinstance(module, torch.nn.Conv2d) and module.groups == 1):
             yield path, module
 
 

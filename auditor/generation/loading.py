@@ -15,6 +15,7 @@ os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
 
 import diffusers
 import torch
+import transformers
 
 from auditor.errors import PrerequisiteMissing, UserError
 
@@ -70,6 +71,7 @@ def load_pipeline(
     class_name = _checked_class(folder, pipeline)
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} is unknown; choose one of {', '.join(DTYPES)}.")
+    _silence_libraries()
     loader = getattr(diffusers, class_name)
     accepted = inspect.signature(loader.__init__).parameters
     left_out: dict[str, Any] = {name: None for name in _LEFT_OUT if name in accepted}
@@ -101,6 +103,13 @@ def load_pipeline(
 def modules_of(pipe: Any) -> dict[str, torch.nn.Module]:
     """The pipeline's components that hold weights, by name."""
     return {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def _silence_libraries() -> None:
+    """Their bars and hints would break into ours; what matters of them is raised or recorded by us."""
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
 
 
 def _checked_class(folder: Path, wanted: str | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -105,6 +105,7 @@ _JUNK = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200)
     | st.dictionaries(st.text(max_size=12), _JUNK, max_size=4).map(lambda v: json.dumps(v).encode())
@@ -117,6 +118,7 @@ def test_any_bytes_give_a_header_or_a_refusal(raw: bytes) -> None:
     assert all(t.begin == t.end == 0 for t in header.tensors.values())
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries({
         "dtype": st.sampled_from(["F32", "F16", "BF16", "F4", "I64"]) | _JUNK,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.adapters.keys import DENOISER, convention_of, parse_key
@@ -54,6 +54,7 @@ _PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.lists(_PIECES | st.text(max_size=4), max_size=12).map("".join))
 def test_any_name_is_parsed(name: str) -> None:
     key = parse_key(name)

@@ -183,7 +183,7 @@ def test_a_name_that_fits_two_text_encoders_is_not_guessed(tmp_path: Path) -> No
     assert error.value.reason == "unsupported_format"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(rank=st.integers(1, 1024), alpha=st.floats(-1e4, 1e4), stabilised=st.booleans())
 def test_scale_follows_its_formula_or_is_refused(rank: int, alpha: float, stabilised: bool) -> None:
     rule = ScaleRule(rank, alpha, stabilised)
