@@ -18,7 +18,7 @@ from auditor.settings import Settings
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
     from auditor.audit.task import TaskReport
-    from auditor.catalog.merge import MergeReport
+    from auditor.catalog.merge import BasisVectors, MergeReport
     from auditor.hub.client import HubClient
     from auditor.records.listing import CrawlReport
     from auditor.records.recipe import Recipe
@@ -121,6 +121,24 @@ def current_recipes(settings: Settings) -> list[Recipe]:
     return [Recipe.model_validate_json(p.read_text()) for p in names if p.exists()]
 
 
+def _bases(workspace: Workspace, recipes: list[Recipe]) -> dict[str, BasisVectors]:
+    """The shared basis of every recipe, so that search can treat free phrases as the scores treat concepts."""
+    from safetensors.numpy import load_file
+
+    from auditor.audit.bench import basis_path
+    from auditor.catalog.merge import BasisVectors
+    from auditor.lexicons import load_lexicon
+
+    found = {}
+    for recipe in recipes:
+        path = basis_path(workspace, recipe.recipe_id)
+        if path.exists():
+            arrays = load_file(path)
+            names = load_lexicon(recipe.lexicon).names
+            found[recipe.recipe_id] = BasisVectors(names, arrays["vectors"], arrays["common"])
+    return found
+
+
 def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -> MergeReport:
     """Build the catalog from listing, manifest and results, and swap it in."""
     from auditor.audit.manifest import read_manifest
@@ -132,8 +150,9 @@ def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -
 
     workspace = Workspace(settings.work.dir)
     manifest = read_manifest(workspace.manifest)
+    recipes = current_recipes(settings)
     return merge_catalog(
-        settings.catalog_path, workspace.results, current_recipes(settings), iter_listing(listing_path(workspace.crawl)),
+        settings.catalog_path, workspace.results, recipes, iter_listing(listing_path(workspace.crawl)),
         manifest.items, manifest.settled, load_lexicon(settings.recipe.lexicon),
-        probe_sets=[load_probes(settings.recipe.probes)], on_result=on_result,
+        _bases(workspace, recipes), probe_sets=[load_probes(settings.recipe.probes)], on_result=on_result,
     )  # fmt: skip

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from auditor.audit.reference import Reference, load_or_make
 from auditor.audit.scoring import Scorer, make_scorer
 from auditor.audit.workspace import Workspace
@@ -78,6 +81,7 @@ def open_workbench(
     )
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
     _publish_recipe(workspace, recipe)
+    _publish_basis(workspace, recipe, scorer)
     shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
     return Workbench(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
                      scorer, shown)  # fmt: skip
@@ -186,6 +190,19 @@ def _recipe(
 
 def _shown_identity(proposer: Proposer, requests: int) -> str:
     return hashlib.sha256(f"{proposer.identity}:{requests}".encode()).hexdigest()
+
+
+def basis_path(workspace: Workspace, recipe_id: str) -> Path:
+    """Where the shared basis of a recipe lies: `vectors` (k, D) in lexicon order and `common` (r, D)."""
+    return workspace.recipes / f"{recipe_id}.basis.safetensors"
+
+
+def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:
+    path = basis_path(workspace, recipe.recipe_id)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    arrays = {"vectors": scorer.vectors(scorer.lexicon.names), "common": scorer.basis.common}
+    save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)
+    os.replace(temporary, path)
 
 
 def _publish_recipe(workspace: Workspace, recipe: Recipe) -> None:

@@ -61,7 +61,7 @@ class Scorer:
 
     def projections(self, mean: NDArray[np.floating], names: Sequence[str]) -> dict[str, float]:
         """<V, f> / |f|^2 of some lexicon concepts, for the dose response."""
-        vectors = self._vectors(names)
+        vectors = self.vectors(names)
         return {n: float(mean @ f / max(float(f @ f), 1e-12)) for n, f in zip(names, vectors, strict=True)}
 
     def _robust(self, mean: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> Explanation:
@@ -70,7 +70,7 @@ class Scorer:
             name = self.lexicon.canonical(phrase.text) or phrase.text
             support[name] = min(1.0, support.get(name, 0.0) + phrase.support)
         names = list(support)
-        vectors = self._vectors(names)
+        vectors = self.vectors(names)
         found = robust.explain(
             mean, names, vectors, support=[round(100 * support[n]) for n in names], common=self.basis.common
         )
@@ -100,7 +100,7 @@ class Scorer:
             variant="paper", concepts=concepts, explained_share=max(0.0, 1 - found.relative_residual**2)
         )
 
-    def _vectors(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def vectors(self, names: Sequence[str]) -> NDArray[np.float64]:
         """f(C): the basis' own atom for lexicon concepts, the text side for everything else (k, D)."""
         known = {name: row for row, name in enumerate(self.basis.names)}
         strange = [n for n in names if n not in known]
