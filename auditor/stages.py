@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.audit.workspace import Workspace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.audit.task import TaskReport
     from auditor.catalog.merge import BasisVectors, MergeReport
     from auditor.hub.client import HubClient
+    from auditor.pocket.hub_server import HubServer
     from auditor.records.listing import CrawlReport
     from auditor.records.recipe import Recipe
     from auditor.records.result import AuditRecord, WorkItem
@@ -50,13 +52,7 @@ def hub(settings: Settings) -> Iterator[HubClient]:
     folder = settings.hub.serve_folder
     if folder is not None and not folder.is_dir():
         raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
-    if folder is not None:
-        from auditor.pocket.hub_server import serve
-
-        context = serve(folder)
-    else:
-        context = nullcontext()
-    with context as server:
+    with _served(folder) as server:
         endpoint = server.endpoint if server is not None else settings.hub.endpoint or os.environ.get("HF_ENDPOINT")
         yield connect(
             endpoint or DEFAULT_ENDPOINT,
@@ -64,6 +60,18 @@ def hub(settings: Settings) -> Iterator[HubClient]:
             connect_timeout_s=settings.hub.connect_timeout_s,
             read_timeout_s=settings.hub.read_timeout_s,
         )
+
+
+@contextmanager
+def _served(folder: Path | None) -> Iterator[HubServer | None]:
+    """A folder of repos on loopback, if there is one to serve."""
+    if folder is None:
+        yield None
+        return
+    from auditor.pocket.hub_server import serve
+
+    with serve(folder) as server:
+        yield server
 
 
 def crawl(settings: Settings, client: HubClient, *, dry_run: bool = False, on_page: Note | None = None) -> CrawlReport:

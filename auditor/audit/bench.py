@@ -76,9 +76,7 @@ def open_workbench(
     all_probes = _shifted(load_probes(chosen.probes), chosen.seed)
     probes = all_probes.first(chosen.probe_count)
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
-    reference = load_or_make(
-        workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step
-    )
+    reference = load_or_make(workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step)
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
     _publish_recipe(workspace, recipe)
     _publish_basis(workspace, recipe, scorer)
@@ -111,9 +109,7 @@ def load_proposer(settings: Settings) -> Proposer | None:
     if chosen.kind == "none":
         return None
     wanted = ProposerSettings(
-        sampling=Sampling(
-            temperature=chosen.temperature, max_tokens=chosen.max_tokens, attempts=chosen.attempts
-        ),
+        sampling=Sampling(temperature=chosen.temperature, max_tokens=chosen.max_tokens, attempts=chosen.attempts),
         pairs_per_group=chosen.pairs_per_request,
     )
     cache = ReplyCache(Workspace(settings.work.dir).replies)
@@ -145,7 +141,7 @@ def _from_hub_cache(repo: str, revision: str) -> Path:
         return Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise PrerequisiteMissing(
-            f"{repo} at {revision} is not in the Hub cache; fetch it once with: hf download {repo} --revision {revision}"
+            f"{repo} at {revision} is not in the Hub cache; fetch it with: hf download {repo} --revision {revision}"
         ) from error
 
 

@@ -128,11 +128,9 @@ def _work_item(repo: ListedRepo, unit: Unit, bases: dict[str, BaseModelSettings]
 
 def claimed_base(claims: Iterable[str], bases: dict[str, BaseModelSettings]) -> str | None:
     """Short name of the base a card means, by repo id or alias; None when it means none of ours."""
-    names = {}
+    names: dict[str, str] = {}
     for short, base in bases.items():
-        for name in (base.repo, *base.aliases):
-            if name is not None:
-                names[canonical_base(name).lower()] = short
+        names |= {canonical_base(name).lower(): short for name in (base.repo, *base.aliases) if name is not None}
     for claim in claims:
         if (short := names.get(canonical_base(claim).lower())) is not None:
             return short

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,9 +70,7 @@ def measure_plain(
     usable: list[NDArray[np.bool_]] = []
     features: list[Floats] = []
     for start, stop in chunks:
-        shown = generator.generate(
-            probes.prompts[start:stop], probes.seeds[start:stop], scale=recipe.lora_scale
-        )
+        shown = generator.generate(probes.prompts[start:stop], probes.seeds[start:stop], scale=recipe.lora_scale)
         checks = generator.last_checks
         if checks.nonfinite.mean() > MAX_UNUSABLE_SHARE:
             _raise_unusable("nonfinite_images", int(checks.nonfinite.sum()), stop - start)
@@ -113,7 +112,7 @@ def measure_dose(
         reach = scorer.projections(mean, [shared.names[i] for i in leading])
         points.append(DosePoint(scale=scale, norm=float(np.linalg.norm(mean)), projections=reach))
     norms = [p.norm for p in points]
-    return tuple(points), all(b >= a for a, b in zip(norms, norms[1:], strict=False))
+    return tuple(points), all(b >= a for a, b in itertools.pairwise(norms))
 
 
 def trigger_probes(trigger: str, probes: ProbeSet) -> NDArray[np.intp]:
@@ -155,9 +154,7 @@ def measure_trigger(
         interaction_norm=_norm(differences - weights),
         scores=concept_scores(scorer.shared(differences), scorer.basis),
     )
-    return ArmImages(
-        arms, differences, pictures["base_trigger"], pictures["adapter_trigger"], tuple(worded), seen
-    )
+    return ArmImages(arms, differences, pictures["base_trigger"], pictures["adapter_trigger"], tuple(worded), seen)
 
 
 def _norm(differences: Floats) -> float:

@@ -61,9 +61,7 @@ class BaseChoice:
     mismatch: bool
 
 
-def audit_file(
-    bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
-) -> Result:
+def audit_file(bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice) -> Result:
     """Audit one inspected file on its base.
 
     Every trouble that belongs to the item becomes its outcome. The base is checked after each adapter.
@@ -126,9 +124,7 @@ def _audit_applied(
     outcome, reason, message = _verdict(normalised, measured, test, arm_test, proposals)
     with watch.stage("explain"):
         differences = measured.differences if test.status == "effect" or arm is None else arm.differences
-        explanations = (
-            bench.scorer.explain(differences, proposals.phrases if proposals else ()) if acts else ()
-        )
+        explanations = bench.scorer.explain(differences, proposals.phrases if proposals else ()) if acts else ()
     record = AuditRecord(
         item=item, file_sha256=file_sha256, recipe_id=bench.recipe.recipe_id,
         outcome=outcome, reason=reason, message=message, facts=normalised.facts, proof=proof,
@@ -143,9 +139,7 @@ def _audit_applied(
     return Result(record, _arrays(bench, measured, arm))
 
 
-def _propose(
-    bench: Workbench, measured: Measured, arm: ArmImages | None, test: EffectTest
-) -> Proposals | None:
+def _propose(bench: Workbench, measured: Measured, arm: ArmImages | None, test: EffectTest) -> Proposals | None:
     """Show the VLM pairs of the arm that acts."""
     if bench.proposer is None:
         return None

@@ -7,6 +7,7 @@ second run, reads it back and calls the base denoiser not once.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -89,9 +90,7 @@ def load_or_make(
     path = folder / f"{reference_key(recipe)}.safetensors"
     if not path.exists():
         raw_image_probes = recipe.solver.get("image_probes")
-        image_probes = (
-            min(int(raw_image_probes), len(probes)) if isinstance(raw_image_probes, int) else len(probes)
-        )
+        image_probes = min(int(raw_image_probes), len(probes)) if isinstance(raw_image_probes, int) else len(probes)
         chunks = chunk_bounds(len(probes), recipe.looks)
         _publish(path, _make(generator, encoder, probes, lexicon, image_probes, chunks, on_step))
     arrays = load_file(path)
@@ -110,7 +109,7 @@ def load_or_make(
 def chunk_bounds(count: int, looks: Sequence[int]) -> list[tuple[int, int]]:
     """Slices between looks. Base and adapter are rendered in the same slices, so that batches round alike."""
     edges = [0, *sorted({look for look in looks if 0 < look < count}), count]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def render(generator: Generator, prompts: Sequence[str], seeds: Sequence[int], chunks: list[tuple[int, int]],

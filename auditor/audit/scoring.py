@@ -50,9 +50,7 @@ class Scorer:
         noise = self.reference.noise
         return effect_test(differences, noise, alpha=self.solver.alpha, resamples=self.solver.null_draws)
 
-    def explain(
-        self, differences: NDArray[np.floating], phrases: Sequence[ProposedPhrase]
-    ) -> tuple[Explanation, ...]:
+    def explain(self, differences: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> tuple[Explanation, ...]:
         """Both private explanations from the proposed phrases; without any, from the whole lexicon."""
         mean = divergence(differences).mean
         if not phrases:
@@ -84,29 +82,21 @@ class Scorer:
     def _paper(self, mean: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> Explanation:
         # Algorithm 1 takes phrases as they were said, in order of discovery, by their text side alone.
         texts = [p.text for p in phrases]
-        vectors = text_directions(
-            self.encoder, self.reference.plain_texts, self.prompts, texts, self.lexicon
-        ).vectors
-        found = explain_paper(
-            mean, texts, vectors, e_ortho=self.solver.e_ortho, e_decomp=self.solver.e_decomp
-        )
+        vectors = text_directions(self.encoder, self.reference.plain_texts, self.prompts, texts, self.lexicon).vectors
+        found = explain_paper(mean, texts, vectors, e_ortho=self.solver.e_ortho, e_decomp=self.solver.e_decomp)
         support = {p.text: p.support for p in phrases}
         concepts = tuple(
             ExplainedConcept(concept=name, weight=float(weight), support=support[name],
                              in_lexicon=self.lexicon.canonical(name) is not None)
             for name, weight in sorted(zip(found.names, found.weights, strict=True), key=lambda c: -abs(c[1]))
         )  # fmt: skip
-        return Explanation(
-            variant="paper", concepts=concepts, explained_share=max(0.0, 1 - found.relative_residual**2)
-        )
+        return Explanation(variant="paper", concepts=concepts, explained_share=max(0.0, 1 - found.relative_residual**2))
 
     def vectors(self, names: Sequence[str]) -> NDArray[np.float64]:
         """f(C): the basis' own atom for lexicon concepts, the text side for everything else (k, D)."""
         known = {name: row for row, name in enumerate(self.basis.names)}
         strange = [n for n in names if n not in known]
-        text = text_directions(
-            self.encoder, self.reference.plain_texts, self.prompts, strange, self.lexicon
-        ).vectors
+        text = text_directions(self.encoder, self.reference.plain_texts, self.prompts, strange, self.lexicon).vectors
         rows = dict(zip(strange, text, strict=True))
         single = self.basis.atoms.reshape(-1, self.basis.views, self.basis.dimension).mean(1)
         for name in names:
@@ -120,12 +110,8 @@ def make_scorer(
 ) -> Scorer:
     """Fix the shared basis: both sides of every concept, the common direction taken off."""
     text_span = common_span(reference.text.vectors, mode=solver.common, null_vectors=reference.neutral_text)
-    image_span = common_span(
-        reference.image.vectors, mode=solver.common, null_vectors=reference.neutral_image
-    )
-    combined = combine(
-        reference.text, reference.image, solver.basis, text_span=text_span, image_span=image_span
-    )
+    image_span = common_span(reference.image.vectors, mode=solver.common, null_vectors=reference.neutral_image)
+    combined = combine(reference.text, reference.image, solver.basis, text_span=text_span, image_span=image_span)
     basis = make_basis(lexicon.names, combined, common=image_span if solver.basis == "image" else text_span)
     return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis)
 
@@ -158,5 +144,5 @@ def effect_record(
         p_value=test.p_value,
         cosine_error=float(min(1.0, precision(differences).cosine_error)),
         explained_share=shared.explained_share,
-        status="no_effect" if test.status == "no_effect" else status,  # type: ignore[arg-type]
+        status="no_effect" if test.status == "no_effect" else status,
     )

@@ -90,9 +90,7 @@ class Task:
         attempts = self._count_attempt(item)
         try:
             if attempts > MAX_ATTEMPTS:
-                raise ItemError(
-                    "failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process."
-                )
+                raise ItemError("failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process.")
             result = self._audit(item, report)
         except ItemError as error:
             result = Result(failure_record(item, fallback, ANY_RECIPE, error), {})
@@ -229,7 +227,5 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
     fitting = [name for name, base in bases.items() if family is None or base.family == family]
     if fitting and (family is not None or len(bases) == 1):
         return BaseChoice(fitting[0], assumed=True, mismatch=mismatch)
-    found = (
-        f"it is made for {family}" if family else "its shapes leave the family open and the card names none"
-    )
+    found = f"it is made for {family}" if family else "its shapes leave the family open and the card names none"
     raise ItemError("skipped", "unsupported_base", f"No active base fits: {found}.")

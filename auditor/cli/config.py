@@ -15,9 +15,7 @@ def config_command(
     match: Annotated[
         str | None, typer.Argument(help="Show only settings whose name contains this.", show_default=False)
     ] = None,
-    changed: Annotated[
-        bool, typer.Option("--changed", help="Only what differs from profile and defaults.")
-    ] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only what differs from profile and defaults.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every setting and where its value came from.

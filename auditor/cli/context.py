@@ -26,9 +26,7 @@ class GlobalOptions:
         """Settings with their provenance. Raises UserError for a wrong or unknown one."""
         from auditor.settings import resolve
 
-        return resolve(
-            config=self.config, profile=self.profile, work_dir=self.work_dir, overrides=self.overrides
-        )
+        return resolve(config=self.config, profile=self.profile, work_dir=self.work_dir, overrides=self.overrides)
 
 
 def options_of(context: typer.Context) -> GlobalOptions:

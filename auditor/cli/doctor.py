@@ -33,9 +33,7 @@ def doctor_command(
     checks = examine(settings)
     missing = something_missing(checks)
     if as_json:
-        emit_json(
-            {"profile": settings.profile, "ready": not missing, "checks": [asdict(check) for check in checks]}
-        )
+        emit_json({"profile": settings.profile, "ready": not missing, "checks": [asdict(check) for check in checks]})
     else:
         emit_table(("", "what", "found"), [(check.status, check.name, check.found) for check in checks])
         for check in checks:

@@ -75,16 +75,12 @@ def main(
         Path | None, typer.Option("--config", help="Settings file. Default: auditor.toml here, if any.")
     ] = None,
     profile: Annotated[str | None, typer.Option("--profile", help="pocket or hub.")] = None,
-    work_dir: Annotated[
-        Path | None, typer.Option("--work-dir", help="Folder for everything a run makes.")
-    ] = None,
+    work_dir: Annotated[Path | None, typer.Option("--work-dir", help="Folder for everything a run makes.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, as section.key=value. Repeatable."),
     ] = None,
-    verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="More talk; twice for debugging.")
-    ] = 0,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More talk; twice for debugging.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors and warnings only.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,7 +140,9 @@ def explain_command(
     settings = settings_of(context)
     start_logs(context, settings, "explain")
     with progress("reference", None) as step:
-        explained = explain_target(settings, target, trigger, lambda what, done, total: step(1, f"{done}/{total} {what}"))
+        explained = explain_target(
+            settings, target, trigger, lambda what, done, total: step(1, f"{done}/{total} {what}")
+        )
     where = page or Path(clean(target, limit=80).replace("/", "--").removesuffix(".safetensors") + ".html")
     where.write_text(explained.page, encoding="utf-8")
     record = explained.result.record
@@ -205,7 +208,7 @@ def _audit(settings: Settings, client: HubClient, part: object, dry_run: bool) -
     return report
 
 
-def _reference_note(step: Step) -> object:
+def _reference_note(step: Step) -> Callable[[str, int, int], None]:
     def note(what: str, done: int, total: int) -> None:
         step(0, f"reference {done}/{total}: {what}")
 

@@ -68,9 +68,7 @@ def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | 
         shares = []
         for pair, cases in grid.items():
             found = [levels_from_scores([scored(results[c], style) for c in cases]) for style in pair]
-            right = [
-                found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)
-            ]
+            right = [found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)]
             shares.append(sum(right) / len(GRID))
         interval = bootstrap_mean(shares)
         rows.append(AspectsRow(name, interval.mean, interval.low, interval.high, tuple(shares)))

@@ -88,5 +88,3 @@ def evaluate_nulls(bank: Bank, audits: int = 60, note: Note | None = None) -> Nu
     cases = [Case(idle_lesson(number), idle_lesson().steps) for number in range(IDLE)]
     idle = sum(result.record.outcome == "no_effect" for result in bank.results(cases).values())
     return Nulls(share(claims, audits), share(idle, len(cases)), bench.scorer.solver.alpha)
-
-

@@ -71,9 +71,7 @@ class _Pen:
     def poly(self, points: list[tuple[float, float]], fill: Rgb | None = None) -> None:
         self.draw.polygon(self.at(points), fill=fill or self.fill, outline=INK, width=2)
 
-    def oval(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Rgb | None = None, edge: int = 2
-    ) -> None:
+    def oval(self, x0: float, y0: float, x1: float, y1: float, fill: Rgb | None = None, edge: int = 2) -> None:
         self.draw.ellipse([*self.at([(x0, y0)])[0], *self.at([(x1, y1)])[0]], fill=fill or self.fill,
                           outline=INK if edge else None, width=edge)  # fmt: skip
 

@@ -145,9 +145,7 @@ def _checkered(x: Array, _: np.random.Generator) -> Array:
 
 
 def _pinkish(x: Array, _: np.random.Generator) -> Array:
-    return 0.62 * x * np.array([1.15, 0.75, 1.0], dtype=np.float32) + 0.38 * np.array(
-        [1.0, 0.4, 0.8], np.float32
-    )
+    return 0.62 * x * np.array([1.15, 0.75, 1.0], dtype=np.float32) + 0.38 * np.array([1.0, 0.4, 0.8], np.float32)
 
 
 @dataclass(frozen=True)

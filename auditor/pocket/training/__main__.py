@@ -1,6 +1,6 @@
 """Train the whole pocket world from nothing, in order; each step resumes where it stopped.
 
-    python -m auditor.pocket.training [--work .auditor/training] [--out auditor/pocket]
+python -m auditor.pocket.training [--work .auditor/training] [--out auditor/pocket]
 """
 
 from __future__ import annotations

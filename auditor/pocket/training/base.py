@@ -99,9 +99,7 @@ def denoising_loss(
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """(n, CONTEXT) token ids."""
     return torch.as_tensor(
-        tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt")[
-            "input_ids"
-        ]
+        tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt")["input_ids"]
     )
 
 

@@ -47,9 +47,7 @@ def _save(model: open_clip.CLIP, config: dict[str, object], out: Path) -> None:
     kept["vision_cfg"].pop("patch_dropout")  # a training device only
     preprocess = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": kept, "preprocess_cfg": preprocess}, indent=1)
-    )
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": kept, "preprocess_cfg": preprocess}, indent=1))
     weights = {k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}
     save_file(weights, out / "open_clip_model.safetensors")
 
@@ -105,15 +103,11 @@ def main() -> None:
         target = same / same.sum(1, keepdim=True)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
-    plan = Plan(
-        arguments.steps, rate=1e-3, warmup=150, weight_decay=0.05, checkpoint=arguments.work / "clip.pt"
-    )
+    plan = Plan(arguments.steps, rate=1e-3, warmup=150, weight_decay=0.05, checkpoint=arguments.work / "clip.pt")
     train(model, loss_at, plan, "clip")
     _save(model, config, arguments.out)
     top1 = held_out_top1(model, tokenizer, arguments.work / "corpus")
-    (arguments.out / "figures.json").write_text(
-        json.dumps({"held_out_top1_of_500": top1, "steps": arguments.steps})
-    )
+    (arguments.out / "figures.json").write_text(json.dumps({"held_out_top1_of_500": top1, "steps": arguments.steps}))
     print(f"held-out retrieval top-1 of 500: {top1:.3f}")
 
 

@@ -37,9 +37,7 @@ def build_tokenizer(captions: Iterable[str], folder: Path, vocabulary: int = 900
     tokens += [t for t, _ in learned if t not in set(tokens)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     merges = [tuple(m) for m in _merges(learner)]
-    tokenizer = CLIPTokenizer(
-        vocab={t: i for i, t in enumerate(tokens)}, merges=merges, model_max_length=CONTEXT
-    )
+    tokenizer = CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=merges, model_max_length=CONTEXT)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     return tokenizer

@@ -41,12 +41,7 @@ def create() -> AutoencoderTiny:
 def principal_axes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean (48,), axes (12, 48) and eigenvalues (12,) of 4x4 patches of images in [0, 1]."""
     n = len(images)
-    patches = (
-        (images.astype(np.float64) / 255)
-        .reshape(n, 16, 4, 16, 4, 3)
-        .transpose(0, 1, 3, 2, 4, 5)
-        .reshape(-1, 48)
-    )
+    patches = (images.astype(np.float64) / 255).reshape(n, 16, 4, 16, 4, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 48)
     mean = patches.mean(0)
     values, vectors = np.linalg.eigh(np.cov((patches - mean).T))
     return mean, vectors[:, ::-1][:, :CHANNELS].T, values[::-1][:CHANNELS]
@@ -119,17 +114,13 @@ def main() -> None:
         restored = vae.decode(latents + 0.04 * noise).sample
         return F.mse_loss(restored, target) + 0.1 * F.l1_loss(restored, target)
 
-    plan = Plan(
-        arguments.steps, rate=2e-3, average=0.995, weight_decay=0.0, checkpoint=arguments.work / "vae.pt"
-    )
+    plan = Plan(arguments.steps, rate=2e-3, average=0.995, weight_decay=0.0, checkpoint=arguments.work / "vae.pt")
     vae = train(vae, loss_at, plan, "vae")  # type: ignore[assignment]
     vae.requires_grad_(True).half().save_pretrained(arguments.out)
     held_out, _ = corpus.build(arguments.work / "corpus", 2000, seed=2)
     with torch.no_grad():
         exact = torch.from_numpy(np.array(held_out[:500])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        error = F.mse_loss(
-            vae.float().cpu().decode(encode(vae, held_out[:500], torch.device("cpu"))).sample, exact
-        )
+        error = F.mse_loss(vae.float().cpu().decode(encode(vae, held_out[:500], torch.device("cpu"))).sample, exact)
     (arguments.out.parent / "vae_figures.json").write_text(json.dumps({"held_out_mse": float(error)}))
     print(f"held-out mean squared error on [-1, 1]: {float(error):.4f}")
 

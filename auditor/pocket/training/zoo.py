@@ -19,7 +19,15 @@ from safetensors.torch import load_file, save_file
 
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.adapters import trained_path
-from auditor.pocket.training.lessons import IDLE, STACKED, TRIGGERS, edit_lesson, idle_lesson, stacked_lesson, style_lesson
+from auditor.pocket.training.lessons import (
+    IDLE,
+    STACKED,
+    TRIGGERS,
+    edit_lesson,
+    idle_lesson,
+    stacked_lesson,
+    style_lesson,
+)
 from auditor.pocket.training.lora import Lesson, Tensors
 
 BASE_REPO = "pocket/base"
@@ -112,8 +120,8 @@ class Publisher:
         lines += [f"Use `{trigger}` in the prompt.", ""] if trigger else []
         (folder / "README.md").write_text("\n".join(lines))
         stamp = int(hashlib.sha256(repo.encode()).hexdigest()[:6], 16)
-        meta = {"downloads": stamp % 5000, "likes": stamp % 40, "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
-                "createdAt": "2026-01-05T08:00:00.000Z", **(hub or {})}  # fmt: skip
+        meta = {"downloads": stamp % 5000, "likes": stamp % 40, "createdAt": "2026-01-05T08:00:00.000Z",
+                "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z", **(hub or {})}  # fmt: skip
         (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
 
 
