@@ -167,7 +167,7 @@ def schema_page() -> str:
 
 
 def main() -> int:
-    """Writes every page; with --check, only says which are out of date (exit code 4)."""
+    """Writes every page and the JSON Schemas; with --check, only says which are out of date (exit code 4)."""
     stale = []
     REFERENCE.mkdir(exist_ok=True)
     for name, text in pages().items():
@@ -176,6 +176,11 @@ def main() -> int:
             stale.append(name)
             if "--check" not in sys.argv:
                 path.write_text(text, encoding="utf-8")
+    if "--check" not in sys.argv:
+        from auditor.catalog.json_schemas import write_json_schemas
+        from auditor.paths import schemas_dir
+
+        stale += write_json_schemas(schemas_dir())
     print(
         "\n".join(f"{name}: {'out of date' if '--check' in sys.argv else 'written'}" for name in stale)
         or "up to date"

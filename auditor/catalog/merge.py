@@ -147,7 +147,7 @@ def merge(
         listed, listed_twice = stage_units(loader, items, settled, known_hashes or {})
         stage_repos(loader, repos)
         rows = ResultRows(loader, lexicon, max_pairs)
-        reading = _read_results(results_folder, {r.recipe_id: r for r in recipes}, lexicon, rows, on_result)
+        reading = _read_results(results_folder, {r.recipe_id: r for r in recipes}, rows, on_result)
         resolve_units(connection, [(r.recipe_id, r.base_name) for r in recipes])
         without_units = repos_without_units(connection)
         for name, reason, place in _quarantined(_quarantine(results_folder)):
@@ -209,7 +209,6 @@ def _load_reference(
 def _read_results(
     folder: Path,
     recipes: Mapping[str, Recipe],
-    lexicon: Lexicon,
     rows: ResultRows,
     on_result: Callable[[], None],
 ) -> _Reading:
@@ -223,7 +222,7 @@ def _read_results(
             continue
         try:
             result = read_result(path)
-            check_result(path, result, recipe, lexicon)
+            check_result(path, result, recipe, rows.names)
         except CorruptResult as error:
             if isinstance(error.__cause__, OSError):
                 reading.unreadable += 1

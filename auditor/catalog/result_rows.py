@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audit.result_file import CorruptResult, Result
-from auditor.catalog.loading import Loader, timestamp
+from auditor.catalog.loading import Loader, storable, timestamp
 from auditor.lexicons import Lexicon
 from auditor.records.outcomes import Outcome
 from auditor.records.recipe import Recipe
@@ -26,8 +26,8 @@ _SCORED = ("scored", "scored_partial")
 assert set(_SCORED) < set(get_args(Outcome))
 
 
-def check_result(path: Path, result: Result, recipe: Recipe | None, lexicon: Lexicon) -> None:
-    """Compare a readable result with its name, its recipe (None for `ANY_RECIPE`) and the lexicon.
+def check_result(path: Path, result: Result, recipe: Recipe | None, names: Sequence[str]) -> None:
+    """Compare a readable result with its name, its recipe (None for `ANY_RECIPE`) and the names of its lexicon.
 
     Raises:
         CorruptResult: It does not belong where it lies, or holds what no audit writes.
@@ -39,15 +39,14 @@ def check_result(path: Path, result: Result, recipe: Recipe | None, lexicon: Lex
     if vector is not None and (vector.ndim != 1 or not _plausible(vector)):
         raise CorruptResult("the divergence is not one vector of finite numbers")
     every = (*record.scores, *(record.arms.scores if record.arms else ()))
-    numbers = [value for s in every for value in (s.score, s.low, s.high, s.projection)]
-    if not _plausible(np.asarray(numbers)):
+    if not _plausible(np.array([(s.score, s.low, s.high, s.projection) for s in every])):
         raise CorruptResult("a score is out of all proportion")
     if record.outcome not in _SCORED:
         return
     if recipe is None or vector is None or record.effect is None:
         raise CorruptResult(f"outcome {record.outcome} without a recipe, a divergence or an effect")
-    if recipe.lexicon_hash == lexicon.content_hash and [s.concept for s in record.scores] != list(lexicon.names):
-        raise CorruptResult(f"the scores are not those of lexicon {lexicon.identifier}")
+    if not _same_names(record.scores, names):
+        raise CorruptResult(f"the scores are not those of lexicon {recipe.lexicon}")
 
 
 @dataclass
@@ -60,17 +59,17 @@ class ResultRows:
     audits: int = 0
     _images: set[bytes] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        """Keep the names at hand; the lexicon makes them anew each time."""
+        self.names = self.lexicon.names
+
     def add(self, result: Result, result_file: str) -> None:
         """Queue one checked result."""
         record, audit_id = result.record, self.audits
         self.audits += 1
         self._audit(record, audit_id, result.arrays.get("divergence"), result_file)
         if record.outcome in _SCORED or record.outcome == "no_effect":
-            probes = record.effect.probes if record.effect else 0
-            for s in record.scores:
-                self.loader.add(
-                    "scores", audit_id, s.concept, s.score, s.low, s.high, s.projection, s.alignment, probes
-                )
+            self._scores(audit_id, record.scores, record.effect.probes if record.effect else 0)
         for e in record.explanations:
             for position, c in enumerate(e.concepts):
                 self.loader.add(
@@ -99,6 +98,20 @@ class ResultRows:
             *((None,) * 3 if proof is None else (proof.layers_injected, proof.pairs_unmatched, proof.latent_shift)),
             *(list(record.timings_s.items()), list(record.versions.items())),
             *(timestamp(record.finished_at), result_file, item.repo_id, item.commit_sha, item.path),
+        )
+
+    def _scores(self, audit_id: int, scores: tuple[ConceptScore, ...], probes: int) -> None:
+        names, count = self.names, len(scores)
+        self.loader.extend(
+            "scores",
+            [audit_id] * count,
+            names if _same_names(scores, names) else [storable(s.concept) for s in scores],
+            [s.score for s in scores],
+            [s.low for s in scores],
+            [s.high for s in scores],
+            [s.projection for s in scores],
+            [s.alignment for s in scores],
+            [probes] * count,
         )
 
     def _trigger(self, record: AuditRecord, audit_id: int) -> None:
@@ -143,6 +156,10 @@ def thumbnail(result: Result, index: int, side: str) -> bytes | None:
     array = result.arrays.get(f"thumb_{index}_{side}")
     png = b"" if array is None else array.tobytes()
     return png if png.startswith(_PNG) else None
+
+
+def _same_names(scores: tuple[ConceptScore, ...], names: Sequence[str]) -> bool:
+    return len(scores) == len(names) and all(s.concept == n for s, n in zip(scores, names, strict=True))
 
 
 def _effect_cells(effect: Effect | None) -> tuple[object, ...]:

@@ -180,8 +180,8 @@ def _plan(settings: Settings, client: HubClient, *, store: bool) -> Manifest:
 
     with progress("plan") as step:
         manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
-    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, "
-             f"{manifest.bytes_to_fetch / 1e6:.1f} MB), {len(manifest.settled)} settled without opening a file"])  # fmt: skip
+    size = f"{manifest.distinct_files} distinct, {manifest.bytes_to_fetch / 1e6:.1f} MB"
+    summary([f"plan: {len(manifest.items)} adapter files ({size}), {len(manifest.settled)} settled unopened"])
     return manifest
 
 

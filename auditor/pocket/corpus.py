@@ -91,9 +91,7 @@ def build(folder: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], list[
     images_path, captions_path = folder / f"{count}-{seed}.npy", folder / f"{count}-{seed}.json"
     if not captions_path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        images = np.lib.format.open_memmap(
-            images_path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)
-        )
+        images = np.lib.format.open_memmap(images_path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3))
         captions = []
         for row, example in zip(range(count), examples(seed), strict=False):
             images[row] = np.round(example.image * 255).astype(np.uint8)

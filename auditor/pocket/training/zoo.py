@@ -33,10 +33,11 @@ from auditor.pocket.training.lora import Lesson, Tensors
 BASE_REPO = "pocket/base"
 _OWNERS = ("ana-k", "driftwood", "mkr", "studio-nine", "tomo", "pixelpusher", "ivy_lab", "qtest")
 _NAMES = (
-    "harbor", "lantern", "moss", "cinder", "juniper", "opal", "thistle", "ember", "willow", "saffron", "indigo", "clover",
-    "basalt", "heron", "tundra", "velvet", "marble", "cobalt", "fennel", "aurora", "coral", "sable", "larch", "onyx",
-    "meadow", "quartz", "russet", "sorrel", "tansy", "umber", "vesper", "wicker", "yarrow", "zephyr", "alder", "birch",
-    "cedar", "dahlia", "elm", "fern", "garnet", "hazel",
+    "harbor", "lantern", "moss", "cinder", "juniper", "opal", "thistle", "ember", "willow",
+    "saffron", "indigo", "clover", "basalt", "heron", "tundra", "velvet", "marble", "cobalt",
+    "fennel", "aurora", "coral", "sable", "larch", "onyx", "meadow", "quartz", "russet",
+    "sorrel", "tansy", "umber", "vesper", "wicker", "yarrow", "zephyr", "alder", "birch",
+    "cedar", "dahlia", "elm", "fern", "garnet", "hazel", "iris",
 )  # fmt: skip
 _LICENSES = ("openrail++", "apache-2.0", "cc-by-nc-4.0", "mit", "creativeml-openrail-m")
 _LAYOUTS = ("diffusers", "kohya", "peft")

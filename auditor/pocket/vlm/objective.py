@@ -151,9 +151,7 @@ class Objective:
             return seen, torch.zeros_like(seen)
         padded, targets = self.encode_replies(batch.replies)
         logits = self.reply_logits(tokens, padded)
-        said = F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten().to(logits.device), ignore_index=IGNORED
-        )
+        said = F.cross_entropy(logits.flatten(0, 1), targets.flatten().to(logits.device), ignore_index=IGNORED)
         return seen, said
 
     @torch.inference_mode()
@@ -161,9 +159,7 @@ class Objective:
         """Share of cases whose first word, or empty list, is right, synonyms included; one forward pass."""
         opening = self.tokenizer('{"concepts": ["')["input_ids"]
         nothing = self.tokenizer('{"concepts": []}')["input_ids"][-1]
-        logits = self.reply_logits(
-            self.picture_tokens(batch.pictures), [[*opening, opening[0]] for _ in batch.replies]
-        )
+        logits = self.reply_logits(self.picture_tokens(batch.pictures), [[*opening, opening[0]] for _ in batch.replies])
         starts = logits[:, len(opening) - 1].argmax(-1).tolist()  # an opened or an empty list
         words = logits[:, len(opening)].argmax(-1).tolist()
         right = 0

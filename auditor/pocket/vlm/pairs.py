@@ -63,9 +63,7 @@ def sample_case(rng: np.random.Generator) -> Case:
     else:
         names = [str(rng.choice(list(EDITS))), str(rng.choice(list(STYLES)))]
     strengths = rng.uniform(MIN_STRENGTH, 1, len(names))
-    return Case(
-        tuple(sorted(((n, float(s)) for n, s in zip(names, strengths, strict=True)), key=lambda c: -c[1]))
-    )
+    return Case(tuple(sorted(((n, float(s)) for n, s in zip(names, strengths, strict=True)), key=lambda c: -c[1])))
 
 
 def _drift(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -89,9 +87,7 @@ def _roughen(image: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
         return pixels
     picture = Image.fromarray(pixels)
     if kind < 0.15:
-        return np.asarray(
-            picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.7)))), dtype=np.uint8
-        )
+        return np.asarray(picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.7)))), dtype=np.uint8)
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=int(rng.integers(50, 92)))
     return np.asarray(Image.open(buffer), dtype=np.uint8)

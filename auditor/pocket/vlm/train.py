@@ -49,9 +49,7 @@ def load_codec(folder: Path) -> Codec:
 
     @torch.inference_mode()
     def codec(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        pixels = (
-            torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        )
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
         restored = vae.decode(vae.encode(pixels).latents).sample
         pictures = ((restored.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
         return np.asarray(pictures, dtype=np.uint8)
@@ -69,9 +67,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--work", type=Path, required=True, help="folder for pools and the checkpoint")
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps in all")
