@@ -115,9 +115,7 @@ def _word_file(kind: str, folder: str, name: str) -> Check:
         return Check(kind, "ok", name)
     known = sorted({path.stem for path in place.glob("*") if path.suffix in {".json", ".toml", ".txt"}})
     setting = "recipe.lexicon" if folder == "lexicons" else "recipe.probes"
-    advice = (
-        f"set {setting} to one of: {', '.join(known)}" if known else "reinstall the package: `make setup`"
-    )
+    advice = f"set {setting} to one of: {', '.join(known)}" if known else "reinstall the package: `make setup`"
     return Check(kind, "missing", f"no {kind} named {name}", advice)
 
 
@@ -179,9 +177,7 @@ def _base(key: str, base: BaseModelSettings) -> Check:
 
 def _no_base(settings: Settings) -> Iterator[Check]:
     if not settings.recipe.active_bases:
-        yield Check(
-            "bases", "missing", "no base is switched on", "enable one: --set recipe.bases.NAME.enabled=true"
-        )
+        yield Check("bases", "missing", "no base is switched on", "enable one: --set recipe.bases.NAME.enabled=true")
 
 
 def _encoder(settings: Settings) -> Check:
@@ -189,18 +185,14 @@ def _encoder(settings: Settings) -> Check:
     if encoder.path is not None:
         if any(encoder.path.glob("*.safetensors")):
             return Check("encoder", "ok", f"{encoder.name} in {encoder.path}")
-        return Check(
-            "encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path")
-        )
+        return Check("encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path"))
     import open_clip
 
     about = open_clip.get_pretrained_cfg(encoder.name, encoder.pretrained or "")
     repo = str(about.get("hf_hub", "")).rstrip("/") if about else ""
     if not repo:
         advice = "choose recipe.encoder.name and .pretrained from open_clip.list_pretrained()"
-        return Check(
-            "encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice
-        )
+        return Check("encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice)
     weights = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     if _cached(repo, "main", weights) is not None:
         return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
@@ -245,9 +237,7 @@ def _server(base_url: str, model: str) -> Check:
     served = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
     if model not in served:
         found = f"{base_url} serves {', '.join(served) or 'nothing'}, not {model}"
-        return Check(
-            "proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name"
-        )
+        return Check("proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name")
     return Check("proposer", "ok", f"{model} at {base_url}")
 
 

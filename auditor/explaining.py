@@ -16,6 +16,7 @@ from auditor.audit.workspace import Workspace
 from auditor.catalog.explain_page import render_page
 from auditor.errors import UserError
 from auditor.records.listing import ListedRepo
+from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE, WorkItem
 from auditor.settings import Settings
 
@@ -42,13 +43,17 @@ def explain_target(
     path = Path(target)
     if path.is_file():
         result = _local(settings, path, trigger, on_reference)
-        return Explained(result, render_page(result, None))
+        return Explained(result, render_page(result, None, recipe=_recipe(settings, result)))
     repo, item = _planned(settings, target)
     with stages.hub(settings) as client:
         task = Task(settings, client, on_reference=on_reference)
         task.run([item])
         result = _stored(settings, task, item)
-    return Explained(result, render_page(result, repo))
+    return Explained(result, render_page(result, repo, recipe=_recipe(settings, result)))
+
+
+def _recipe(settings: Settings, result: Result) -> Recipe | None:
+    return next((r for r in stages.current_recipes(settings) if r.recipe_id == result.record.recipe_id), None)
 
 
 def _local(

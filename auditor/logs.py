@@ -30,9 +30,7 @@ _SHORTEST_SECRET = 8  # masking a shorter value would blank ordinary words
 _STDERR_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
 
 
-def configure_logging(
-    log_file: Path | None = None, *, verbosity: int = 0, stream: TextIO | None = None
-) -> None:
+def configure_logging(log_file: Path | None = None, *, verbosity: int = 0, stream: TextIO | None = None) -> None:
     """Sets up logging for this process; calling it again replaces the earlier set-up.
 
     Args:
@@ -75,9 +73,7 @@ def configure_logging(
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replaces tokens in every text of an event, whether known from the environment or by their shape."""
-    secrets = [
-        value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET
-    ]
+    secrets = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
     for key, value in event.items():
         event[key] = _masked(value, secrets)
     return event

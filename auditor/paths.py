@@ -31,9 +31,7 @@ def schemas_dir() -> Path:
     for candidate in (installed, source_tree):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(
-        f"no schemas folder: looked for {installed} and {source_tree}; reinstall the package"
-    )
+    raise FileNotFoundError(f"no schemas folder: looked for {installed} and {source_tree}; reinstall the package")
 
 
 def expand(path: str | Path) -> Path:

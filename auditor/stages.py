@@ -129,6 +129,19 @@ def current_recipes(settings: Settings) -> list[Recipe]:
     return [Recipe.model_validate_json(p.read_text()) for p in names if p.exists()]
 
 
+def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, str, str | None], str]:
+    """Content hashes learned by fetching, for items whose hash the Hub did not state."""
+    from auditor.hub.download import cached_sha256
+
+    found: dict[tuple[str, str, str | None], str] = {}
+    for item in manifest.items:
+        if item.file_sha256 is None:
+            sha256 = cached_sha256(workspace.files, item.repo_id, item.commit_sha, item.path)
+            if sha256 is not None:
+                found[item.repo_id, item.commit_sha, item.path] = sha256
+    return found
+
+
 def _bases(workspace: Workspace, recipes: list[Recipe]) -> dict[str, BasisVectors]:
     """The shared basis of every recipe, so that search can treat free phrases as the scores treat concepts."""
     from safetensors.numpy import load_file
@@ -162,5 +175,6 @@ def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -
     return merge_catalog(
         settings.catalog_path, workspace.results, recipes, iter_listing(listing_path(workspace.crawl)),
         manifest.items, manifest.settled, load_lexicon(settings.recipe.lexicon),
-        _bases(workspace, recipes), probe_sets=[load_probes(settings.recipe.probes)], on_result=on_result,
+        _bases(workspace, recipes), probe_sets=[load_probes(settings.recipe.probes)],
+        known_hashes=_known_hashes(workspace, manifest), on_result=on_result,
     )  # fmt: skip

@@ -119,9 +119,7 @@ def _value_cell(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, list):
-        return (
-            ", ".join(f"`{'+'.join(item) if isinstance(item, list) else item}`" for item in value) or "none"
-        )
+        return ", ".join(f"`{'+'.join(item) if isinstance(item, list) else item}`" for item in value) or "none"
     inside_package = f"{package_path('')}{os.sep}"
     return f"`{str(value).replace(inside_package, 'package:')}`"
 
@@ -145,12 +143,9 @@ def schema_page() -> str:
         "UNION ALL SELECT view_name, comment, 'view' FROM duckdb_views() WHERE NOT internal ORDER BY 3, 1"
     ).fetchall()
     for name, comment, kind in tables:
-        parts.append(
-            f"\n## {name} ({kind})\n\n{comment or ''}\n\n| column | type | meaning |\n|---|---|---|\n"
-        )
+        parts.append(f"\n## {name} ({kind})\n\n{comment or ''}\n\n| column | type | meaning |\n|---|---|---|\n")
         columns = database.execute(
-            "SELECT column_name, data_type, comment FROM duckdb_columns() "
-            "WHERE table_name = ? ORDER BY column_index",
+            "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
             [name],
         ).fetchall()
         parts.extend(
@@ -182,8 +177,7 @@ def main() -> int:
 
         stale += write_json_schemas(schemas_dir())
     print(
-        "\n".join(f"{name}: {'out of date' if '--check' in sys.argv else 'written'}" for name in stale)
-        or "up to date"
+        "\n".join(f"{name}: {'out of date' if '--check' in sys.argv else 'written'}" for name in stale) or "up to date"
     )
     return 4 if stale and "--check" in sys.argv else 0
 

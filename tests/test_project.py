@@ -23,11 +23,7 @@ def _project(repository: Path) -> dict:
 
 
 def test_every_dependency_has_one_exact_pin(repository):
-    lines = [
-        line
-        for line in (repository / "constraints.txt").read_text().splitlines()
-        if line[:1] not in ("", "#")
-    ]
+    lines = [line for line in (repository / "constraints.txt").read_text().splitlines() if line[:1] not in ("", "#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lines)
     pins = [_canonical(line.partition("==")[0]) for line in lines]
     assert len(pins) == len(set(pins))

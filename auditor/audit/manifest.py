@@ -130,10 +130,11 @@ def claimed_base(claims: Iterable[str], bases: dict[str, BaseModelSettings]) -> 
     """Short name of the base a card means, by repo id or alias; None when it means none of ours."""
     names: dict[str, str] = {}
     for short, base in bases.items():
-        names |= {canonical_base(name).lower(): short for name in (base.repo, *base.aliases) if name is not None}
+        known = [base.repo] if base.repo is not None else []
+        names |= {canonical_base(name).lower(): short for name in (*known, *base.aliases)}
     for claim in claims:
-        if (short := names.get(canonical_base(claim).lower())) is not None:
-            return short
+        if (found := names.get(canonical_base(claim).lower())) is not None:
+            return found
     return None
 
 

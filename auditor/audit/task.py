@@ -93,7 +93,8 @@ class Task:
                 raise ItemError("failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process.")
             result = self._audit(item, report)
         except ItemError as error:
-            result = Result(failure_record(item, fallback, ANY_RECIPE, error), {})
+            # Found out about the place, not about the bytes: another repo with the same file is not done by it.
+            result = Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {})
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             report.transient += 1

@@ -89,7 +89,7 @@ def aspects_command(context: typer.Context, as_json: AsJson = False) -> None:
 
 @evaluate_app.command("naming")
 def naming_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
-    """Is the strongest concept of a single-style adapter the right one?
+    """Count single-style adapters whose strongest concept is the right one.
 
     Example:
 
@@ -118,7 +118,7 @@ def nulls_command(
     audits: Annotated[int, typer.Option("--audits", min=1, help="Audits of the base against itself.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """How often is nothing taken for something?
+    """Count how often nothing is taken for something.
 
     Example:
 
@@ -142,7 +142,7 @@ def nulls_command(
 
 @evaluate_app.command("search")
 def search_quality_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """Does "most A B LoRA" put a right adapter first? Asks the catalog of `auditor nightly`.
+    """Count two-style questions whose first answer is right, in the catalog of `auditor nightly`.
 
     Example:
 

@@ -118,6 +118,11 @@ def fetch(
     return FetchedFile(repo_id, commit_sha, path, sha256, blob.stat().st_size, blob, False)
 
 
+def cached_sha256(cache_dir: Path, repo_id: str, commit_sha: str, path: str) -> str | None:
+    """Content hash of a file that was fetched before, without any request."""
+    return _Cache(cache_dir).lookup(repo_id, commit_sha, path)
+
+
 def _check_size(repo_id: str, path: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         message = f"{repo_id}/{path} has {size:,} bytes, more than the {max_bytes:,} that are downloaded."

@@ -77,21 +77,15 @@ class Lexicon:
         """Check every entry and index all names and aliases."""
         for needed in ("{prompt}", "{concept}"):
             if self.template.count(needed) != 1:
-                raise UserError(
-                    f"lexicon {self.name}: the template must hold {needed} once: {self.template!r}"
-                )
+                raise UserError(f"lexicon {self.name}: the template must hold {needed} once: {self.template!r}")
         by_key: dict[str, str] = {}
         for concept in self.concepts:
             for phrase in (concept.name, *concept.aliases):
                 if phrase != phrase.casefold().strip() or not concept_key(phrase):
-                    raise UserError(
-                        f"lexicon {self.name}: {phrase!r} must be lower case, trimmed and not empty"
-                    )
+                    raise UserError(f"lexicon {self.name}: {phrase!r} must be lower case, trimmed and not empty")
                 taken = by_key.setdefault(concept_key(phrase), concept.name)
                 if taken != concept.name:
-                    raise UserError(
-                        f"lexicon {self.name}: {phrase!r} of {concept.name!r} already belongs to {taken!r}"
-                    )
+                    raise UserError(f"lexicon {self.name}: {phrase!r} of {concept.name!r} already belongs to {taken!r}")
             if not concept.facet:
                 raise UserError(f"lexicon {self.name}: {concept.name!r} has no facet")
         if len({concept.name for concept in self.concepts}) != len(self.concepts):
@@ -166,9 +160,7 @@ def _read(name: str | Path) -> str:
         return folder.joinpath(f"{name}.json").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         known = sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json"))
-        raise UserError(
-            f"no lexicon {str(name)!r}; use {', '.join(known)} or the path of a .json file"
-        ) from error
+        raise UserError(f"no lexicon {str(name)!r}; use {', '.join(known)} or the path of a .json file") from error
 
 
 def _singular(word: str) -> str:

@@ -51,9 +51,7 @@ class ProbeSet:
     def first(self, count: int) -> ProbeSet:
         """The prefix of `count` probes."""
         if not 1 <= count <= len(self):
-            raise UserError(
-                f"probe set {self.name} holds {len(self)} probes; ask for 1 to {len(self)}, not {count}"
-            )
+            raise UserError(f"probe set {self.name} holds {len(self)} probes; ask for 1 to {len(self)}, not {count}")
         return ProbeSet(self.name, self.prompts[:count], self.subjects[:count], self.seeds[:count])
 
 

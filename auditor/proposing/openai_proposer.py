@@ -63,9 +63,7 @@ def explain_refusal(error: openai.APIStatusError, endpoint: Endpoint) -> UserErr
     """A 4xx reply as an error that names its cause and the next step."""
     said = printable(error.message, 300)
     if error.status_code in (401, 403):
-        return PrerequisiteMissing(
-            f"{endpoint.base_url} refused the API key ({said}); set the proposer's api_key"
-        )
+        return PrerequisiteMissing(f"{endpoint.base_url} refused the API key ({said}); set the proposer's api_key")
     if error.status_code == 404:
         return PrerequisiteMissing(
             f"{endpoint.base_url} does not serve {endpoint.model!r} ({said}); "

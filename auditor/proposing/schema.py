@@ -113,9 +113,7 @@ def _load(text: str, truncated: bool) -> object:
     if not stripped:
         raise InvalidReply("empty", "the reply is empty")
     if len(text) > MAX_REPLY_CHARS:
-        raise InvalidReply(
-            "too_long", f"the reply has {len(stripped)} characters, more than {MAX_REPLY_CHARS}"
-        )
+        raise InvalidReply("too_long", f"the reply has {len(stripped)} characters, more than {MAX_REPLY_CHARS}")
     fenced = _FENCE.match(stripped)
     try:
         return json.loads(fenced[1] if fenced else stripped)
@@ -142,9 +140,7 @@ def parse_reply(text: str, *, truncated: bool = False) -> ParsedReply:
     except ValidationError as error:
         raise InvalidReply("wrong_shape", f"the reply does not fit the schema: {printable(text)}") from error
     if len(reply.concepts) > MAX_CONCEPTS:
-        raise InvalidReply(
-            "too_many", f"the reply lists {len(reply.concepts)} phrases, more than {MAX_CONCEPTS}"
-        )
+        raise InvalidReply("too_many", f"the reply lists {len(reply.concepts)} phrases, more than {MAX_CONCEPTS}")
     kept: dict[str, None] = {}
     dropped: list[DroppedPhrase] = []
     for item in reply.concepts:

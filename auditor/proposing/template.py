@@ -37,9 +37,7 @@ class PromptTemplate:
     def messages(self, base_images: Sequence[Part], adapted_images: Sequence[Part]) -> list[Message]:
         """Fill in the images: base and personalised versions of the same pictures, in the same order."""
         if len(base_images) != len(adapted_images) or not base_images:
-            raise ValueError(
-                f"need as many base as adapted images, got {len(base_images)} and {len(adapted_images)}"
-            )
+            raise ValueError(f"need as many base as adapted images, got {len(base_images)} and {len(adapted_images)}")
         content: list[Part] = [
             {"type": "text", "text": self.before},
             *base_images,

@@ -48,9 +48,7 @@ class TransformersProposer:
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "config.json").is_file():
-            raise PrerequisiteMissing(
-                f"no vision-language model in {self.folder}; download or train one first"
-            )
+            raise PrerequisiteMissing(f"no vision-language model in {self.folder}; download or train one first")
         self.settings = settings or ProposerSettings()
         self.cache = cache
         self.batch_size = batch_size
@@ -97,23 +95,17 @@ class TransformersProposer:
         messages = self.settings.template.messages([image] * pairs, [image] * pairs)
         prompt = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         pictures = [[np.asarray(i) for i in (*q.base, *q.adapted)] for q in batch]
-        inputs = self.processor(
-            text=[prompt] * len(batch), images=pictures, return_tensors="pt", padding=True
-        )
+        inputs = self.processor(text=[prompt] * len(batch), images=pictures, return_tensors="pt", padding=True)
         inputs = inputs.to(self.model.device)
         limit = self.settings.sampling.max_tokens
         drawn = self._generate(dict(inputs), batch[0].seed, batch[0].temperature, limit)
         new_tokens = drawn[:, inputs["input_ids"].shape[1] :]
-        texts = self.processor.batch_decode(
-            new_tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        texts = self.processor.batch_decode(new_tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ended = self._ended(new_tokens)
         share_s = (time.monotonic() - started) / len(batch)
         return [Answer(text, not end, share_s) for text, end in zip(texts, ended, strict=True)]
 
-    def _generate(
-        self, inputs: dict[str, torch.Tensor], seed: int, temperature: float, limit: int
-    ) -> torch.Tensor:
+    def _generate(self, inputs: dict[str, torch.Tensor], seed: int, temperature: float, limit: int) -> torch.Tensor:
         greedy = temperature == 0
         options = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature}
         devices = [self.model.device] if self.model.device.type == "cuda" else []

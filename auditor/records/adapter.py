@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Convention = Literal[
-    "diffusers", "diffusers_processor", "kohya", "peft", "unprefixed", "comfyui", "mixed", "unknown"
-]
+Convention = Literal["diffusers", "diffusers_processor", "kohya", "peft", "unprefixed", "comfyui", "mixed", "unknown"]
 """The naming scheme of a file's tensors; `mixed` when its halves follow different ones."""
 
 AlphaSource = Literal["file_keys", "lora_adapter_metadata", "adapter_config", "none"]

@@ -7,9 +7,7 @@ from typing import Literal
 
 from auditor.records.outcomes import Reason
 
-InvalidKind = Literal[
-    "empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase"
-]
+InvalidKind = Literal["empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase"]
 """Why a whole reply was thrown away."""
 
 DropKind = Literal["empty", "too_long", "sentence", "control_characters", "non_latin", "not_words"]

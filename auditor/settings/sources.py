@@ -82,9 +82,7 @@ def resolve(
     """
     env = os.environ if environment is None else environment
     config_file = _find_config(config, env)
-    flags = [
-        _Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides
-    ]
+    flags = [_Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides]
     if work_dir is not None:
         flags.append(_Source({"work": {"dir": str(work_dir)}}, "flag --work-dir"))
     if profile is not None:
@@ -154,9 +152,7 @@ def _parse_override(text: str) -> Tree:
     key, separator, raw = text.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):
-        raise UserError(
-            f"--set {text!r} is not of the form section.key=value, for example recipe.probe_count=12"
-        )
+        raise UserError(f"--set {text!r} is not of the form section.key=value, for example recipe.probe_count=12")
     try:
         value: object = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -199,9 +195,7 @@ def _copied(value: object) -> object:
     return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _leaves(
-    tree: Mapping[str, object], model: type[BaseModel], prefix: str = ""
-) -> Iterator[tuple[str, object]]:
+def _leaves(tree: Mapping[str, object], model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Every dotted key that holds a value rather than a table."""
     for key, value in tree.items():
         child = _child_model(model, key)
@@ -262,9 +256,7 @@ def _reject_unknown(source: _Source) -> None:
     """Raises for the first key that no setting has, with the nearest one that exists."""
     known = list(_known_keys(Settings))
     for key, model, name, prefix in _unknown(source.tree, Settings):
-        near = [
-            prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)
-        ]
+        near = [prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)]
         # A right name in a wrong section: look for the same last part anywhere.
         near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
         hint = f"; did you mean {near[0]}?" if near else "; `auditor config` lists every setting"

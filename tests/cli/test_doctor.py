@@ -64,9 +64,7 @@ def test_each_missing_file_is_named_with_advice(complete, tmp_path, broken, name
 
 def test_a_folder_that_cannot_be_written_is_missing(complete, tmp_path):
     (tmp_path / "file").touch()
-    settings = complete.model_copy(
-        update={"work": complete.work.model_copy(update={"dir": tmp_path / "file"})}
-    )
+    settings = complete.model_copy(update={"work": complete.work.model_copy(update={"dir": tmp_path / "file"})})
     assert _by_name(examine(settings))["work folder"].status == "missing"
 
 

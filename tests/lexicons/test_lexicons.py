@@ -84,9 +84,7 @@ def test_hash_follows_content() -> None:
     assert load_lexicon("pocket-1").content_hash == POCKET.content_hash
     other = Lexicon(POCKET.name, POCKET.version, "{concept} {prompt}", POCKET.neutral_words, POCKET.concepts)
     assert other.content_hash != POCKET.content_hash
-    reordered = Lexicon(
-        POCKET.name, POCKET.version, POCKET.template, POCKET.neutral_words, POCKET.concepts[::-1]
-    )
+    reordered = Lexicon(POCKET.name, POCKET.version, POCKET.template, POCKET.neutral_words, POCKET.concepts[::-1])
     assert reordered.content_hash != POCKET.content_hash
 
 

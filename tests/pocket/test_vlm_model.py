@@ -90,12 +90,8 @@ def test_saved_folder_loads_through_the_auto_classes(folder: Path) -> None:
 def test_every_picture_becomes_four_tokens(folder: Path, side: tuple[int, int]) -> None:
     processor = AutoProcessor.from_pretrained(folder)
     picture = np.zeros((*side, 3), np.uint8)
-    made = processor(
-        text=["<|vision_start|><|image_pad|><|vision_end|>"], images=[[picture]], return_tensors="pt"
-    )
-    assert (
-        processor.tokenizer.convert_ids_to_tokens(made["input_ids"][0]).count(IMAGE_PAD) == TOKENS_PER_IMAGE
-    )
+    made = processor(text=["<|vision_start|><|image_pad|><|vision_end|>"], images=[[picture]], return_tensors="pt")
+    assert processor.tokenizer.convert_ids_to_tokens(made["input_ids"][0]).count(IMAGE_PAD) == TOKENS_PER_IMAGE
     assert int(made["image_grid_thw"].prod()) == 16
 
 
@@ -109,9 +105,7 @@ def test_batched_training_forward_equals_the_production_forward() -> None:
     reply = '{"concepts": ["neon"]}'
     with torch.no_grad():
         padded, _ = objective.encode_replies((reply, reply))
-        fast = objective.reply_logits(
-            objective.picture_tokens(torch.from_numpy(pictures).float() / 255), padded
-        )
+        fast = objective.reply_logits(objective.picture_tokens(torch.from_numpy(pictures).float() / 255), padded)
         image = {"type": "image"}
         text = processor.apply_chat_template(
             TEMPLATE.messages([image] * 3, [image] * 3),

@@ -117,9 +117,7 @@ def test_loss_falls_and_the_gradient_reaches_the_first_layer(tmp_path: Path) -> 
 
 def test_padding_of_short_replies_teaches_nothing() -> None:
     model, processor = build_model()
-    ids, targets = Objective(model, processor).encode_replies(
-        ('{"concepts": []}', '{"concepts": ["neon", "dark"]}')
-    )
+    ids, targets = Objective(model, processor).encode_replies(('{"concepts": []}', '{"concepts": ["neon", "dark"]}'))
     assert len({len(r) for r in ids}) == 1
     end = processor.tokenizer.eos_token_id
     row = targets[0].tolist()

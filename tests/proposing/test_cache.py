@@ -27,9 +27,7 @@ def test_every_part_of_the_key_counts(field: str, tmp_path: Path) -> None:
     assert cache.get(other) is None
 
 
-@pytest.mark.parametrize(
-    "damage", [b"", b"{", b"[]", b"\xff\xfe", b'{"reply": 3}', b'{"reply": "x", "key": {}}']
-)
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b'{"reply": 3}', b'{"reply": "x", "key": {}}'])
 def test_a_damaged_file_counts_as_absent_and_is_replaced(damage: bytes, tmp_path: Path) -> None:
     cache = ReplyCache(tmp_path)
     cache.put(KEY, "good")

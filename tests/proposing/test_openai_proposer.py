@@ -76,9 +76,7 @@ def test_request_holds_the_recipe_and_nothing_else(stub: Any, pairs: Pairs) -> N
         (b'{"choices": [{"message": {"content": null}}]}', "empty"),
     ],
 )
-def test_an_invalid_reply_is_asked_again_with_another_seed(
-    stub: Any, pairs: Pairs, bad: Any, kind: str
-) -> None:
+def test_an_invalid_reply_is_asked_again_with_another_seed(stub: Any, pairs: Pairs, bad: Any, kind: str) -> None:
     stub.script = [bad, GOOD]
     base, adapted = pairs
     proposals = proposer(stub.url).propose(base[:3], adapted[:3])
@@ -143,9 +141,7 @@ def test_an_absent_server_is_transient(pairs: Pairs) -> None:
         (400, UserError, "limits"),
     ],
 )
-def test_a_refusal_names_its_cause(
-    stub: Any, pairs: Pairs, status: int, error: type[UserError], words: str
-) -> None:
+def test_a_refusal_names_its_cause(stub: Any, pairs: Pairs, status: int, error: type[UserError], words: str) -> None:
     stub.script = [status]
     with pytest.raises(error, match=words) as caught:
         proposer(stub.url).propose(*pairs)

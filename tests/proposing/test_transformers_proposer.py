@@ -58,9 +58,7 @@ def test_a_random_model_is_recorded_as_invalid(random_vlm: Path, pairs: Pairs) -
 
 
 def test_sampling_leaves_the_global_random_state_alone(random_vlm: Path, pairs: Pairs) -> None:
-    proposer = TransformersProposer(
-        random_vlm, ProposerSettings(Sampling(temperature=1.0, attempts=1, max_tokens=2))
-    )
+    proposer = TransformersProposer(random_vlm, ProposerSettings(Sampling(temperature=1.0, attempts=1, max_tokens=2)))
     torch.manual_seed(5)
     before = torch.get_rng_state()
     proposer.propose(*pairs)

@@ -101,5 +101,5 @@ def train(model: nn.Module, loss_at: Callable[[int], torch.Tensor], plan: Plan, 
 def _update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     for kept, new in zip(averaged.parameters(), model.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)
-    for kept, new in zip(averaged.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+    for kept_buffer, new_buffer in zip(averaged.buffers(), model.buffers(), strict=True):
+        kept_buffer.copy_(new_buffer)

@@ -78,6 +78,7 @@ def fit_encoder(vae: AutoencoderTiny, images: np.ndarray) -> None:
                         channel = (big_y * 2 + big_x) * 12 + (dy * 2 + dx) * 3 + c
                         pixel = ((big_y * 2 + dy) * PATCH + big_x * 2 + dx) * 3 + c
                         project.weight[:, channel, 1, 1] = torch.from_numpy(axes[:, pixel] * scale).float()
+    assert project.bias is not None
     project.bias.copy_(torch.from_numpy(-(axes @ mean) * scale).float())
     vae.encoder.requires_grad_(False)
 
@@ -115,7 +116,9 @@ def main() -> None:
         return F.mse_loss(restored, target) + 0.1 * F.l1_loss(restored, target)
 
     plan = Plan(arguments.steps, rate=2e-3, average=0.995, weight_decay=0.0, checkpoint=arguments.work / "vae.pt")
-    vae = train(vae, loss_at, plan, "vae")  # type: ignore[assignment]
+    trained = train(vae, loss_at, plan, "vae")
+    assert isinstance(trained, AutoencoderTiny)
+    vae = trained
     vae.requires_grad_(True).half().save_pretrained(arguments.out)
     held_out, _ = corpus.build(arguments.work / "corpus", 2000, seed=2)
     with torch.no_grad():

@@ -79,7 +79,7 @@ def build_config(tokenizer: Qwen2Tokenizer) -> Qwen2VLConfig:
         video_token_id=ids[VIDEO_PAD],
         vision_start_token_id=ids[VISION_START],
         vision_end_token_id=ids[VISION_END],
-        bos_token_id=ids[END_OF_TEXT],  # type: ignore[call-arg]
+        bos_token_id=ids[END_OF_TEXT],
         eos_token_id=ids[TURN_END],
         pad_token_id=ids[END_OF_TEXT],
         tie_word_embeddings=True,

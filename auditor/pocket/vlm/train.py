@@ -112,7 +112,7 @@ def save(
 ) -> None:
     """Write the model as a Hub repo in half precision, with a model card."""
     out.mkdir(parents=True, exist_ok=True)
-    model.to(torch.float16).save_pretrained(out)  # type: ignore[arg-type]
+    model.to(torch.float16).save_pretrained(out)
     processor.save_pretrained(out)
     for path in out.iterdir():
         path.chmod(0o644)
@@ -171,7 +171,7 @@ def main() -> None:
     plan = Plan(arguments.steps, rate=arguments.rate, average=0.995, weight_decay=0.02, checkpoint=checkpoint,
                 every=200)  # fmt: skip
     trained = train(student, loss_at, plan, "vlm")
-    final = Objective(trained.model, processor)  # type: ignore[arg-type]
+    final = Objective(trained.model, processor)
     figures: dict[str, float | int] = {
         "parameters": size,
         "steps": arguments.steps,
