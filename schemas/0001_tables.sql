@@ -258,7 +258,7 @@ CREATE TABLE scores (
 COMMENT ON TABLE scores IS 'Score of every concept for every scored audit; comparable between adapters of one recipe';
 COMMENT ON COLUMN scores.audit_id IS 'Audit';
 COMMENT ON COLUMN scores.concept IS 'Canonical name';
-COMMENT ON COLUMN scores.score IS 'Joint weight; 1 means as much as asking the base for it in words';
+COMMENT ON COLUMN scores.score IS 'Joint weight; 1 means as far as its words reach in the text encoder';
 COMMENT ON COLUMN scores.low IS 'Lower end of the bootstrap interval over probes';
 COMMENT ON COLUMN scores.high IS 'Upper end of the interval';
 COMMENT ON COLUMN scores.projection IS 'Weight of the concept alone; negative when the adapter moves away from it';

@@ -39,7 +39,8 @@ class Scorer:
     def shared(self, differences: NDArray[np.floating]) -> SharedScores:
         """Scores on the shared basis of differences (n, D)."""
         options = ScoreOptions(
-            solver="nnls" if self.solver.variant == "robust" else "ols",
+            solver=self.solver.fit,
+            ridge=self.solver.ridge,
             resamples=self.solver.bootstrap,
             confidence=1 - self.solver.alpha,
         )
@@ -69,9 +70,15 @@ class Scorer:
             support[name] = min(1.0, support.get(name, 0.0) + phrase.support)
         names = list(support)
         vectors = self.vectors(names)
+        options = robust.RobustOptions(
+            order=self.solver.order, redundancy=self.solver.redundancy, max_redundancy=self.solver.max_redundancy,
+            max_concepts=self.solver.max_concepts, stop_residual=self.solver.e_decomp,
+            minimum_share=self.solver.minimum_share,
+        )  # fmt: skip
         found = robust.explain(
-            mean, names, vectors, support=[round(100 * support[n]) for n in names], common=self.basis.common
-        )
+            mean, names, vectors, support=[round(100 * support[n]) for n in names], common=self.basis.common,
+            options=options,
+        )  # fmt: skip
         concepts = tuple(
             ExplainedConcept(concept=c.name, weight=c.weight, support=support[c.name],
                              in_lexicon=c.name in self.lexicon.names)
@@ -111,7 +118,9 @@ def make_scorer(
     """Fix the shared basis: both sides of every concept, the common direction taken off."""
     text_span = common_span(reference.text.vectors, mode=solver.common, null_vectors=reference.neutral_text)
     image_span = common_span(reference.image.vectors, mode=solver.common, null_vectors=reference.neutral_image)
-    combined = combine(reference.text, reference.image, solver.basis, text_span=text_span, image_span=image_span)
+    combined = combine(
+        reference.text, reference.image, solver.basis, text_span=text_span, image_span=image_span, length=solver.length
+    )
     basis = make_basis(lexicon.names, combined, common=image_span if solver.basis == "image" else text_span)
     return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis)
 

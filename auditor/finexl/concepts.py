@@ -27,6 +27,7 @@ from auditor.finexl.arrays import (
 
 CombineMode = Literal["text", "image", "mean", "agreement", "stacked", "either"]
 CommonMode = Literal["none", "mean", "null"]
+LengthMode = Literal["image", "text"]
 
 MERGE_COSINE = 0.995
 """Concepts whose directions are closer than this are one direction with several names."""
@@ -168,6 +169,7 @@ def combine(
     text_span: FloatArray | None = None,
     image_span: FloatArray | None = None,
     minimum_norm: float = 0.25,
+    length: LengthMode = "image",
 ) -> CombinedDirections:
     """Build solver atoms from the two sides.
 
@@ -190,6 +192,8 @@ def combine(
         image_span: The same for the image side. Atoms off a span do not see what V has inside it, so V
             itself is never changed.
         minimum_norm: Floor of the unit, as a share of the median image-side length.
+        length: "image" as said under Units; "text" gives every atom the length of its text side, so that 1 means
+            "as far as the words reach in the text encoder". That unit exists for words the base does not know.
     """
     _check_sides(text, image, mode)
     texts = None if text is None else _without(text.vectors, text_span)
@@ -201,7 +205,8 @@ def combine(
     owner = np.arange(len(texts))
     if image is None or images is None or aligned is None:
         return CombinedDirections(texts, owner, 1, None)
-    text_atoms, image_atoms = _scaled(texts, images, minimum_norm), _scaled(images, images, minimum_norm)
+    lengths = texts if length == "text" else images
+    text_atoms, image_atoms = _scaled(texts, lengths, minimum_norm), _scaled(images, lengths, minimum_norm)
     if mode == "stacked":
         return CombinedDirections(np.hstack([text_atoms, image_atoms]) / np.sqrt(2.0), owner, 2, aligned)
     if mode == "either":
@@ -214,7 +219,7 @@ def combine(
             text_weight = 1.0 / (text.noise + 1.0 - aligned + TINY)
             image_weight = 1.0 / (image.noise + 1.0 - aligned + TINY)
         mixed = text_weight[:, None] * unit(texts) + image_weight[:, None] * unit(images)
-        atoms = _scaled(mixed, images, minimum_norm)
+        atoms = _scaled(mixed, lengths, minimum_norm)
     return CombinedDirections(atoms, owner, 1, aligned)
 
 
@@ -249,8 +254,8 @@ def _without(vectors: FloatArray, span: FloatArray | None) -> FloatArray:
     return vectors if span is None else remove_span(vectors, span)
 
 
-def _scaled(vectors: FloatArray, images: FloatArray, minimum_norm: float) -> FloatArray:
-    """`vectors` (k, D) with the lengths of the image side, which are kept off zero."""
-    lengths = np.linalg.norm(images, axis=1, keepdims=True)
+def _scaled(vectors: FloatArray, measure: FloatArray, minimum_norm: float) -> FloatArray:
+    """`vectors` (k, D) with the lengths of `measure` (k, D), which are kept off zero."""
+    lengths = np.linalg.norm(measure, axis=1, keepdims=True)
     floor = minimum_norm * float(np.median(lengths)) if len(lengths) else 0.0
     return np.asarray(unit(vectors) * np.maximum(lengths, floor))

@@ -52,7 +52,7 @@ class WorkItem(_Record):
 
 
 class ConceptScore(_Record):
-    """Score of one lexicon concept on the shared basis: 1 means as much as asking the base for it in words."""
+    """Score of one lexicon concept on the shared basis: 1 means as far as its words reach in the text encoder."""
 
     concept: str
     """Canonical name in the lexicon."""

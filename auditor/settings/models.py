@@ -198,11 +198,17 @@ class SolverSettings(Section):
     variant: Literal["paper", "robust"] = "robust"
     """`paper`: Algorithm 1 as published. `robust`: ordered candidates and a non-negative fit."""
 
-    basis: Literal["text", "image", "mean", "agreement", "stacked", "either"] = "text"
+    basis: Literal["text", "image", "mean", "agreement", "stacked", "either"] = "mean"
     """Where concept directions come from: the text encoder, rendered image pairs, or a way to use both."""
 
-    common: Literal["none", "mean", "null"] = "mean"
+    common: Literal["none", "mean", "null"] = "none"
     """What is removed as the direction that any text adds: nothing, the lexicon's mean, or neutral words."""
+
+    length: Literal["image", "text"] = "text"
+    """Unit of a score: how far the base moves when asked for the concept, or how far its words reach as text."""
+
+    image_probes: int = Field(default=8, ge=1)
+    """Probes on which the base renders each lexicon concept for the image side. Costs images once per recipe."""
 
     order: Literal["cosine", "support", "pursuit", "given"] = "pursuit"
     """Order in which the robust variant takes candidates."""
