@@ -72,7 +72,8 @@ def search_command(
         numeric=("", "score", "probes"),
     )
     best = answer.hits[0]
-    say(f"score: 1 is as far as the words reach in the text encoder; [lower, upper] end. More: auditor show {best.repo_id}")
+    say("score: 1 is as far as the words reach in the text encoder; [lower, upper] end")
+    say(f"more: auditor show {best.repo_id}")
 
 
 def sql_command(
