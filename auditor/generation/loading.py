@@ -80,7 +80,7 @@ def load_pipeline(
     try:
         pipe = loader.from_pretrained(
             str(folder),
-            torch_dtype=DTYPES[dtype],
+            dtype=DTYPES[dtype],
             variant=variant,
             use_safetensors=True,
             local_files_only=True,

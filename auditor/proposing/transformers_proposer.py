@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
+from transformers.utils import logging as transformers_logging
 
 from auditor.errors import PrerequisiteMissing
 from auditor.proposing.cache import ReplyCache
@@ -53,6 +54,7 @@ class TransformersProposer:
         self.cache = cache
         self.batch_size = batch_size
         self.model_id = f"transformers:{dtype}@{folder_revision(self.folder)}"
+        transformers_logging.disable_progress_bar()  # it would draw into logs
         load_processor: Any = AutoProcessor
         load_model: Any = Qwen2VLForConditionalGeneration
         self.processor = load_processor.from_pretrained(self.folder, local_files_only=True)

@@ -45,7 +45,7 @@ def load_codec(folder: Path) -> Codec:
     """The pocket VAE as a function from pictures to the pictures it can represent."""
     device = best_device()
     loader: Any = AutoencoderTiny
-    vae = loader.from_pretrained(folder, torch_dtype=torch.float32).to(device).eval()
+    vae = loader.from_pretrained(folder, dtype=torch.float32).to(device).eval()
 
     @torch.inference_mode()
     def codec(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
