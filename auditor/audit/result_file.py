@@ -37,7 +37,7 @@ class Result:
     """A record with its arrays.
 
     Arrays: `differences` (n, D) float16 are the d_i, `divergence` (D,) float32 is V, `trigger_differences` (n, D)
-    float16 where a trigger was measured, `thumb_<i>_base` and `thumb_<i>_adapter` the bytes of PNG files.
+    float16 where a trigger was measured, `thumb_<probe>_base` and `thumb_<probe>_adapter` the bytes of PNG files.
     """
 
     record: AuditRecord

@@ -126,8 +126,8 @@ def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
 
 def _pairs(result: Result) -> list[Pair]:
     pairs = []
-    for index, (probe, prompt) in enumerate(result.record.thumbnails):
-        base, adapter = (thumbnail(result, index, side) for side in ("base", "adapter"))
+    for probe, prompt in result.record.thumbnails:
+        base, adapter = (thumbnail(result, probe, side) for side in ("base", "adapter"))
         if base is not None and adapter is not None:
             pairs.append(Pair(probe, prompt, _data_address(base), _data_address(adapter)))
     return pairs

@@ -137,8 +137,8 @@ class ResultRows:
             )
 
     def _pairs(self, result: Result, audit_id: int) -> None:
-        for index, (probe, prompt) in enumerate(result.record.thumbnails[: self.max_pairs]):
-            pngs = [thumbnail(result, index, side) for side in ("base", "adapter")]
+        for probe, prompt in result.record.thumbnails[: self.max_pairs]:
+            pngs = [thumbnail(result, probe, side) for side in ("base", "adapter")]
             names = [self._image(png) for png in pngs if png is not None]
             if len(names) == 2:
                 self.loader.add("pairs", audit_id, probe, prompt, *names)
@@ -151,9 +151,9 @@ class ResultRows:
         return digest.hexdigest()
 
 
-def thumbnail(result: Result, index: int, side: str) -> bytes | None:
+def thumbnail(result: Result, probe: int, side: str) -> bytes | None:
     """The PNG of one stored picture; None when it is missing or no PNG."""
-    array = result.arrays.get(f"thumb_{index}_{side}")
+    array = result.arrays.get(f"thumb_{probe}_{side}")
     png = b"" if array is None else array.tobytes()
     return png if png.startswith(_PNG) else None
 
