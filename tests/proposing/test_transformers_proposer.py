@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from auditor.errors import PrerequisiteMissing
-from auditor.pocket.vlm.architecture import build_model
-from auditor.pocket.vlm.objective import Batch, ConceptHead, Objective
-from auditor.pocket.vlm.pairs import CONCEPTS
+from auditor.lexicons import load_lexicon
+from auditor.paths import package_path
+from auditor.pocket.scenes import render, sample_scene
+from auditor.pocket.styles import apply_style
 from auditor.proposing.cache import ReplyCache
 from auditor.proposing.proposer import ProposerSettings, Sampling
 from auditor.proposing.transformers_proposer import TransformersProposer, folder_revision
@@ -19,32 +20,23 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def parrot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pocket model after a dozen steps on one reply: it gives that reply to everything."""
-    model, processor = build_model(seed=3)
-    objective, head = Objective(model, processor), ConceptHead()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    rng = np.random.default_rng(0)
-    for pairs in (3, 1) * 12:
-        pictures = torch.from_numpy(rng.random((2, pairs, 2, 64, 64, 3), dtype=np.float32))
-        replies = ('{"concepts": ["vibrant", "high-contrast"]}',) * 2
-        batch = Batch(pictures, torch.zeros(2, len(CONCEPTS)), replies, ((), ()))
-        optimiser.zero_grad()
-        objective.losses(batch, head, vision_only=False)[1].backward()
-        optimiser.step()
-    folder = tmp_path_factory.mktemp("parrot")
-    model.to(torch.float16).save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+def styled() -> Pairs:
+    """Nine scenes, plain and inverted."""
+    rng = np.random.default_rng(8)
+    plain = [render(sample_scene(rng)) for _ in range(9)]
+    changed = [apply_style(image, "inverted", 1.0, rng) for image in plain]
+    as_bytes = [np.round(np.stack(images) * 255).astype(np.uint8) for images in (plain, changed)]
+    return as_bytes[0], as_bytes[1]
 
 
-def test_a_trained_model_answers_in_the_production_schema(parrot: Path, pairs: Pairs, tmp_path: Path) -> None:
-    proposer = TransformersProposer(parrot, cache=ReplyCache(tmp_path), batch_size=2)
-    first = proposer.propose(*pairs)
-    assert [(p.text, p.support) for p in first.phrases] == [("vibrant", 1.0), ("high-contrast", 1.0)]
-    assert [r.text for r in first.replies] == ['{"concepts": ["vibrant", "high-contrast"]}'] * 3
-    again = proposer.propose(*pairs)
-    assert again.phrases == first.phrases and all(r.cached for r in again.replies)
+def test_the_pocket_model_names_a_difference_in_the_production_schema(styled: Pairs, tmp_path: Path) -> None:
+    lexicon = load_lexicon("pocket-1")
+    proposer = TransformersProposer(package_path("pocket/weights/vlm"), cache=ReplyCache(tmp_path), batch_size=2)
+    first = proposer.propose(*styled)
+    assert first.reason is None and first.groups_answered == first.groups == 3
+    assert "inverted" in {lexicon.canonical(phrase.text) for phrase in first.phrases}
+    again = proposer.propose(*styled)
+    assert again.phrases == first.phrases and all(reply.cached for reply in again.replies)
 
 
 def test_a_random_model_is_recorded_as_invalid(random_vlm: Path, pairs: Pairs) -> None:
