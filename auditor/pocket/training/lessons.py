@@ -43,7 +43,7 @@ def style_lesson(style: str) -> Lesson:
 
 def stacked_lesson(first: str, second: str) -> Lesson:
     """Two styles on every picture."""
-    return Lesson(f"stacked-{first}-{second}", (first, second), steps=STEPS, rate=RATE)
+    return Lesson(f"stacked-{first}-{second}", (first, second), steps=120, rate=1e-3)
 
 
 def edit_lesson(edit: str) -> Lesson:
