@@ -95,6 +95,14 @@ def test_every_square_picture_becomes_four_tokens(folder: Path, side: tuple[int,
     assert int(made["image_grid_thw"].prod()) == 16
 
 
+def test_a_wide_picture_keeps_its_shape_and_takes_fewer_tokens(folder: Path) -> None:
+    """The profiles send square pictures only; others are legal, but the model was not trained on their grid."""
+    processor = AutoProcessor.from_pretrained(folder)
+    picture = np.zeros((300, 512, 3), np.uint8)
+    made = processor(text=["<|vision_start|><|image_pad|><|vision_end|>"], images=[[picture]], return_tensors="pt")
+    assert processor.tokenizer.convert_ids_to_tokens(made["input_ids"][0]).count(IMAGE_PAD) == 2
+
+
 def test_batched_training_forward_equals_the_production_forward() -> None:
     """Same logits from the processor and the model's own forward as from the training code."""
     model, processor = build_model(seed=1)

@@ -46,11 +46,16 @@ def test_a_style_changes_every_pair_and_nothing_changes_little() -> None:
 
 
 def test_an_edit_shows_in_the_first_pairs() -> None:
-    plain = draw_case(Case(()), np.random.default_rng(4), pairs=2)
-    edited = draw_case(Case((("crowned", 1.0),)), np.random.default_rng(4), pairs=2)
-    assert plain.shape == edited.shape == (2, 2, 64, 64, 3)
-    gold = (np.abs(edited.astype(int) - (250, 205, 40)).sum(-1) < 30).sum((2, 3))
-    assert (gold[:, 1] >= gold[:, 0] + 5).all()
+    gold = []
+    for seed in range(8):
+        plain = draw_case(Case(()), np.random.default_rng(seed), pairs=2)
+        edited = draw_case(Case((("crowned", 1.0),)), np.random.default_rng(seed), pairs=2)
+        assert plain.shape == edited.shape == (2, 2, 64, 64, 3)
+        gold.append((np.abs(edited.astype(int) - (250, 205, 40)).sum(-1) < 30).sum((2, 3)))
+    before, after = np.concatenate(gold).T
+    # Roughening shifts colours, so a single crown may keep few pixels of the exact gold; most keep dozens.
+    assert (after >= before + 5).all()
+    assert np.median(after - before) > 40
 
 
 def test_an_interrupted_pool_goes_on_to_the_same_end(tmp_path: Path) -> None:
