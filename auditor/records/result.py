@@ -16,6 +16,11 @@ ANY_RECIPE = "any"
 """Recipe id of outcomes that no recipe can change: a file that is gone, refused or not ours."""
 
 
+ProposalState = Literal["not_asked", "pending", "answered", "unusable"]
+"""How far the naming of concepts is. `not_asked`: no proposer in the recipe, or no effect to name. `pending`: pictures
+are kept, `auditor propose` names them; until then there is no private explanation. `unusable`: no reply fitted."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -174,6 +179,8 @@ class AuditRecord(_Record):
     """Shared-basis scores, in lexicon order."""
     explanations: tuple[Explanation, ...] = ()
     """Private explanations, one per variant."""
+    proposals: ProposalState = "not_asked"
+    """Whether the VLM was asked, and with what success. `pending`: scores are final, explanations still to come."""
     phrases: tuple[ProposedPhrase, ...] = ()
     """What the VLM proposed."""
     replies: tuple[RawReply, ...] = ()
