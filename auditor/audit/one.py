@@ -23,7 +23,7 @@ from auditor.audit.measure import (
     measure_trigger,
     spread_rows,
 )
-from auditor.audit.result_file import Result, png_bytes
+from auditor.audit.result_file import Result, thumbnail_bytes
 from auditor.audit.scoring import concept_scores, effect_record
 from auditor.errors import ItemError
 from auditor.finexl.significance import EffectTest
@@ -215,8 +215,8 @@ def _arrays(bench: Workbench, measured: Measured, arm: ArmImages | None) -> dict
         arrays["trigger_differences"] = arm.differences.astype(np.float16)
     for row in spread_rows(len(measured.rows), THUMBNAILS):
         probe = int(measured.rows[row])
-        arrays[f"thumb_{probe}_base"] = png_bytes(bench.reference.images[probe])
-        arrays[f"thumb_{probe}_adapter"] = png_bytes(measured.images[row])
+        arrays[f"thumb_{probe}_base"] = thumbnail_bytes(bench.reference.images[probe])
+        arrays[f"thumb_{probe}_adapter"] = thumbnail_bytes(measured.images[row])
     return arrays
 
 

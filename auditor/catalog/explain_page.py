@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from auditor.audit.result_file import Result
 from auditor.catalog.charts import dose_lines, score_bars, share_bar
-from auditor.catalog.result_rows import thumbnail
+from auditor.catalog.result_rows import picture_type, thumbnail
 from auditor.catalog.search import literal
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
@@ -133,8 +133,8 @@ def _pairs(result: Result) -> list[Pair]:
     return pairs
 
 
-def _data_address(png: bytes) -> Markup:
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
+def _data_address(picture: bytes) -> Markup:
+    return Markup(f"data:{picture_type(picture)};base64,{base64.b64encode(picture).decode('ascii')}")
 
 
 def _command(record: AuditRecord) -> str:

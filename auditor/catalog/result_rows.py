@@ -21,7 +21,6 @@ from auditor.records.result import AuditRecord, ConceptScore, Effect
 TOP_CONCEPTS = 8
 _LARGEST = 1e15
 """Beyond this a number is no measurement, and its square may not fit into single precision."""
-_PNG = b"\x89PNG\r\n\x1a\n"
 _SCORED = ("scored", "scored_partial")
 assert set(_SCORED) < set(get_args(Outcome))
 
@@ -152,10 +151,17 @@ class ResultRows:
 
 
 def thumbnail(result: Result, probe: int, side: str) -> bytes | None:
-    """The PNG of one stored picture; None when it is missing or no PNG."""
+    """One stored picture as a file; None when it is missing, or neither PNG nor WebP."""
     array = result.arrays.get(f"thumb_{probe}_{side}")
-    png = b"" if array is None else array.tobytes()
-    return png if png.startswith(_PNG) else None
+    picture = b"" if array is None else array.tobytes()
+    return picture if picture_type(picture) is not None else None
+
+
+def picture_type(picture: bytes) -> str | None:
+    """Media type by the first bytes; None for what is no picture of ours."""
+    if picture.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    return "image/webp" if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" else None
 
 
 def _same_names(scores: tuple[ConceptScore, ...], names: Sequence[str]) -> bool:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from auditor.audit.result_file import CorruptResult, Result, list_results, read_result, write_result
-from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
+from auditor.audit.result_file import (
+    THUMBNAIL_SIDE,
+    CorruptResult,
+    Result,
+    list_results,
+    read_packed,
+    read_result,
+    thumbnail_bytes,
+    write_result,
+)
+from auditor.records.result import ANY_RECIPE, AuditRecord, ConceptScore, WorkItem
 
 
 def make_result(message: str = "Refused.", values: tuple[float, ...] = (1.0, 2.0)) -> Result:
@@ -27,6 +38,34 @@ def test_round_trip(tmp_path: Path, message: str, values: list[float]) -> None:
     back = read_result(write_result(tmp_path, made))
     assert back.record == made.record
     assert np.array_equal(back.arrays["divergence"], made.arrays["divergence"])
+
+
+@given(
+    st.lists(st.floats(-10, 10), min_size=1, max_size=9),
+    st.one_of(st.none(), st.floats(-1, 1)),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_scores_come_back_to_the_last_bit(tmp_path, values, alignment, name) -> None:
+    scores = tuple(
+        ConceptScore(concept=f"{name}{place}", score=v, low=-v, high=v / 3, projection=v / 7, alignment=alignment)
+        for place, v in enumerate(values)
+    )
+    made = make_result()
+    path = write_result(tmp_path, Result(made.record.model_copy(update={"scores": scores}), made.arrays))
+    assert read_result(path).record.scores == scores
+    packed = read_packed(path)
+    assert packed.record.scores == ()
+    assert packed.scores is not None and packed.scores.values[:, 0].tolist() == values
+    assert set(packed.arrays) == set(made.arrays)
+
+
+def test_kept_pictures_are_small() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
+    small = Image.open(io.BytesIO(thumbnail_bytes(noise).tobytes()))
+    assert np.array_equal(np.asarray(small), noise), "a small picture is kept as it is"
+    large = Image.open(io.BytesIO(thumbnail_bytes(np.kron(noise, np.ones((16, 8, 1), np.uint8))).tobytes()))
+    assert large.size == (THUMBNAIL_SIDE // 2, THUMBNAIL_SIDE)
 
 
 @given(place=st.floats(0, 1), flip=st.integers(1, 255))
