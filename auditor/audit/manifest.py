@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from auditor.crash import crash_point
 from auditor.errors import ItemError, UserError
 from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
@@ -146,6 +147,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
         write_bytes_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+        if name == "settled":
+            crash_point("plan_half_written")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -25,6 +25,7 @@ from auditor.audit.measure import (
 )
 from auditor.audit.result_file import Result, thumbnail_bytes
 from auditor.audit.scoring import concept_scores, effect_record
+from auditor.crash import crash_point
 from auditor.errors import ItemError
 from auditor.finexl.significance import EffectTest
 from auditor.records.outcomes import Outcome, Reason
@@ -101,9 +102,11 @@ def _audit_applied(
     generator = bench.generator
     with watch.stage("apply"):
         proof = generator.apply(normalised)
+    crash_point("item_applied")
     try:
         with watch.stage("generate"):
             measured = measure_plain(generator, bench.encoder, bench.probes, bench.reference, bench.recipe)
+        crash_point("item_generated")
         test = bench.scorer.test(measured.differences)
         shared = bench.scorer.shared(measured.differences)
         arm, arm_test = None, None

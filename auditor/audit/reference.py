@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from auditor.crash import crash_point
 from auditor.encoding.encoder import Encoder
 from auditor.finexl.concepts import ConceptDirections, directions
 from auditor.generation.generator import Generator
@@ -174,6 +175,8 @@ def _publish(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
+        crash_point("reference_written")
         os.replace(temporary, path)
+        crash_point("reference_published")
     finally:
         temporary.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from auditor.crash import crash_point
 from auditor.errors import AuditorError
 from auditor.records.result import AuditRecord, ConceptScore
 
@@ -96,10 +97,16 @@ def write_result(folder: Path, result: Result) -> Path:
     temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as stream:
-            stream.write(content)
+            stream.write(content[: len(content) // 2])
             stream.flush()
+            crash_point("result_half_written")
+            stream.write(content[len(content) // 2 :])
+            stream.flush()
+            crash_point("result_written")
             os.fsync(stream.fileno())
+        crash_point("result_synced")
         os.replace(temporary, final)
+        crash_point("result_renamed")
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(final.parent)

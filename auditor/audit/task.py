@@ -1,26 +1,27 @@
 """The loop of a task: its slice of the plan, item by item, safe to interrupt at any point.
 
 Done means that a result file exists. Attempts are counted before the work, so that an item that kills its process
-is noticed; after three it is recorded as `poison` and the rest goes on.
+is noticed; after three it is recorded as `poison` and the rest goes on (see attempts.py).
 """
 
 from __future__ import annotations
 
-import os
+import errno
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from auditor.adapters.adapter_file import AdapterFile, inspect_file
+from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench, load_encoder, load_proposer, open_workbench
 from auditor.audit.one import BaseChoice, audit_file, failure_record
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path, write_result
 from auditor.audit.workspace import Workspace
+from auditor.crash import crash_point
 from auditor.errors import BaseDamaged, ItemError, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
@@ -28,7 +29,6 @@ from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
 
-MAX_ATTEMPTS = 3
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +57,7 @@ class Task:
         self.workspace = Workspace(settings.work.dir)
         self.client = client
         self._on_reference = on_reference
+        self.attempts = Attempts(self.workspace.attempts)
         self._bench: Workbench | None = None
         self._stop = False
 
@@ -87,28 +88,45 @@ class Task:
             report.duplicates += fallback in seen
             report.already_done += fallback not in seen
             return None
-        attempts = self._count_attempt(item)
+        result = self._attempt(item, report)
+        if result is None:
+            return None
+        seen.add(result.record.file_sha256)
+        write_result(self.workspace.results, result)
+        crash_point("item_published")
+        self.attempts.settle(item)
+        crash_point("item_settled")
+        report.outcomes[result.record.outcome] += 1
+        log.info("audited", repo_id=item.repo_id, path=item.path, outcome=result.record.outcome,
+                 reason=result.record.reason)  # fmt: skip
+        return result.record
+
+    def _attempt(self, item: WorkItem, report: TaskReport) -> Result | None:
+        """One counted attempt. None: nothing to publish, because it is a duplicate or was put off."""
+        attempts = self.attempts.begin(item)
+        crash_point("item_claimed")
         try:
             if attempts > MAX_ATTEMPTS:
                 raise ItemError("failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process.")
             result = self._audit(item, report)
         except ItemError as error:
             # Found out about the place, not about the bytes: another repo with the same file is not done by it.
-            result = Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {})
+            return Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {})
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             report.transient += 1
-            self._attempt_file(item).unlink(missing_ok=True)
-            return None
+            result = None
+        except Exception as error:
+            if ends_the_process(error):
+                raise
+            # A bug that one file brings out must not cost the others their turn; the next run tries it again.
+            log.exception("item failed", repo_id=item.repo_id, path=item.path)
+            message = f"{type(error).__name__} while it was audited; the log has the details."
+            failure = ItemError("failed", "internal_error", message)
+            return Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {})
         if result is None:
-            return None
-        seen.add(result.record.file_sha256)
-        write_result(self.workspace.results, result)
-        self._attempt_file(item).unlink(missing_ok=True)
-        report.outcomes[result.record.outcome] += 1
-        log.info("audited", repo_id=item.repo_id, path=item.path, outcome=result.record.outcome,
-                 reason=result.record.reason)  # fmt: skip
-        return result.record
+            self.attempts.end()
+        return result
 
     def _audit(self, item: WorkItem, report: TaskReport) -> Result | None:
         """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
@@ -123,12 +141,15 @@ class Task:
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
             return Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {})
+        crash_point("item_fetched")
         bench = self.bench(choice.base_name)
         if self._finished(fetched.sha256, bench.recipe.recipe_id):
             report.duplicates += 1
             return None
         try:
-            return audit_file(bench, item, adapter, fetched.sha256, choice)
+            result = audit_file(bench, item, adapter, fetched.sha256, choice)
+            crash_point("item_measured")
+            return result
         except BaseDamaged as error:
             # Only this adapter came since the last good check: rebuild, and never score it on a damaged base.
             log.error("base damaged", repo_id=item.repo_id, path=item.path, error=str(error))
@@ -180,19 +201,6 @@ class Task:
             log.warning("result redone", error=str(error))
             return False
 
-    def _attempt_file(self, item: WorkItem) -> Path:
-        return self.workspace.attempts / item.name_sha256
-
-    def _count_attempt(self, item: WorkItem) -> int:
-        """Append one byte and fsync before the work: a crash counts."""
-        path = self._attempt_file(item)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as stream:
-            stream.write(b".")
-            stream.flush()
-            os.fsync(stream.fileno())
-            return stream.tell()
-
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """SIGTERM and SIGUSR2 (Slurm's warning) let the item in hand finish, then the task stops."""
@@ -200,6 +208,7 @@ class Task:
         def ask_to_stop(number: int, _frame: object) -> None:
             log.warning("stopping after this item", signal=signal.Signals(number).name)
             self._stop = True
+            self.attempts.stopping()
 
         before = {}
         try:
@@ -212,6 +221,13 @@ class Task:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def ends_the_process(error: Exception) -> bool:
+    """Whether going on makes no sense: the disk is full, memory is out, or the GPU refuses everything from now on."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+    return isinstance(error, MemoryError) or "CUDA error" in str(error)
 
 
 def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> BaseChoice:

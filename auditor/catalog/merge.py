@@ -35,6 +35,7 @@ from auditor.catalog.units import (
     stage_repos,
     stage_units,
 )
+from auditor.crash import crash_point
 from auditor.errors import UserError
 from auditor.lexicons import Lexicon, concept_key
 from auditor.probes import ProbeSet
@@ -141,6 +142,7 @@ def merge(
                 "merge with the lexicon of its results, or audit again with the new one"
             )
     with sole_writer(database), new_database(database) as connection:
+        crash_point("merge_begun")
         loader = Loader(connection)
         create_staging(connection)
         _load_reference(loader, recipes, lexicon, basis_vectors or {}, probe_sets)
@@ -233,8 +235,10 @@ def _read_results(
             rows.add(result, path.relative_to(folder).as_posix())
             if rows.audits % _BATCH_RESULTS == 0:
                 rows.loader.flush()
+                crash_point("merge_batch_loaded")
         on_result()
     rows.loader.flush()
+    crash_point("merge_loaded")
     return reading
 
 

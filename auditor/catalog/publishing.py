@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from auditor.catalog.migrations import migrate
+from auditor.crash import crash_point
 from auditor.errors import TransientError
 
 STORAGE_VERSION = "v1.4.0"
@@ -87,7 +88,9 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def publish(temporary: Path, database: Path) -> None:
     """Put a finished file on disk under its final name, durably."""
     _sync(temporary)
+    crash_point("merge_checkpointed")
     os.replace(temporary, database)
+    crash_point("merge_published")
     _sync(database.parent)
 
 

@@ -25,6 +25,7 @@ from urllib.parse import urljoin
 import httpx2
 from huggingface_hub import hf_hub_url
 
+from auditor.crash import crash_point
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.client import HubClient, same_origin
 from auditor.hub.inventory import write_bytes_atomically
@@ -159,6 +160,7 @@ def _download(client: HubClient, cache: _Cache, remote: _Remote, repo_id: str, p
                 _fill(client, remote, part, repo_id, path, max_bytes)
             sha256, git_oid = _hashes(part)
             if remote.etag in (sha256, git_oid):
+                crash_point("download_complete")
                 return cache.store(part, sha256)
             part.unlink()
         if attempt == 1:
@@ -213,6 +215,7 @@ def _append(client: HubClient, remote: _Remote, part: Path, first_byte: int, max
                 if written > cap and remote.size is None:
                     raise _TooLong
                 stream.write(chunk)
+                crash_point("download_begun")
                 if written > cap:
                     return True  # longer than announced: the hash will not match
     return True
@@ -275,6 +278,7 @@ class _Cache:
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(part, blob)
+        crash_point("download_stored")
         return blob
 
     @contextmanager

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
+from auditor.crash import crash_point
 from auditor.errors import AuditorError, TransientError, UserError
 from auditor.hub.bases import KNOWN_BASES
 from auditor.hub.client import HubClient, transient
@@ -190,6 +191,7 @@ class _Walk:
                 break
             done = following is None or self._enough(entries, progress.entries + len(entries))
             progress = store.add_page(number, body, len(entries), None if done else following)
+            crash_point("crawl_page_stored")
             if self.on_page is not None:
                 self.on_page(_query_report(query, progress))
         return _query_report(query, progress)

@@ -15,6 +15,7 @@ from typing import cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from auditor.crash import CRASH_VARIABLE
 from auditor.errors import UserError
 from auditor.paths import PACKAGE_PREFIX, package_path
 from auditor.settings.models import ProfileName, Settings
@@ -165,7 +166,8 @@ def _parse_override(text: str) -> Tree:
 def _environment_tree(env: Mapping[str, str]) -> Tree:
     """All AUDITOR_* variables as a tree; one that no section starts with is an error, not silence."""
     ours = {name.upper(): text for name, text in env.items() if name.upper().startswith(ENV_PREFIX)}
-    ours.pop(CONFIG_VARIABLE, None)
+    for known in (CONFIG_VARIABLE, CRASH_VARIABLE):
+        ours.pop(known, None)
     for name in ours:
         head = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if head not in Settings.model_fields:

@@ -140,7 +140,8 @@ def test_an_item_that_kills_its_process_is_given_up_after_three_attempts(world: 
         item = next(i for i in stages.plan(settings, client).items if i.repo_id == "mkr/moss-lora")
         attempts = Workspace(world.work).attempts
         attempts.mkdir()
-        (attempts / item.name_sha256).write_bytes(b"...")
+        for attempt in range(3):  # as three processes left them that were killed
+            (attempts / f"{item.name_sha256}.{attempt}").write_text('{"host": "elsewhere", "pid": 1, "started": "1"}')
         Task(settings, client).run([item])
     (record,) = snapshot(world).values()
     assert (record.outcome, record.reason) == ("failed", "poison")
