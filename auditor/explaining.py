@@ -75,7 +75,7 @@ def _planned(settings: Settings, repo_id: str) -> tuple[ListedRepo, WorkItem]:
     """The listed repo and its first work item; lists and plans when that was not done yet."""
     from auditor.audit.manifest import read_manifest
     from auditor.hub.inventory import iter_listing
-    from auditor.hub.listing import listing_path
+    from auditor.hub.union import listing_path
 
     workspace = Workspace(settings.work.dir)
     if not (workspace.manifest / "items.parquet").exists():

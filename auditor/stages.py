@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ def hub(settings: Settings) -> Iterator[HubClient]:
             token=None if server is not None else os.environ.get("HF_TOKEN"),
             connect_timeout_s=settings.hub.connect_timeout_s,
             read_timeout_s=settings.hub.read_timeout_s,
+            answer_s=settings.hub.answer_timeout_s,
         )
 
 
@@ -74,13 +76,35 @@ def _served(folder: Path | None) -> Iterator[HubServer | None]:
         yield server
 
 
-def crawl(settings: Settings, client: HubClient, *, dry_run: bool = False, on_page: Note | None = None) -> CrawlReport:
-    """List the union of the queries into the work folder."""
-    from auditor.hub import listing
+def crawl(
+    settings: Settings,
+    client: HubClient,
+    *,
+    full: bool = False,
+    dry_run: bool = False,
+    on_page: Note | None = None,
+) -> CrawlReport:
+    """List the union of the queries into the work folder.
 
-    queries = [listing.Query(filters=q) for q in settings.hub.queries] or listing.default_queries()
+    Args:
+        settings: Say what is listed, and how often in full.
+        client: The connection.
+        full: List everything, although an incremental crawl would do.
+        dry_run: Only say what it needs.
+        on_page: Told about every page.
+    """
+    from auditor.hub import history, listing, queries
+
+    chosen = settings.hub
+    wanted = queries.parse_queries(chosen.queries) or queries.default_queries(full_models=chosen.full_models)
+    folder = Workspace(settings.work.dir).crawl
+    source = f"folder {chosen.serve_folder}" if chosen.serve_folder is not None else None
+    key = listing.crawl_key(client, wanted, source=source, limit=chosen.limit)
+    since = None if full else history.read_history(folder).since(
+        key, overlap=timedelta(hours=chosen.overlap_hours), full_every=timedelta(days=chosen.full_crawl_days)
+    )  # fmt: skip
     return listing.crawl(
-        client, queries, Workspace(settings.work.dir).crawl, limit=settings.hub.limit, dry_run=dry_run,
+        client, wanted, folder, limit=chosen.limit, since=since, source=source, dry_run=dry_run,
         on_page=(lambda report: on_page(f"{report.name}: {report.entries} repos")) if on_page else None,
     )  # fmt: skip
 
@@ -89,7 +113,7 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
     """Turn the listing into a manifest. With a client, hashes are asked for, so that duplicates are one audit."""
     from auditor.audit import manifest
     from auditor.hub.inventory import iter_listing
-    from auditor.hub.listing import listing_path
+    from auditor.hub.union import listing_path
 
     workspace = Workspace(settings.work.dir)
     listing = listing_path(workspace.crawl)
@@ -165,7 +189,7 @@ def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -
     from auditor.audit.manifest import read_manifest
     from auditor.catalog.merge import merge as merge_catalog
     from auditor.hub.inventory import iter_listing
-    from auditor.hub.listing import listing_path
+    from auditor.hub.union import listing_path
     from auditor.lexicons import load_lexicon
     from auditor.probes import load_probes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
     from auditor.audit.task import TaskReport
     from auditor.catalog.merge import MergeReport
     from auditor.hub.client import HubClient
+    from auditor.records.listing import CrawlReport
     from auditor.settings import Settings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def crawl_command(context: typer.Context, dry_run: DryRun = False) -> None:
+def crawl_command(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="List everything, not only what has changed.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """List the Hub's adapters into the work folder. Goes on where an interrupted crawl stopped.
+
+    Between full crawls (setting hub.full_crawl_days) only what has changed is listed. A full one also asks about
+    repos that are listed no more, before they are recorded as gone.
 
     Example:
 
@@ -36,7 +46,9 @@ def crawl_command(context: typer.Context, dry_run: DryRun = False) -> None:
     settings = settings_of(context)
     start_logs(context, settings, "crawl")
     with stages.hub(settings) as client:
-        _crawl(settings, client, dry_run)
+        report = _crawl(settings, client, dry_run, full=full)
+    if as_json:
+        emit_json({**asdict(report), "complete": report.complete, "pages": report.pages})
 
 
 def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -160,19 +172,27 @@ def explain_command(
     say(f"page: {where}")
 
 
-def _crawl(settings: Settings, client: HubClient, dry_run: bool) -> None:
+def _crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = False) -> CrawlReport:
     from auditor import stages
 
     with progress("crawl") as step:
-        report = stages.crawl(settings, client, dry_run=dry_run, on_page=lambda note: step(1, note))
+        report = stages.crawl(settings, client, full=full, dry_run=dry_run, on_page=lambda note: step(1, note))
+    kind = f"changes since {report.since}" if report.since else "everything"
     if dry_run:
         known = "" if report.estimate_known else " at least"
-        say(f"a crawl needs{known} {report.estimated_requests} requests")
-        return
-    summary([f"crawl: {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed entries, "
-             f"{report.requests} requests, {report.seconds:.1f} s"])  # fmt: skip
+        needs = f"{report.estimated_requests} requests, {(report.estimated_seconds or 0) / 60:.1f} min"
+        say(f"a crawl ({kind}) needs{known} {needs}, {(report.estimated_bytes or 0) / 1e6:.1f} MB")
+        return report
+    vanished = ", ".join(f"{count} {fate}" for fate, count in sorted(report.vanished.items()))
+    summary([f"crawl ({kind}): {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed "
+             f"entries, {report.requests} requests, {report.received / 1e6:.1f} MB, {report.seconds:.1f} s",
+             *([f"not listed any more: {vanished}"] if vanished else [])])  # fmt: skip
     if not report.complete:
+        for query in report.queries:
+            if query.error is not None:
+                warn(f"query {query.name} stopped after {query.pages} pages: {query.error}")
         warn("not every query reached its last page; run the same command again, it goes on there")
+    return report
 
 
 def _plan(settings: Settings, client: HubClient, *, store: bool) -> Manifest:

@@ -2,72 +2,94 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
+import structlog
 from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy re-exports
     RateLimitInfo,
     build_hf_headers,
+    close_session,
     fix_hf_endpoint_in_url,
+    get_session,
     hf_raise_for_status,
-    http_backoff,
-    http_stream_backoff,
-    parse_ratelimit_headers,
 )
 
 from auditor import __version__
 from auditor.errors import TransientError, UserError
+from auditor.hub.pace import Pace, bucket_of
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
+MAX_ANSWER_BYTES = 256 * 1024**2
+"""A page of 1,000 repos with long file lists takes some megabytes."""
 _RETRIED_ERRORS = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)
+_REST_S = 30.0
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How stubborn a request is: attempts, and seconds between them (doubling up to the maximum).
 
-    A 429 that names its reset time is waited for as told, whatever stands here.
+    A 429 that names its reset time is waited for as told, up to `max_announced_s`.
     """
 
     max_retries: int = 5
     base_wait_s: float = 1.0
     max_wait_s: float = 8.0
+    max_announced_s: float = 900.0
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after the given number of failures."""
+        return min(self.base_wait_s * 2.0 ** (failures - 1), self.max_wait_s)
 
 
 @dataclass(slots=True)
 class HubClient:
-    """Requests to one Hub under one identity, counted.
+    """Requests to one Hub under one identity, counted and paced.
 
     Attributes:
         endpoint: Without a trailing slash.
         token: The token sent, or False for anonymous: never one that happens to lie on this machine.
         api: The library's own client for the same endpoint and identity.
+        pace: What the server's rate-limit headers allow.
+        answer_s: Seconds for one whole answer other than a download: a server that drips is given up.
         requests: Requests made so far (redirect targets included, retries not).
-        rate_limit: What the server said last about our budget, if it did.
+        received: Bytes of answers and downloads so far, as they came over the wire or more.
     """
 
     endpoint: str
     token: str | Literal[False]
     retry: Retry
     api: HfApi
+    pace: Pace
+    answer_s: float = 300.0
     requests: int = 0
-    rate_limit: RateLimitInfo | None = None
+    received: int = 0
+    _away_until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def anonymous(self) -> bool:
         """Whether requests carry no token."""
         return self.token is False
+
+    @property
+    def rate_limit(self) -> RateLimitInfo | None:
+        """What the server said last about our budget of API calls, if it did."""
+        return self.pace.seen.get("api")
 
     def headers(self, url: str) -> dict[str, str]:
         """Return request headers; the token goes to our endpoint's origin only."""
@@ -88,40 +110,83 @@ class HubClient:
         return self._request("HEAD", url, headers=headers, follow_redirects=False)
 
     def _request(self, method: Literal["GET", "POST", "HEAD"], url: str, **kwargs: Any) -> httpx2.Response:
+        """One question and its whole answer.
+
+        The library's own back-off retries neither a body that is cut nor one that drips, and sleeps for as long
+        as any server says; so the loop is ours, over the library's session.
+        """
         self.count()
-        response = http_backoff(
-            method,
-            url,
-            max_retries=self.retry.max_retries,
-            base_wait_time=self.retry.base_wait_s,
-            max_wait_time=self.retry.max_wait_s,
-            retry_on_exceptions=_RETRIED_ERRORS,
-            retry_on_status_codes=RETRIED_STATUS,
-            **kwargs,
-        )
-        self.rate_limit = parse_ratelimit_headers(response.headers) or self.rate_limit
-        hf_raise_for_status(response)
-        return response
+        for failures in itertools.count(1):
+            self._ready(url)
+            try:
+                response = self._answer(method, url, kwargs)
+            except _RETRIED_ERRORS as error:
+                self._failed(error, failures)
+            else:
+                if response.status_code not in RETRIED_STATUS or failures > self.retry.max_retries:
+                    hf_raise_for_status(response)
+                    return response
+                self._hold(url, response)
+            time.sleep(self.retry.pause(failures))
+        raise AssertionError("unreachable")
+
+    def _answer(self, method: str, url: str, kwargs: Mapping[str, Any]) -> httpx2.Response:
+        """Read one answer within the deadline and the size cap."""
+        deadline = time.monotonic() + self.answer_s
+        body = bytearray()
+        with get_session().stream(method, url, **kwargs) as response:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if time.monotonic() > deadline:
+                    raise httpx2.ReadTimeout(f"the answer took longer than {self.answer_s:g} s")
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise TransientError(f"The answer to {urlsplit(url).path} runs past {MAX_ANSWER_BYTES:,} bytes.")
+        self.pace.learn(bucket_of(url), response.headers)
+        self.count(0, len(body))
+        decoded = ("content-encoding", "content-length", "transfer-encoding")
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in decoded]
+        return httpx2.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
 
     @contextmanager
     def stream(self, url: str, *, first_byte: int = 0) -> Iterator[httpx2.Response]:
-        """GET a body piece by piece, from `first_byte` on; only the opening is retried."""
+        """GET a body piece by piece, from `first_byte` on; refusals are retried, cuts are the caller's to resume."""
         self.count()
         headers = {**self.headers(url), "Accept-Encoding": "identity"}
         if first_byte:
             headers["Range"] = f"bytes={first_byte}-"
-        with http_stream_backoff(
-            "GET",
-            url,
-            headers=headers,
-            max_retries=self.retry.max_retries,
-            base_wait_time=self.retry.base_wait_s,
-            max_wait_time=self.retry.max_wait_s,
-            retry_on_exceptions=(),
-            retry_on_status_codes=RETRIED_STATUS,
-        ) as response:
-            hf_raise_for_status(response)
-            yield response
+        for failures in itertools.count(1):
+            self._ready(url)
+            with ExitStack() as stack:
+                response = stack.enter_context(get_session().stream("GET", url, headers=headers))
+                if response.status_code not in RETRIED_STATUS or failures > self.retry.max_retries:
+                    hf_raise_for_status(response)
+                    yield response
+                    return
+                self._hold(url, response)
+            time.sleep(self.retry.pause(failures))
+
+    def _ready(self, url: str) -> None:
+        """Wait for the rate limit; a server that was not there a moment ago is not tried by every thread again."""
+        if time.monotonic() < self._away_until:
+            raise httpx2.ConnectError(f"{self.endpoint} did not answer a moment ago")
+        self.pace.wait(bucket_of(url))
+
+    def _hold(self, url: str, response: httpx2.Response) -> None:
+        """Note how long a refusal asks us to wait; one without a word gets the usual pause."""
+        self.pace.learn(bucket_of(url), response.headers)
+        wait = response.headers.get("Retry-After", "")
+        if wait.isdecimal():
+            self.pace.hold(bucket_of(url), int(wait))
+        log.warning("the Hub refused", status=response.status_code, path=urlsplit(url).path, retry_after=wait or None)
+
+    def _failed(self, error: Exception, failures: int) -> None:
+        """Count a cut or a silence; raise it when patience is over."""
+        if isinstance(error, httpx2.ConnectError):
+            close_session()  # after a TLS error the shared session is of no more use
+        if failures > self.retry.max_retries:
+            if isinstance(error, httpx2.ConnectError):
+                self._away_until = time.monotonic() + _REST_S
+            raise error
 
     def next_page(self, response: httpx2.Response) -> str | None:
         """Return the next link of a page; a link to another origin is refused (it would get our token)."""
@@ -133,10 +198,11 @@ class HubClient:
             raise TransientError(f"the Hub's next-page link leads to another server ({_origin(url)})")
         return url
 
-    def count(self) -> None:
-        """Count one request."""
+    def count(self, requests: int = 1, received: int = 0) -> None:
+        """Add to the totals."""
         with self._lock:
-            self.requests += 1
+            self.requests += requests
+            self.received += received
 
 
 def connect(
@@ -145,24 +211,29 @@ def connect(
     token: str | None = None,
     connect_timeout_s: float = 10.0,
     read_timeout_s: float = 60.0,
+    answer_s: float = 300.0,
     retry: Retry | None = None,
 ) -> HubClient:
     """Configure the library for this process and return a client.
 
     The library reads `HF_ENDPOINT` and its switches when it is imported, and sets no timeout of its own;
-    both are settled here: the endpoint is passed explicitly, every request times out, telemetry is off,
-    and Xet is off (for files of some megabytes it costs an API request per repo and gains nothing).
+    both are settled here: the endpoint is passed explicitly, every request times out, telemetry is off, no token
+    is taken from this machine unasked, and Xet is off (for files of some megabytes it costs an API request per
+    repo and gains nothing).
     """
     url = urlsplit(endpoint)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise UserError(f"{endpoint!r} is not a Hub endpoint. Give a URL such as {DEFAULT_ENDPOINT}.")
     constants.HF_HUB_DISABLE_TELEMETRY = True
     constants.HF_HUB_DISABLE_XET = True
+    constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
     timeout = httpx2.Timeout(read_timeout_s, connect=connect_timeout_s)
     set_client_factory(lambda: _new_session(timeout))
     endpoint = endpoint.rstrip("/")
     chosen: str | Literal[False] = token if token else False
-    return HubClient(endpoint, chosen, retry or Retry(), HfApi(endpoint=endpoint, token=chosen))
+    patience = retry or Retry()
+    api = HfApi(endpoint=endpoint, token=chosen)
+    return HubClient(endpoint, chosen, patience, api, Pace(patience.max_announced_s), answer_s)
 
 
 def _new_session(timeout: httpx2.Timeout) -> httpx2.Client:

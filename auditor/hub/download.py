@@ -9,6 +9,7 @@ The cache is ours, not the library's: a repo's paths are hostile text and never 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -26,7 +27,7 @@ import httpx2
 from huggingface_hub import hf_hub_url
 
 from auditor.crash import crash_point
-from auditor.errors import ItemError, Refused, TransientError
+from auditor.errors import ItemError, PrerequisiteMissing, Refused, TransientError
 from auditor.hub.client import HubClient, same_origin
 from auditor.hub.inventory import write_bytes_atomically
 from auditor.hub.problems import hub_problems
@@ -38,6 +39,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_OID = re.compile(r"[0-9a-f]{40}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _STALE_PART_S = 24 * 3600.0
+_SLOWEST_BYTES_PER_S = 50_000
 _CUT_SHORT = (httpx2.TransportError, httpx2.StreamError)
 
 
@@ -69,7 +71,7 @@ class _Remote:
 
 
 def fetch(
-    client: HubClient,
+    client: HubClient | None,
     repo_id: str,
     path: str,
     *,
@@ -81,7 +83,7 @@ def fetch(
     """Return one file of a repo at one commit, downloading it at most once.
 
     Args:
-        client: The connection.
+        client: The connection; None for a machine without one, which lives on what was fetched before.
         repo_id: `owner/name`.
         path: Path inside the repo, as listed.
         commit_sha: 40 hex digits. A branch name is refused: its content moves.
@@ -93,6 +95,7 @@ def fetch(
         ItemError: `gated`, `repo_gone`, `file_gone`, `repo_disabled`, `too_large`, `download_failed`.
         Refused: `hash_mismatch`: two downloads, and neither is what was announced.
         TransientError: The network or the Hub is in trouble; what came so far is kept for the next attempt.
+        PrerequisiteMissing: The disk is full.
     """
     if not _COMMIT.fullmatch(commit_sha):
         raise ValueError(f"commit_sha must be 40 hex digits, not {commit_sha!r}")
@@ -105,6 +108,8 @@ def fetch(
         _check_size(repo_id, path, blob.stat().st_size, max_bytes)
         return FetchedFile(repo_id, commit_sha, path, known, blob.stat().st_size, blob, True)
 
+    if client is None:
+        raise TransientError(f"{repo_id}/{path} was not prefetched, and this run is offline. Run: auditor prefetch")
     with hub_problems(repo_id, path):
         remote = _ask(client, repo_id, path, commit_sha)
     if remote.size is not None:
@@ -113,7 +118,8 @@ def fetch(
         raise Refused("hash_mismatch", f"{repo_id}/{path} is announced with another hash than when it was listed.")
     blob = cache.verified(remote.etag)
     if blob is None:
-        blob = _download(client, cache, remote, repo_id, path, max_bytes)
+        with _disk_problems(cache_dir):
+            blob = _download(client, cache, remote, repo_id, path, max_bytes)
     sha256 = blob.name
     cache.remember(repo_id, commit_sha, path, sha256)
     return FetchedFile(repo_id, commit_sha, path, sha256, blob.stat().st_size, blob, False)
@@ -122,6 +128,38 @@ def fetch(
 def cached_sha256(cache_dir: Path, repo_id: str, commit_sha: str, path: str) -> str | None:
     """Content hash of a file that was fetched before, without any request."""
     return _Cache(cache_dir).lookup(repo_id, commit_sha, path)
+
+
+def cached_file(cache_dir: Path, repo_id: str, commit_sha: str, path: str) -> tuple[str, int] | None:
+    """(sha256, bytes) of a file that lies in the cache, without reading it through; None when it does not."""
+    cache = _Cache(cache_dir)
+    sha256 = cache.lookup(repo_id, commit_sha, path)
+    size = cache.size(sha256) if sha256 is not None else None
+    return None if sha256 is None or size is None else (sha256, size)
+
+
+def drop_cached(cache_dir: Path, sha256: str) -> int:
+    """Remove the bytes of a content from the cache; return how many were freed. What is known of it stays."""
+    cache = _Cache(cache_dir)
+    size = cache.size(sha256)
+    if size is None:
+        return 0
+    cache.remove(sha256)
+    return size
+
+
+@contextmanager
+def _disk_problems(cache_dir: Path) -> Iterator[None]:
+    """A full disk is nobody's fault but the machine's: no item is blamed for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise PrerequisiteMissing(
+                f"The disk that holds {cache_dir} is full; free some space, or choose another with --work-dir. "
+                "What was fetched so far is kept."
+            ) from error
+        raise
 
 
 def _check_size(repo_id: str, path: str, size: int, max_bytes: int) -> None:
@@ -171,6 +209,8 @@ def _download(client: HubClient, cache: _Cache, remote: _Remote, repo_id: str, p
 def _fill(client: HubClient, remote: _Remote, part: Path, repo_id: str, path: str, max_bytes: int) -> None:
     """Bring `part` to its full length, resuming after cuts as long as attempts bring new bytes."""
     failures = 0
+    # A server that drips is not given more than its share of time, however many attempts it feeds.
+    deadline = time.monotonic() + client.answer_s + (remote.size or max_bytes) / _SLOWEST_BYTES_PER_S
     while True:
         part.touch()
         before = part.stat().st_size
@@ -179,7 +219,7 @@ def _fill(client: HubClient, remote: _Remote, part: Path, repo_id: str, path: st
         if remote.size is not None and before > remote.size:
             before = 0  # a leftover of something else; not asking for a range starts it over
         try:
-            ended = _append(client, remote, part, before, max_bytes)
+            ended = _append(client, remote, part, before, max_bytes, deadline)
         except _TooLong:
             part.unlink()
             _check_size(repo_id, path, max_bytes + 1, max_bytes)
@@ -203,7 +243,7 @@ class _TooLong(Exception):
     """The body runs past the cap although its announced size did not."""
 
 
-def _append(client: HubClient, remote: _Remote, part: Path, first_byte: int, max_bytes: int) -> bool:
+def _append(client: HubClient, remote: _Remote, part: Path, first_byte: int, max_bytes: int, deadline: float) -> bool:
     """Append one response to `part`, or start it over when the server ignores Range. True: the body ended."""
     with client.stream(remote.location, first_byte=first_byte) as response:
         resumed = response.status_code == 206 and first_byte > 0
@@ -212,6 +252,9 @@ def _append(client: HubClient, remote: _Remote, part: Path, first_byte: int, max
         with part.open("ab" if resumed else "wb") as stream:
             for chunk in response.iter_bytes():  # as they arrive: a larger chunk would be lost in a cut
                 written += len(chunk)
+                client.count(0, len(chunk))
+                if time.monotonic() > deadline:
+                    raise TransientError(f"The download stands at byte {written:,} after its time. Try again later.")
                 if written > cap and remote.size is None:
                     raise _TooLong
                 stream.write(chunk)
@@ -270,6 +313,17 @@ class _Cache:
             return None
         blob.unlink(missing_ok=True)
         return None
+
+    def size(self, sha256: str) -> int | None:
+        """Size of a blob in bytes; None when it is not there."""
+        try:
+            return self._blob(sha256).stat().st_size
+        except OSError:
+            return None
+
+    def remove(self, sha256: str) -> None:
+        """Remove a blob."""
+        self._blob(sha256).unlink(missing_ok=True)
 
     def store(self, part: Path, sha256: str) -> Path:
         """Move a verified download to its place."""

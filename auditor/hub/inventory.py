@@ -47,6 +47,8 @@ LISTING_SCHEMA = pa.schema(
         ),
         pa.field("found_by", _TEXTS, nullable=False),
         pa.field("card_json", pa.string()),
+        pa.field("gone", pa.bool_(), nullable=False),
+        pa.field("renamed_to", pa.string()),
     ]
 )
 

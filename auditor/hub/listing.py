@@ -8,101 +8,52 @@ before it is looked at. Only when the walk is over are the stored pages read, de
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
 from auditor.crash import crash_point
 from auditor.errors import AuditorError, TransientError, UserError
-from auditor.hub.bases import KNOWN_BASES
 from auditor.hub.client import HubClient, transient
-from auditor.hub.entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
-from auditor.hub.inventory import iter_listing, write_listing, write_quarantine
+from auditor.hub.history import FinishedCrawl, Mode, read_history, remember, stamp
+from auditor.hub.pace import least_seconds, quota
 from auditor.hub.pages import PageStore, QueryProgress
-from auditor.records.listing import CrawlReport, ListedRepo, QuarantinedEntry, QueryReport
-
-EXPAND = (
-    "sha",
-    "lastModified",
-    "createdAt",
-    "tags",
-    "pipeline_tag",
-    "library_name",
-    "cardData",
-    "siblings",
-    "gated",
-    "private",
-    "disabled",
-    "downloads",
-    "likes",
-)
-"""What one list request returns per repo: enough to plan everything without a request per repo."""
+from auditor.hub.queries import Query
+from auditor.hub.union import ListingUnion, listing_path, write_union
+from auditor.records.listing import CrawlReport, QueryReport
 
 _READABLE_ATTEMPTS = 2
+_GUESSED_SECONDS_PER_REQUEST = 1.0
 
 OnPage = Callable[[QueryReport], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One query of the union. Several filters mean AND; the union is our OR."""
-
-    filters: tuple[str, ...] = ()
-    author: str | None = None
-    search: str | None = None
-
-    @property
-    def name(self) -> str:
-        """How reports and `found_by` call it."""
-        parts = [*self.filters]
-        parts += [f"author={self.author}"] if self.author else []
-        parts += [f"search={self.search}"] if self.search else []
-        return "+".join(parts) or "everything"
-
-    def url(self, endpoint: str, *, limit: int, newest_first: bool) -> str:
-        """Return the first page's URL; creation order is immutable, so nothing moves while one pages."""
-        pairs = [("filter", value) for value in self.filters]
-        pairs += [("author", self.author)] if self.author else []
-        pairs += [("search", self.search)] if self.search else []
-        pairs += [("sort", "lastModified" if newest_first else "createdAt"), ("limit", str(limit))]
-        pairs += [("expand", value) for value in EXPAND]
-        return f"{endpoint}/api/models?{urlencode(pairs)}"
-
-
-def default_queries(bases: Sequence[str] | None = None) -> tuple[Query, ...]:
-    """Return the queries that together find almost every text-to-image adapter.
+def crawl_key(
+    client: HubClient, queries: Sequence[Query], *, source: str | None = None, limit: int | None = None
+) -> str:
+    """Return a key of what is asked, where, and as whom: crawls with the same key continue each other.
 
     Args:
-        bases: Base repo ids whose adapters are wanted; None for every known base and its aliases.
+        client: Gives endpoint and identity.
+        queries: The union.
+        source: Stands for the endpoint where that changes from run to run.
+        limit: As in `crawl`.
     """
-    filters: list[tuple[str, ...]] = [
-        ("template:sd-lora",),
-        ("lora", "text-to-image"),
-        ("lora", "diffusers"),
-        ("lora", "stable-diffusion"),
-        ("lora", "stable-diffusion-xl"),
-        ("lora", "flux"),
-        ("peft", "text-to-image"),
-    ]
-    names = bases if bases is not None else [n for base in KNOWN_BASES for n in (base.repo_id, *base.aliases)]
-    filters += [(f"base_model:adapter:{name}",) for name in names]
-    return tuple(Query(filters=item) for item in filters)
+    facts = [source or client.endpoint, identity_of(client), limit, [query.name for query in queries]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def listing_path(state_dir: Path) -> Path:
-    """Where a crawl leaves its listing."""
-    return state_dir / "listing.parquet"
-
-
-def quarantine_path(state_dir: Path) -> Path:
-    """Where a crawl leaves the entries it could not read."""
-    return state_dir / "quarantine.parquet"
+def identity_of(client: HubClient) -> str:
+    """As whom a client lists: `anonymous` or `token`."""
+    return "anonymous" if client.anonymous else "token"
 
 
 def crawl(
@@ -113,6 +64,7 @@ def crawl(
     page_size: int = 1000,
     limit: int | None = None,
     since: str | None = None,
+    source: str | None = None,
     dry_run: bool = False,
     on_page: OnPage | None = None,
 ) -> CrawlReport:
@@ -120,7 +72,8 @@ def crawl(
 
     An interrupted crawl of the same queries goes on where it stopped; a finished one starts anew. Trouble
     with one query (a deep page that stays 504) leaves it incomplete and the others unharmed; the next call
-    takes it up again. An incomplete crawl never replaces the listing of a complete one.
+    takes it up again. An incomplete crawl never replaces the listing of a complete one. Repos that a complete
+    full crawl misses, although the last one of the same questions had them, are asked about one by one.
 
     Args:
         client: The connection; its identity decides what is visible.
@@ -129,22 +82,41 @@ def crawl(
         page_size: Entries per request (the Hub's maximum is 1,000).
         limit: Stop each query after about this many entries.
         since: ISO 8601, UTC: only repos modified later; earlier ones are carried over from the last listing.
-        dry_run: Store nothing; say how many requests a crawl needs.
+        source: Name of the place in the crawl's state; the endpoint unless given.
+        dry_run: Store nothing; say what a crawl needs.
         on_page: Called after every stored page.
     """
     if not queries:
         raise UserError("No queries: give at least one filter or author to list.")
-    started, before = time.monotonic(), client.requests
+    started, requests, received = time.monotonic(), client.requests, client.received
     walk = _Walk(client, page_size, limit, since, on_page)
-    urls = [query.url(client.endpoint, limit=page_size, newest_first=since is not None) for query in queries]
-    identity = "anonymous" if client.anonymous else "token"
-    store = PageStore(state_dir, urls, salt=(identity, str(limit), since or ""))
+    key = crawl_key(client, queries, source=source, limit=limit)
     if dry_run:
-        return _estimate(walk, store, queries, before)
+        return _estimate(walk, queries, state_dir, key)
+    urls = [query.url("", limit=page_size, newest_first=since is not None) for query in queries]
+    store = PageStore(state_dir, urls, salt=(key, since or ""))
     store.open()
-    reports = [walk.run(query, number, store) for number, query in enumerate(queries)]
-    report = _finish(store, queries, tuple(reports), state_dir, carry=since is not None)
-    return replace(report, requests=client.requests - before, seconds=round(time.monotonic() - started, 3))
+    reports = tuple(walk.run(query, number, store) for number, query in enumerate(queries))
+    mode: Mode = "full" if since is None else "incremental"
+    before = read_history(state_dir).last("full", key)
+    union = ListingUnion.of(store, [query.name for query in queries])
+    report = replace(union.report(reports), since=since, identity=identity_of(client))
+    if report.complete or not listing_path(state_dir).exists():
+        continues = report.complete and before is not None
+        report = write_union(client, union, state_dir, report, carry=since is not None, reconcile=continues)
+    report = replace(
+        report,
+        requests=client.requests - requests,
+        received=client.received - received,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    if report.complete:
+        pages = tuple(item.pages for item in reports)
+        stored = sum(store.progress(number).received for number in range(len(queries)))
+        now = stamp(datetime.now(UTC))
+        remember(state_dir, mode, FinishedCrawl(key, now, union.newest, pages, stored, report.seconds))
+        store.finish()
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +131,19 @@ class _Walk:
 
     def first_url(self, query: Query) -> str:
         limit = min(self.page_size, self.limit or self.page_size)
-        return query.url(self.client.endpoint, limit=limit, newest_first=self.since is not None)
+        return query.url("", limit=limit, newest_first=self.since is not None)
 
     def page(self, url: str) -> tuple[bytes, list[Any], str | None]:
-        """Fetch one page: the body as received, its entries, and the next link."""
+        """Fetch one page (`url` without the server): the body as received, its entries, and the next link."""
         for attempt in range(1, _READABLE_ATTEMPTS + 1):
-            response = self.client.get(url)
+            response = self.client.get(f"{self.client.endpoint}{url}")
             try:
                 entries = response.json()
             except (ValueError, RecursionError):
                 entries = None
             if isinstance(entries, list):
-                return response.content, entries, self.client.next_page(response)
+                following = self.client.next_page(response)
+                return response.content, entries, following and following.removeprefix(self.client.endpoint)
             if attempt < _READABLE_ATTEMPTS:
                 time.sleep(self.client.retry.base_wait_s)
         raise TransientError("the answer is not a JSON list (a proxy's page, perhaps)")
@@ -229,111 +202,49 @@ def _query_report(query: Query, progress: QueryProgress) -> QueryReport:
     return QueryReport(query.name, progress.pages, progress.entries, progress.complete, progress.error)
 
 
-def _estimate(walk: _Walk, store: PageStore, queries: Sequence[Query], before: int) -> CrawlReport:
-    """From the last complete crawl when there was one; else one probe per query gives a lower bound."""
-    known = store.last_page_counts()
-    reports: list[QueryReport] = []
+def _estimate(walk: _Walk, queries: Sequence[Query], state_dir: Path, key: str) -> CrawlReport:
+    """From the last complete crawl of the kind when there was one; else one probe per query gives a lower bound."""
+    known = read_history(state_dir).last("full" if walk.since is None else "incremental", key)
+    base = CrawlReport((), since=walk.since, identity=identity_of(walk.client))
     if known is not None:
-        reports = [QueryReport(query.name, pages, 0, False) for query, pages in zip(queries, known, strict=True)]
-        return CrawlReport(tuple(reports), estimated_requests=sum(known), estimate_known=True)
-    needed = 0
+        reports = [QueryReport(query.name, n, 0, False) for query, n in zip(queries, known.pages, strict=True)]
+        pages = sum(known.pages)
+        seconds = _seconds(walk.client, pages, known.seconds / pages)
+        return replace(base, queries=tuple(reports), estimated_requests=pages, estimated_seconds=seconds,
+                       estimated_bytes=known.received, estimate_known=True)  # fmt: skip
+    return _probed(walk, queries, base)
+
+
+def _probed(walk: _Walk, queries: Sequence[Query], base: CrawlReport) -> CrawlReport:
+    client, reports, needed = walk.client, list[QueryReport](), 0
+    started, requests, received = time.monotonic(), client.requests, client.received
     for query in queries:
+        needed += 1
         try:
             _, entries, following = walk.page(walk.first_url(query))
         except (HfHubHTTPError, httpx2.HTTPError, TransientError, OSError) as error:
             _raise_if_ours(error)
             reports.append(QueryReport(query.name, 0, 0, False, _one_line(error)))
-            needed += 1
             continue
-        needed += 1 if following is None else 2
+        needed += following is not None
         reports.append(QueryReport(query.name, 1, len(entries), following is None))
-    known_all = all(report.complete for report in reports)
-    return CrawlReport(
-        tuple(reports),
-        requests=walk.client.requests - before,
+    asked, got = client.requests - requests, client.received - received
+    each = (time.monotonic() - started) / asked if asked else _GUESSED_SECONDS_PER_REQUEST
+    return replace(
+        base,
+        queries=tuple(reports),
+        requests=asked,
+        received=got,
         estimated_requests=needed,
-        estimate_known=known_all,
+        estimated_seconds=_seconds(client, needed, each),
+        estimated_bytes=round(got / asked * needed) if asked else None,
+        estimate_known=all(report.complete for report in reports),
     )
 
 
-@dataclass(slots=True)
-class _Best:
-    """Where the newest entry of a repo stands, and which queries found it (a bit per query)."""
-
-    modified: str
-    page: int
-    position: int
-    queries: int
-
-
-def _finish(
-    store: PageStore,
-    queries: Sequence[Query],
-    reports: tuple[QueryReport, ...],
-    state_dir: Path,
-    *,
-    carry: bool,
-) -> CrawlReport:
-    """Read the stored pages twice (find the newest entry per repo, then write it): memory stays small."""
-    best: dict[str, _Best] = {}
-    quarantined: list[QuarantinedEntry] = []
-    entries = 0
-    for page, (number, page_number, raw) in enumerate(store.pages()):
-        for position, entry in enumerate(raw):
-            entries += 1
-            try:
-                key = identify(entry)
-            except MalformedEntry as error:
-                quarantined.append(
-                    QuarantinedEntry(
-                        queries[number].name,
-                        page_number,
-                        position,
-                        entry_id(entry),
-                        str(error),
-                        excerpt(entry),
-                    )
-                )
-                continue
-            found = best.get(key.repo_id)
-            modified = key.last_modified or ""
-            if found is None:
-                best[key.repo_id] = _Best(modified, page, position, 1 << number)
-                continue
-            found.queries |= 1 << number
-            if modified > found.modified:
-                found.modified, found.page, found.position = modified, page, position
-
-    report = CrawlReport(
-        reports,
-        entries=entries,
-        repos=len(best),
-        duplicates=entries - len(best) - len(quarantined),
-        quarantined=len(quarantined),
-    )
-    path = listing_path(state_dir)
-    if report.complete or not path.exists():
-        carried = list(_carried(path, best)) if carry and path.exists() else []
-        write_quarantine(quarantine_path(state_dir), quarantined)
-        write_listing(path, _winners(store, queries, best, carried))
-        report = replace(report, carried=len(carried))
-    if report.complete:
-        store.finish()
-    return report
-
-
-def _winners(
-    store: PageStore, queries: Sequence[Query], best: dict[str, _Best], carried: Sequence[ListedRepo]
-) -> Iterator[ListedRepo]:
-    for page, (_, _, raw) in enumerate(store.pages()):
-        for position, entry in enumerate(raw):
-            repo_id = entry_id(entry)
-            found = best.get(repo_id) if repo_id is not None else None
-            if found is not None and (found.page, found.position) == (page, position):
-                names = tuple(query.name for bit, query in enumerate(queries) if found.queries >> bit & 1)
-                yield parse_entry(entry, found_by=names)
-    yield from carried
-
-
-def _carried(path: Path, best: dict[str, _Best]) -> Iterator[ListedRepo]:
-    return (repo for repo in iter_listing(path) if repo.repo_id not in best)
+def _seconds(client: HubClient, requests: int, each_s: float) -> float:
+    """What so many API calls take: the slower of the speed seen and the quota in force."""
+    seen = client.rate_limit
+    limit, window = quota("api", anonymous=client.anonymous, seen=seen)
+    waits = least_seconds(requests, limit, window, seen.remaining if seen is not None else None)
+    return round(max(requests * each_s, waits), 1)

@@ -8,14 +8,14 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UserError
 from auditor.hub.inventory import write_bytes_atomically
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -23,12 +23,14 @@ class QueryProgress:
     """How far one query got.
 
     Attributes:
-        next_url: Where to go on; None at the start and at the end.
+        received: Bytes of those pages as they came.
+        next_url: Where to go on, without the server; None at the start and at the end.
         restarted: Its cursor had expired once already, and it was walked anew.
     """
 
     pages: int = 0
     entries: int = 0
+    received: int = 0
     next_url: str | None = None
     complete: bool = False
     restarted: bool = False
@@ -40,7 +42,6 @@ class _State:
     key: str
     queries: list[QueryProgress]
     finished: bool = False
-    last_pages: list[int] | None = field(default=None)
 
 
 class PageStore:
@@ -53,7 +54,7 @@ class PageStore:
         self._key = hashlib.sha256(json.dumps([_FORMAT, *urls, *salt]).encode()).hexdigest()
         stored = self._read()
         self._unfinished = stored is not None and not stored.finished
-        self._state = stored or self._fresh(None)
+        self._state = stored or self._fresh()
 
     def open(self) -> None:
         """Take up an unfinished crawl of the same questions, or begin a new one."""
@@ -61,7 +62,7 @@ class PageStore:
             for progress in self._state.queries:
                 progress.restarted = False  # each run may walk a query anew once
             return
-        self._state = self._fresh(self._state.last_pages)
+        self._state = self._fresh()
         shutil.rmtree(self._pages, ignore_errors=True)
         self._save()
 
@@ -75,6 +76,7 @@ class PageStore:
         write_bytes_atomically(self._page_file(number, progress.pages), gzip.compress(body, 1, mtime=0))
         progress.pages += 1
         progress.entries += entries
+        progress.received += len(body)
         progress.next_url = next_url
         progress.complete = next_url is None
         progress.error = None
@@ -98,12 +100,7 @@ class PageStore:
     def finish(self) -> None:
         """Mark the crawl as done: its listing is written, and the next one starts anew."""
         self._state.finished = True
-        self._state.last_pages = [progress.pages for progress in self._state.queries]
         self._save()
-
-    def last_page_counts(self) -> list[int] | None:
-        """Return pages per query of the last complete crawl with these questions."""
-        return self._state.last_pages
 
     def pages(self) -> Iterator[tuple[int, int, list[Any]]]:
         """Yield (query number, page number, entries) of every stored page, in walking order."""
@@ -121,8 +118,8 @@ class PageStore:
     def _page_file(self, number: int, page: int) -> Path:
         return self._pages / f"{number:03d}-{page:06d}.json.gz"
 
-    def _fresh(self, last_pages: list[int] | None) -> _State:
-        return _State(self._key, [QueryProgress() for _ in range(self._count)], last_pages=last_pages)
+    def _fresh(self) -> _State:
+        return _State(self._key, [QueryProgress() for _ in range(self._count)])
 
     def _read(self) -> _State | None:
         """Return the stored state; None when absent, unreadable or of other questions: all is asked anew."""

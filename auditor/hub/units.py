@@ -80,6 +80,11 @@ def units(repo: ListedRepo, *, try_gated: bool = False) -> list[Unit | SettledIt
 
 
 def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
+    if repo.gone:
+        now = (
+            f"It is called {repo.renamed_to} now." if repo.renamed_to else "It is no longer there, or was made private."
+        )
+        return _item(repo, None, "gone", "repo_gone", now)
     if repo.disabled:
         return _item(repo, None, "gone", "repo_disabled", "The Hub has disabled this repo.")
     if repo.gated is not None and not try_gated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from auditor.records.outcomes import Outcome, Reason
@@ -56,6 +56,8 @@ class ListedRepo:
         files: Files at `commit_sha`, in the order listed.
         found_by: Names of the queries that found the repo.
         card_json: The card's metadata as canonical JSON, capped; None without a card.
+        gone: It was listed once, and the Hub has confirmed that it is there no more.
+        renamed_to: Where it is now, when it only changed its name.
     """
 
     repo_id: str
@@ -80,6 +82,8 @@ class ListedRepo:
     files: tuple[ListedFile, ...] = ()
     found_by: tuple[str, ...] = ()
     card_json: str | None = None
+    gone: bool = False
+    renamed_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,17 @@ class CrawlReport:
     """Counts of one crawl: `entries == repos + duplicates + quarantined`.
 
     Attributes:
+        since: An incremental crawl's beginning, ISO 8601, UTC; None for a full one.
+        identity: As whom: `anonymous` or `token`. It decides what is visible.
         carried: Repos of the earlier listing that an incremental crawl did not meet again.
+        vanished: Fate → repos of the earlier listing that a full crawl did not meet again: `gone`, `renamed`,
+            `disabled`, `present` (found by no query any more, and kept), `unknown` (could not be asked, and kept).
         requests: Requests made by this run (0 when everything was resumed from disk).
-        estimated_requests: From a dry run: what a full run needs; a lower bound unless `estimate_known`.
+        received: Bytes of answers in this run.
         seconds: Wall-clock time of this run.
+        estimated_requests: From a dry run: what a run needs; a lower bound unless `estimate_known`.
+        estimated_seconds: Likewise, by the server's quota and the speed seen.
+        estimated_bytes: Likewise, of answers.
     """
 
     queries: tuple[QueryReport, ...]
@@ -137,11 +148,17 @@ class CrawlReport:
     repos: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    since: str | None = None
+    identity: str = "anonymous"
     carried: int = 0
+    vanished: dict[str, int] = field(default_factory=dict)
     requests: int = 0
-    estimated_requests: int | None = None
-    estimate_known: bool = False
+    received: int = 0
     seconds: float = 0.0
+    estimated_requests: int | None = None
+    estimated_seconds: float | None = None
+    estimated_bytes: int | None = None
+    estimate_known: bool = False
 
     @property
     def complete(self) -> bool:

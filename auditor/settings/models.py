@@ -33,7 +33,17 @@ class HubSettings(Section):
     """Address of the Hub. Unset: HF_ENDPOINT, or else the Hub client's own default."""
 
     queries: tuple[tuple[Name, ...], ...] = ()
-    """Listing filters. Tags inside one query must all match; the crawl is the union of the queries."""
+    """Listing queries: tags that must all match, `author=NAME`, `search=TEXT`. The crawl is their union. Empty: all
+    queries known to find adapters of the known bases."""
+
+    full_crawl_days: float = Field(default=7.0, ge=0)
+    """Between full crawls only repos changed since the last one are listed. 0: every crawl is full."""
+
+    overlap_hours: float = Field(default=24.0, ge=0)
+    """How far an incremental crawl reaches back before the newest change seen: repos move while one pages."""
+
+    plan_requests: int = Field(default=1000, ge=0)
+    """Most requests one plan spends on sizes and hashes; the rest is learned by downloading. Answers are kept."""
 
     limit: int | None = Field(default=None, ge=1)
     """Most repositories taken from one query. Unset: all."""
@@ -41,11 +51,26 @@ class HubSettings(Section):
     max_file_bytes: int = Field(default=2_000_000_000, ge=1)
     """Adapter files larger than this are skipped as `too_large`."""
 
+    full_models: bool = False
+    """Also audit whole models trained from a known base, by their denoiser or single checkpoint file."""
+
+    max_model_bytes: int = Field(default=8_000_000_000, ge=1)
+    """Weight files of whole models larger than this are skipped as `too_large`."""
+
+    cache_bytes: int | None = Field(default=None, ge=1)
+    """Most bytes of downloads kept. Files whose work is done make room; what does not fit waits. Unset: no limit."""
+
+    offline: bool = False
+    """Ask no Hub: audits use prefetched files only, and put the others off."""
+
     connect_timeout_s: float = Field(default=10.0, gt=0)
     """Seconds to wait for a connection."""
 
     read_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds without a byte after which a request is given up."""
+
+    answer_timeout_s: float = Field(default=300.0, gt=0)
+    """Seconds for one whole answer, so that a server cannot drip. A download gets more, by its size."""
 
     download_workers: int = Field(default=4, ge=1, le=64)
     """Files fetched at the same time."""

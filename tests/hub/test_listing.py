@@ -10,17 +10,23 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import auditor.hub.client
 from auditor.errors import UserError
 from auditor.hub.client import HubClient, Retry, connect
+from auditor.hub.history import read_history
 from auditor.hub.inventory import iter_listing, read_quarantine
-from auditor.hub.listing import Query, crawl, default_queries, listing_path, quarantine_path
-from auditor.pocket.hub_server import HubIndex, HubServer, Identity, Repo, serve
-from auditor.records.listing import CrawlReport
+from auditor.hub.listing import crawl, crawl_key
+from auditor.hub.queries import Query, default_queries
+from auditor.hub.union import listing_path, quarantine_path
+from auditor.hub.units import units
+from auditor.pocket.hub_server import HubIndex, HubServer, Identity, RateLimit, Repo, serve
+from auditor.records.listing import CrawlReport, SettledItem
 
 QUICK = Retry(max_retries=2, base_wait_s=0.01, max_wait_s=0.02)
 LORA = Query(("lora",))
@@ -121,7 +127,7 @@ def test_a_429_that_names_its_reset_is_waited_for(ten_loras: HubServer, client: 
     ten_loras.faults.too_many_requests("api/models", reset=0)  # the client adds one second
     report = crawl(client, [LORA], tmp_path)
     assert report.complete and report.seconds >= 1.0
-    assert client.rate_limit is None or client.rate_limit.limit == 500
+    assert client.rate_limit is not None and client.rate_limit.limit == 500
 
 
 def test_a_stalled_server_does_not_hang_the_crawl(ten_loras: HubServer, tmp_path: Path) -> None:
@@ -158,12 +164,61 @@ def test_an_incomplete_crawl_does_not_replace_a_complete_listing(
     assert len(list(iter_listing(listing_path(tmp_path)))) == 10
 
 
-def test_a_finished_crawl_starts_anew(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
+def test_a_finished_crawl_starts_anew_and_asks_about_what_it_misses(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
     crawl(client, [LORA], tmp_path)
     ten_loras.index.remove("artist/style-03")
+    ten_loras.index.rename("artist/style-04", "artist/other")
+    ten_loras.index.change("artist/style-05", tags=())
+    ten_loras.index.change("artist/style-06", private=True)
+    ten_loras.index.change("artist/style-07", tags=(), disabled=True)
     report = crawl(client, [LORA], tmp_path)
-    assert report.requests == 3
-    assert "artist/style-03" not in reconcile(report, tmp_path)
+    assert report.requests == 2 + 5
+    assert report.vanished == {"gone": 2, "renamed": 1, "present": 1, "disabled": 1}
+    listed = {repo.repo_id: repo for repo in iter_listing(listing_path(tmp_path))}
+    assert len(listed) == 11
+    assert {name for name, repo in listed.items() if repo.gone} == {f"artist/style-0{n}" for n in (3, 4, 6)}
+    assert listed["artist/style-04"].renamed_to == "artist/other"
+    assert listed["artist/style-05"].found_by == ("lora",)
+    assert listed["artist/style-07"].disabled
+    settled = {name: units(repo)[0] for name, repo in listed.items()}
+    assert isinstance(settled["artist/style-03"], SettledItem)
+    assert settled["artist/style-03"].reason == "repo_gone" and "other" in settled["artist/style-04"].message
+
+    ten_loras.index.change("artist/style-06", private=False)
+    again = crawl(client, [LORA], tmp_path)
+    assert again.vanished == {"known": 2, "present": 1, "disabled": 1}  # what is known to be gone is not asked again
+    assert not {r.repo_id: r for r in iter_listing(listing_path(tmp_path))}["artist/style-06"].gone
+
+
+def test_what_cannot_be_asked_about_is_not_declared_gone(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
+    crawl(client, [LORA], tmp_path)
+    ten_loras.index.remove("artist/style-03")
+    ten_loras.faults.server_error("models/artist", times=9)
+    report = crawl(client, [LORA], tmp_path)
+    assert report.complete and report.vanished == {"unknown": 1}
+    assert not any(repo.gone for repo in iter_listing(listing_path(tmp_path)))
+
+
+def test_other_questions_do_not_declare_anything_gone(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
+    crawl(client, [LORA], tmp_path)
+    report = crawl(client, [Query(search="style-01")], tmp_path)
+    assert report.requests == 1 and not report.vanished
+    assert [repo.repo_id for repo in iter_listing(listing_path(tmp_path))] == ["artist/style-01"]
+
+
+def test_when_an_incremental_crawl_is_due(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
+    key = crawl_key(client, [LORA])
+    day = timedelta(days=1)
+    assert read_history(tmp_path).since(key, overlap=day, full_every=day) is None
+    crawl(client, [LORA], tmp_path)
+    assert read_history(tmp_path).since(key, overlap=day, full_every=day) == "2024-02-29T00:09:00Z"
+    assert read_history(tmp_path).since(key, overlap=day, full_every=timedelta(0)) is None
+    assert read_history(tmp_path).since("another", overlap=day, full_every=day) is None
+    assert crawl_key(connect(ten_loras.endpoint, token="hf_x"), [LORA]) != key
 
 
 def test_an_expired_cursor_walks_the_query_again(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
@@ -181,7 +236,8 @@ def test_killed_in_the_middle_it_repeats_at_most_one_request(ten_loras: HubServe
     script = textwrap.dedent(f"""
         from pathlib import Path
         from auditor.hub.client import connect
-        from auditor.hub.listing import Query, crawl
+        from auditor.hub.listing import crawl
+        from auditor.hub.queries import Query
         crawl(connect({ten_loras.endpoint!r}), [Query(("lora",))], Path({str(tmp_path)!r}))
     """)
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.getcwd()})
@@ -217,6 +273,40 @@ def test_dry_run_estimates_and_stores_nothing(ten_loras: HubServer, client: HubC
     crawl(client, [LORA, Query(author="nobody")], tmp_path)
     again = crawl(client, [LORA, Query(author="nobody")], tmp_path, dry_run=True)
     assert (again.requests, again.estimated_requests, again.estimate_known) == (0, 4, True)
+    assert again.estimated_bytes and again.estimated_seconds is not None
+
+
+def test_an_empty_budget_is_waited_for_before_the_next_request(ten_loras: HubServer, tmp_path: Path) -> None:
+    with serve(ten_loras.index, page_size=4, rate_limit=RateLimit(quota=2, window_s=1.0)) as hub:
+        client = connect(hub.endpoint, retry=QUICK)
+        report = crawl(client, [LORA], tmp_path)
+        assert report.complete
+        assert [item.status for item in hub.requests] == [200, 200, 200]  # no 429 was ever provoked
+        assert client.rate_limit is not None and client.rate_limit.limit == 2
+
+
+def test_an_absurd_announced_wait_ends_the_crawl_resumably(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
+    ten_loras.faults.too_many_requests("cursor", reset=86_400)
+    report = crawl(client, [LORA], tmp_path)
+    assert not report.complete and "patience" in str(report.queries[0].error)
+    assert crawl(connect(ten_loras.endpoint, retry=QUICK), [LORA], tmp_path).requests == 2
+
+
+@pytest.mark.parametrize("kind", ["drip", "endless"])
+def test_answers_without_end_are_given_up(
+    ten_loras: HubServer, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor.hub.client, "MAX_ANSWER_BYTES", 200_000)
+    client = connect(ten_loras.endpoint, retry=QUICK, read_timeout_s=5, answer_s=0.3)
+    if kind == "drip":
+        ten_loras.faults.drip("cursor", by=10, seconds=0.05, times=3)
+    else:
+        ten_loras.faults.endless("cursor", times=3)
+    assert not crawl(client, [LORA], tmp_path).complete
+    ten_loras.faults.clear()
+    assert crawl(client, [LORA], tmp_path).complete
 
 
 def test_limit(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
@@ -251,3 +341,12 @@ def test_default_queries_are_distinct_and_cover_aliases() -> None:
     assert len(names) == len(set(names))
     assert "base_model:adapter:runwayml/stable-diffusion-v1-5" in names
     assert [query.name for query in default_queries(["a/b"])][-1] == "base_model:adapter:a/b"
+    assert "base_model:finetune:stabilityai/stable-diffusion-xl-base-1.0" in {
+        query.name for query in default_queries(full_models=True)
+    }
+
+
+def test_queries_as_settings_spell_them() -> None:
+    assert Query.parse(["lora", "author=ann", "search=water=colour"]) == Query(("lora",), "ann", "water=colour")
+    with pytest.raises(UserError, match="one author"):
+        Query.parse(["author=a", "author=b"])

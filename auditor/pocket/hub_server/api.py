@@ -76,11 +76,22 @@ class HubApi:
                 )
             case ["api", "whoami-v2"]:
                 return self._whoami(request)
+            case ["api", "models", owner, name, *_] if f"{owner}/{name}" in self.index.renamed:
+                return self._moved(request, f"{owner}/{name}")
+            case [owner, name, "resolve", *_] if f"{owner}/{name}" in self.index.renamed:
+                return self._moved(request, f"{owner}/{name}")
             case ["api", "models", owner, name, *rest]:
                 return self._model(request, self._visible(request, f"{owner}/{name}"), rest)
             case [owner, name, "resolve", revision, *path] if owner != "api":
                 return self._resolve(request, self._visible(request, f"{owner}/{name}"), revision, "/".join(path))
         return json_reply({"error": "Sorry, we can't find the page you are looking for."}, status=404)
+
+    def _moved(self, request: Request, old: str) -> Reply:
+        """Redirect from a repo's former name, the rest of the address unchanged."""
+        target = request.path.replace(f"/{old}", f"/{self.index.renamed[old]}", 1)
+        pairs = [(name, value) for name, values in request.query.items() for value in values]
+        query = f"?{urlencode(pairs)}" if pairs else ""
+        return Reply(307, {"Location": f"{self.endpoint}{target}{query}"})
 
     def _identity(self, request: Request) -> Identity:
         if request.token is None:

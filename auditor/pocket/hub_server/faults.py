@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["status", "stall", "cut", "length", "corrupt", "body"]
+Kind = Literal["status", "stall", "cut", "length", "corrupt", "body", "drip", "endless"]
 FOREVER = 1_000_000_000
 
 
@@ -18,7 +18,8 @@ class Fault:
     Attributes:
         kind: status: answer `status` with `headers`; stall: wait `seconds` after `after_bytes` of the body;
             cut: close the connection after `after_bytes`; length: announce `by` bytes more than are sent;
-            corrupt: flip one byte of the body; body: answer 200 with `body` in place of the real one.
+            corrupt: flip one byte of the body; body: answer 200 with `body` in place of the real one;
+            drip: send `by` bytes every `seconds`; endless: never end the body, and name no length.
         match: Regular expression searched in "METHOD /path?query".
         times: How many matching requests are hit.
         skip: How many matching requests pass unharmed first.
@@ -82,6 +83,14 @@ class Faults:
     def corrupt(self, match: str = "", *, times: int = 1, skip: int = 0) -> Fault:
         """Flip one byte in the middle of the body."""
         return self.add(Fault("corrupt", match, times, skip))
+
+    def drip(self, match: str = "", *, by: int, seconds: float, times: int = 1, skip: int = 0) -> Fault:
+        """Send the body so slowly that no read ever times out."""
+        return self.add(Fault("drip", match, times, skip, by=by, seconds=seconds))
+
+    def endless(self, match: str = "", *, times: int = 1, skip: int = 0) -> Fault:
+        """Send the body again and again until the client has had enough."""
+        return self.add(Fault("endless", match, times, skip))
 
     def answer(self, match: str = "", *, body: bytes, times: int = 1, skip: int = 0) -> Fault:
         """Answer 200 with this body: an HTML page from a proxy, an object where a list belongs."""

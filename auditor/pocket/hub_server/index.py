@@ -208,6 +208,7 @@ class HubIndex:
 
     def __init__(self, repos: Iterable[Repo] = ()) -> None:
         self.repos: dict[str, Repo] = {}
+        self.renamed: dict[str, str] = {}
         self.version = 0
         self._lock = threading.Lock()
         self.add(repos)
@@ -236,6 +237,15 @@ class HubIndex:
         """Delete a repo: it vanishes without a tombstone, as on the Hub."""
         with self._lock:
             self.repos.pop(repo_id)
+            self.version += 1
+
+    def rename(self, old: str, new: str) -> None:
+        """Move a repo: the old name redirects, as on the Hub."""
+        with self._lock:
+            repo = self.repos.pop(old)
+            repo.id = new
+            self.repos[new] = repo
+            self.renamed[old] = new
             self.version += 1
 
     def commit(self, repo_id: str, changes: Mapping[str, bytes | None], *, modified: str) -> str:

@@ -229,7 +229,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         announced = length + (fault.by if fault is not None and fault.kind == "length" else 0)
-        self.send_header("Content-Length", str(max(0, announced)))
+        if fault is not None and fault.kind == "endless":
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(max(0, announced)))
         self.end_headers()
         if self.command != "HEAD" and length:
             self._send_body(reply, first, length, fault)
@@ -254,6 +257,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.kind == "corrupt":
             middle = length // 2
             yield body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :]
+        elif fault.kind == "drip":
+            for first in range(0, len(body), fault.by):
+                yield body[first : first + fault.by]
+                self.wfile.flush()
+                time.sleep(fault.seconds)
+        elif fault.kind == "endless":
+            while True:  # ends with the client's connection
+                yield body
         elif fault.kind == "stall" and fault.after_bytes:
             yield body[: fault.after_bytes]
             self.wfile.flush()
