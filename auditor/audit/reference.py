@@ -31,6 +31,9 @@ Floats = NDArray[np.float32]
 NOISE_SEED_SHIFT = 1_000_003
 """Added to every probe's seed for the base-against-base noise floor."""
 
+PICTURES_PER_CALL = 96
+"""Concept pictures rendered per call: a multiple of usual batch sizes, and at 1024 pixels still 300 MB."""
+
 _PARTS = ("base_fingerprint", "generation", "probe_set_hash", "probe_count", "looks", "seed", "encoder",
           "concept_template", "lexicon_hash")  # fmt: skip
 
@@ -147,13 +150,7 @@ def _make(
     phrases = [*lexicon.names, *lexicon.neutral_words]
     text = text_directions(encoder, plain, prompts, phrases, lexicon)
     few, few_seeds = prompts[:image_probes], seeds[:image_probes]
-    worded = np.zeros((len(phrases), image_probes, features.shape[1]), np.float32)
-    for row, phrase in enumerate(phrases):
-        if on_step is not None:
-            on_step(phrase, row, len(phrases))
-        shown = generator.generate([lexicon.phrase(p, phrase) for p in few], few_seeds)
-        worded[row] = encoder.encode_images(shown)
-    plain_shown = encoder.encode_images(generator.generate(few, few_seeds))
+    plain_shown, worded = _image_side(generator, encoder, few, few_seeds, phrases, lexicon, on_step)
     image = directions(plain_shown, worded)
     k = len(lexicon.names)
     return {
@@ -168,6 +165,32 @@ def _make(
         "neutral_text": text.vectors[k:].astype(np.float32),
         "neutral_image": image.vectors[k:].astype(np.float32),
     }
+
+
+def _image_side(
+    generator: Generator,
+    encoder: Encoder,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    phrases: Sequence[str],
+    lexicon: Lexicon,
+    on_step: Callable[[str, int, int], None] | None,
+) -> tuple[Floats, Floats]:
+    """Embeddings of the base's pictures of m prompts alone (m, D) and with each phrase (k, m, D).
+
+    Several phrases share a call, so that the generator's batches are full however few prompts there are.
+    """
+    versions = [list(prompts), *([lexicon.phrase(p, phrase) for p in prompts] for phrase in phrases)]
+    together = max(1, PICTURES_PER_CALL // max(1, len(prompts)))
+    features: list[Floats] = []
+    for start in range(0, len(versions), together):
+        if on_step is not None:
+            on_step("concept pictures", start, len(versions))
+        chunk = versions[start : start + together]
+        shown = generator.generate([p for version in chunk for p in version], [*seeds] * len(chunk))
+        features.append(encoder.encode_images(shown).reshape(len(chunk), len(prompts), -1))
+    joined = np.concatenate(features)
+    return joined[0], joined[1:]
 
 
 def _publish(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:

@@ -160,5 +160,35 @@ def search_quality_command(context: typer.Context, as_json: AsJson = False) -> N
     say(f"chance: {100 * found.chance:.1f} %")
 
 
+@evaluate_app.command("proposals")
+def proposals_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
+    """Count how often the VLM names what an adapter changed, one style or two, on scenes it has not seen.
+
+    Example:
+
+        auditor evaluate proposals
+    """
+    from auditor.evaluation.bank import Bank
+    from auditor.evaluation.levels import style_names
+    from auditor.evaluation.proposals import evaluate_proposals
+    from auditor.pocket.training.style_pairs import separable_pairs
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-proposals")
+    pairs = separable_pairs(held_out=False)[::4] if development else separable_pairs(held_out=True)
+    styles = style_names(held_out=not development)
+    with progress("proposals", len(styles) + len(pairs)) as step:
+        found = evaluate_proposals(Bank(settings), styles, pairs, note=lambda n: step(1, n))
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(
+        ("replies", "share", "95 % interval", "cases", "adapters", "chance"),
+        [(r.question, f"{100 * r.share:.0f} %", f"{100 * r.low:.0f} to {100 * r.high:.0f} %", str(r.cases),
+          str(r.adapters), f"{100 * r.chance:.1f} %") for r in found.rows],
+    )  # fmt: skip
+    say("interval over adapters; named least: " + ", ".join(f"{s} {100 * x:.0f} %" for s, x in found.weakest))
+
+
 def _share(name: str, found: Share) -> tuple[str, str, str]:
     return name, f"{found.right} of {found.cases}", f"{100 * found.low:.0f} to {100 * found.high:.0f} %"

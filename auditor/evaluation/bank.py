@@ -50,10 +50,13 @@ class Bank:
             self._bench = open_workbench(self.settings, self.base_name)
         return self._bench
 
+    def ensure(self, lessons: Sequence[Lesson]) -> None:
+        """Train what was not trained yet."""
+        ensure_trained(self.base_path, self.folder, lessons)
+
     def results(self, cases: Sequence[Case], note: Note | None = None) -> dict[Case, Result]:
         """Audit every case that was not audited yet; return all of them."""
-        lessons = list({case.lesson.name: case.lesson for case in cases}.values())
-        ensure_trained(self.base_path, self.folder, lessons)
+        self.ensure(list({case.lesson.name: case.lesson for case in cases}.values()))
         found: dict[Case, Result] = {}
         for case in cases:
             if case not in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auditor.pocket.scenes import EDITS
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lora import Lesson
+from auditor.pocket.training.style_pairs import separable_pairs
 
 STEPS = 100
 LEVELS = tuple(range(10, STEPS + 1, 10))
@@ -85,6 +86,12 @@ def zoo_lessons() -> tuple[Lesson, ...]:
         *(edit_lesson(e) for e in EDITS),
         *(idle_lesson(number) for number in range(IDLE)),
     )
+
+
+def development_lessons() -> tuple[Lesson, ...]:
+    """Adapters that anything may be tuned on: every development style alone, and every fourth pair of them."""
+    singles = (style_lesson(name) for name, style in STYLES.items() if not style.held_out)
+    return (*singles, *(stacked_lesson(a, b) for a, b in separable_pairs(held_out=False)[::4]))
 
 
 def evaluation_lessons(pairs: tuple[tuple[str, str], ...]) -> tuple[Lesson, ...]:

@@ -6,6 +6,7 @@ four tokens per picture. Head sizes (32) and the vocabulary (a multiple of 32) s
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -123,6 +124,13 @@ def build_model(seed: int = 0) -> tuple[Qwen2VLForConditionalGeneration, Qwen2VL
         pad_token_id=config.pad_token_id,
     )
     return model, build_processor(tokenizer)
+
+
+def load_model(folder: Path) -> tuple[Qwen2VLForConditionalGeneration, Qwen2VLProcessor]:
+    """A finished model with its processor, in single precision, to be trained further."""
+    load: Any = Qwen2VLForConditionalGeneration
+    model: Qwen2VLForConditionalGeneration = load.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return model, build_processor(build_tokenizer())
 
 
 def to_patches(pictures: Tensor) -> Tensor:

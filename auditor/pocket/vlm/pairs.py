@@ -20,6 +20,7 @@ from PIL import Image, ImageFilter
 from auditor.pocket.corpus import EDIT_SYNONYMS
 from auditor.pocket.scenes import EDITS, SIZE, Array, Scene, render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
+from auditor.pocket.training.style_pairs import separable_pairs
 
 PAIRS_PER_CASE = 4
 MIN_STRENGTH = 0.35
@@ -36,9 +37,14 @@ def synonyms(concept: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Case:
-    """What the personalised pictures of one case have gained: (concept, strength), strongest first."""
+    """What the personalised pictures of one case have gained: (concept, strength), in order of application."""
 
     concepts: tuple[tuple[str, float], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Concepts, strongest first, as the prompt asks for them."""
+        return tuple(name for name, _ in sorted(self.concepts, key=lambda c: -c[1]))
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,29 @@ class Pool:
     concepts: tuple[tuple[str, ...], ...]
 
 
-def sample_case(rng: np.random.Generator) -> Case:
-    """Nothing in 12 % of cases, one style in 46 %, an edit in 12 %, two concepts in 30 %."""
+def sample_case(rng: np.random.Generator, *, edits: bool = True) -> Case:
+    """Nothing in 10 % of cases, one style in 42 %, an edit in 8 %, two concepts in 40 %.
+
+    Two styles are always such that both stay visible: a word for what nobody can see teaches silence.
+
+    Args:
+        rng: Source of chance.
+        edits: Without, styles take the place of edits.
+    """
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.10:
         return Case(())
-    if kind < 0.58:
-        names = [str(rng.choice(list(STYLES)))]
-    elif kind < 0.70:
+    if kind < 0.18 and edits:
         names = [str(rng.choice(list(EDITS)))]
-    elif kind < 0.95:
-        names = [str(n) for n in rng.choice(list(STYLES), 2, replace=False)]
-    else:
+    elif kind < 0.60:
+        names = [str(rng.choice(list(STYLES)))]
+    elif kind < 0.64 and edits:
         names = [str(rng.choice(list(EDITS))), str(rng.choice(list(STYLES)))]
+    else:
+        pairs = separable_pairs(held_out=None)
+        names = list(pairs[rng.integers(len(pairs))])
     strengths = rng.uniform(MIN_STRENGTH, 1, len(names))
-    return Case(tuple(sorted(((n, float(s)) for n, s in zip(names, strengths, strict=True)), key=lambda c: -c[1])))
+    return Case(tuple((n, float(s)) for n, s in zip(names, strengths, strict=True)))
 
 
 def _drift(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -134,7 +148,7 @@ def build_pool(folder: Path, cases: int, seed: int, codec: Codec | None = None) 
     for i in range(cases):
         rng = np.random.default_rng([seed, i])
         case = sample_case(rng)
-        concepts.append([name for name, _ in case.concepts])
+        concepts.append(list(case.names))
         if i < start:
             continue
         drawn = draw_case(case, rng)
@@ -160,8 +174,8 @@ def read_pool(folder: Path) -> Pool:
 
 
 def answer_text(concepts: tuple[str, ...], rng: np.random.Generator | None = None) -> str:
-    """The target reply; with `rng` each concept is replaced by a synonym a quarter of the time."""
+    """The target reply; with `rng` each concept is replaced by a synonym in a tenth of cases."""
     words = [
-        c if rng is None or rng.random() >= 0.25 else synonyms(c)[rng.integers(2)] for c in concepts
+        c if rng is None or rng.random() >= 0.1 else synonyms(c)[rng.integers(2)] for c in concepts
     ]  # fmt: skip
     return json.dumps({"concepts": words})

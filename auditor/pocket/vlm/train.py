@@ -23,7 +23,7 @@ from torch import nn
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 
 from auditor.pocket.training.loop import Plan, best_device, train
-from auditor.pocket.vlm.architecture import build_model, parameter_count
+from auditor.pocket.vlm.architecture import build_model, load_model, parameter_count
 from auditor.pocket.vlm.objective import Batch, ConceptHead, Objective, sample_batch
 from auditor.pocket.vlm.pairs import Codec, Pool, build_pool, read_pool
 from auditor.proposing.template import TEMPLATE
@@ -70,7 +70,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--work", type=Path, required=True, help="folder for pools and the checkpoint")
-    parser.add_argument("--steps", type=int, default=1500, help="optimiser steps in all")
+    parser.add_argument("--from", dest="start", type=Path, help="finished model to go on from, instead of nothing")
+    parser.add_argument("--steps", type=int, default=4000, help="optimiser steps in all")
     parser.add_argument("--eyes-first", type=int, default=500, help="steps of the vision-only phase")
     parser.add_argument("--batch", type=int, default=24, help="cases per step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
@@ -149,7 +150,7 @@ def main() -> None:
     torch.manual_seed(SEED)
     device = best_device()
     pools, weights, held_out = _pools(arguments)
-    model, processor = build_model(SEED)
+    model, processor = load_model(arguments.start) if arguments.start else build_model(SEED)
     student = Student(model).to(device)
     objective = Objective(model, processor)
     size = parameter_count(model)
