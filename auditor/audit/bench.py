@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from auditor.audit.workspace import Workspace
 from auditor.encoding.encoder import Encoder
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.files import replacing, write_text
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon, load_lexicon
@@ -195,16 +195,12 @@ def basis_path(workspace: Workspace, recipe_id: str) -> Path:
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:
     path = basis_path(workspace, recipe.recipe_id)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     arrays = {"vectors": scorer.vectors(scorer.lexicon.names), "common": scorer.basis.common}
-    save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)
 
 
 def _publish_recipe(workspace: Workspace, recipe: Recipe) -> None:
     """Keep every recipe ever used by its id, and name the current one of each base."""
-    workspace.recipes.mkdir(parents=True, exist_ok=True)
     for name in (recipe.recipe_id, f"current-{recipe.base_name}"):
-        temporary = workspace.recipes / f".{name}.{secrets.token_hex(4)}.tmp"
-        temporary.write_text(recipe.model_dump_json(indent=1))
-        os.replace(temporary, workspace.recipes / f"{name}.json")
+        write_text(workspace.recipes / f"{name}.json", recipe.model_dump_json(indent=1))

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from auditor.crash import crash_point
 from auditor.errors import ItemError, UserError
+from auditor.files import write_bytes
 from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
 from auditor.hub.details import file_details
-from auditor.hub.inventory import write_bytes_atomically
 from auditor.hub.units import units
 from auditor.records.listing import ListedRepo, SettledItem, Unit
 from auditor.records.result import WorkItem
@@ -146,7 +146,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     for name, rows, schema in (("settled", settled, _SETTLED_SCHEMA), ("items", items, _ITEM_SCHEMA)):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
-        write_bytes_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+        write_bytes(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
         if name == "settled":
             crash_point("plan_half_written")
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from auditor.crash import crash_point
 from auditor.encoding.encoder import Encoder
+from auditor.files import replacing
 from auditor.finexl.concepts import ConceptDirections, directions
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon
@@ -194,12 +192,5 @@ def _image_side(
 
 
 def _publish(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
+    with replacing(path) as temporary:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
-        crash_point("reference_written")
-        os.replace(temporary, path)
-        crash_point("reference_published")
-    finally:
-        temporary.unlink(missing_ok=True)

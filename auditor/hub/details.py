@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from auditor.errors import TransientError
+from auditor.files import write_bytes
 from auditor.hub.client import HubClient
-from auditor.hub.inventory import write_bytes_atomically
 from auditor.hub.problems import hub_problems
 from auditor.records.listing import ListedFile
 
@@ -43,7 +43,7 @@ def file_details(
             asked = missing[start : start + _PATHS_PER_REQUEST]
             found = _ask(client, repo_id, commit_sha, asked)
             known |= {path: found.get(path) for path in asked}
-        write_bytes_atomically(cache, json.dumps(known).encode())
+        write_bytes(cache, json.dumps(known).encode())
     facts = ((path, known[path]) for path in dict.fromkeys(paths))
     return tuple(ListedFile(path, fact[0], fact[1]) for path, fact in facts if fact is not None)
 

@@ -28,8 +28,8 @@ from huggingface_hub import hf_hub_url
 
 from auditor.crash import crash_point
 from auditor.errors import ItemError, PrerequisiteMissing, Refused, TransientError
+from auditor.files import write_bytes
 from auditor.hub.client import HubClient, same_origin
-from auditor.hub.inventory import write_bytes_atomically
 from auditor.hub.problems import hub_problems
 
 DEFAULT_MAX_BYTES = 2 * 1024**3
@@ -299,7 +299,7 @@ class _Cache:
     def remember(self, repo_id: str, commit_sha: str, path: str, sha256: str) -> None:
         """Note which content a file has."""
         facts = {"repo_id": repo_id, "commit_sha": commit_sha, "path": path, "sha256": sha256}
-        write_bytes_atomically(self._ref(repo_id, commit_sha, path), json.dumps(facts).encode())
+        write_bytes(self._ref(repo_id, commit_sha, path), json.dumps(facts).encode())
 
     def verified(self, sha256: str) -> Path | None:
         """Return the blob after reading it through: a damaged one is removed, and fetched again."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from auditor.hub.inventory import write_bytes_atomically
+from auditor.files import write_bytes
 
 Mode = Literal["full", "incremental"]
 
@@ -77,7 +77,7 @@ def read_history(state_dir: Path) -> History:
 def remember(state_dir: Path, mode: Mode, crawl: FinishedCrawl) -> None:
     """Note a complete crawl."""
     crawls = {**read_history(state_dir).crawls, mode: crawl}
-    write_bytes_atomically(_file(state_dir), json.dumps({k: asdict(v) for k, v in crawls.items()}, indent=1).encode())
+    write_bytes(_file(state_dir), json.dumps({k: asdict(v) for k, v in crawls.items()}, indent=1).encode())
 
 
 def stamp(moment: datetime) -> str:

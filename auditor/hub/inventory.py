@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import islice
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.errors import UserError
+from auditor.files import replacing
 from auditor.records.listing import ListedFile, ListedRepo, QuarantinedEntry, TriggerCandidate
 
 _BATCH_ROWS = 2_000
@@ -84,39 +83,13 @@ def read_quarantine(path: Path) -> list[QuarantinedEntry]:
     return [QuarantinedEntry(**row) for row in _rows(path, QUARANTINE_SCHEMA, "quarantine file")]
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing, whatever kills the process in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-
-
 def _write(path: Path, schema: pa.Schema, items: Iterable[Any]) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
     rows = 0
     iterator = iter(items)
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            while batch := [_row(item) for item in islice(iterator, _BATCH_ROWS)]:
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-                rows += len(batch)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        while batch := [_row(item) for item in islice(iterator, _BATCH_ROWS)]:
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+            rows += len(batch)
     return rows
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UserError
-from auditor.hub.inventory import write_bytes_atomically
+from auditor.files import write_bytes
 
 _FORMAT = 2
 
@@ -73,7 +73,7 @@ class PageStore:
     def add_page(self, number: int, body: bytes, entries: int, next_url: str | None) -> QueryProgress:
         """Store a page, then the link to the next: killed in between, the page is fetched again."""
         progress = self._state.queries[number]
-        write_bytes_atomically(self._page_file(number, progress.pages), gzip.compress(body, 1, mtime=0))
+        write_bytes(self._page_file(number, progress.pages), gzip.compress(body, 1, mtime=0))
         progress.pages += 1
         progress.entries += entries
         progress.received += len(body)
@@ -132,4 +132,4 @@ class PageStore:
         return state if state.key == self._key and len(queries) == self._count else None
 
     def _save(self) -> None:
-        write_bytes_atomically(self._file, json.dumps(asdict(self._state), indent=1).encode())
+        write_bytes(self._file, json.dumps(asdict(self._state), indent=1).encode())

@@ -7,11 +7,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UserError
+from auditor.packaged import read_packaged
 
 # British spellings inside a word. Both sides of a comparison go through these, so a rule that also hits an
 # innocent word does no harm as long as two concepts do not fall together, which loading checks.
@@ -136,31 +136,16 @@ def load_lexicon(name: str | Path) -> Lexicon:
     Raises:
         UserError: There is no such lexicon, or it is not well formed.
     """
-    text = _read(name)
+    raw: Any = read_packaged("auditor.lexicons", name, "lexicon")
     try:
-        raw: Any = json.loads(text)
         concepts = tuple(
             Concept(str(entry["name"]), str(entry["facet"]), tuple(map(str, entry.get("aliases", ()))))
             for entry in raw["concepts"]
         )
         neutral = tuple(map(str, raw["neutral_words"]))
         return Lexicon(str(raw["name"]), int(raw["version"]), str(raw["template"]), neutral, concepts)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"lexicon {name} is not well formed ({error!r}); see general-1.json") from error
-
-
-def _read(name: str | Path) -> str:
-    path = Path(name)
-    folder = resources.files("auditor.lexicons")
-    try:
-        if path.suffix == ".json":
-            return path.read_text(encoding="utf-8")
-        if path.name != str(name):
-            raise FileNotFoundError(name)
-        return folder.joinpath(f"{name}.json").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json"))
-        raise UserError(f"no lexicon {str(name)!r}; use {', '.join(known)} or the path of a .json file") from error
 
 
 def _singular(word: str) -> str:

@@ -6,11 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UserError
+from auditor.packaged import read_packaged
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,8 @@ def load_probes(name: str | Path) -> ProbeSet:
     Raises:
         UserError: There is no such probe set, or it is not well formed.
     """
-    text = _read(name)
+    raw: Any = read_packaged("auditor.probes", name, "probe set")
     try:
-        raw: Any = json.loads(text)
         probes = raw["probes"]
         return ProbeSet(
             f"{raw['name']}-{int(raw['version'])}",
@@ -71,19 +70,5 @@ def load_probes(name: str | Path) -> ProbeSet:
             tuple(str(probe["subject"]) for probe in probes),
             tuple(int(probe["seed"]) for probe in probes),
         )
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"probe set {name} is not well formed ({error!r}); see general-1.json") from error
-
-
-def _read(name: str | Path) -> str:
-    path = Path(name)
-    folder = resources.files("auditor.probes")
-    try:
-        if path.suffix == ".json":
-            return path.read_text(encoding="utf-8")
-        if path.name != str(name):
-            raise FileNotFoundError(name)
-        return folder.joinpath(f"{name}.json").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json"))
-        raise UserError(f"no probe set {str(name)!r}; use {', '.join(known)} or a .json file") from error

@@ -6,15 +6,14 @@ which is safe on file systems that several nodes share. A file that cannot be re
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
+
+from auditor.files import write_text
 
 _log = structlog.get_logger(__name__)
 
@@ -61,17 +60,7 @@ class ReplyCache:
     def put(self, key: ReplyKey, reply: str) -> None:
         """Keep a reply. A full or read-only disk costs the cache, not the audit, and is logged."""
         path = self.path(key)
-        temporary: str | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".reply-", suffix=".tmp")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"key": asdict(key), "reply": reply}, file, sort_keys=True)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            write_text(path, json.dumps({"key": asdict(key), "reply": reply}, sort_keys=True))
         except OSError as error:
             _log.warning("reply_not_cached", path=str(path), error=str(error))
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)

@@ -10,6 +10,7 @@ import torch
 
 from auditor.pocket.scenes import EDITS
 from auditor.pocket.styles import STYLES
+from auditor.pocket.training.style_pairs import separable_pairs
 from auditor.pocket.vlm.architecture import build_model
 from auditor.pocket.vlm.objective import Batch, ConceptHead, Objective, sample_batch
 from auditor.pocket.vlm.pairs import (
@@ -28,13 +29,24 @@ from auditor.proposing.schema import parse_reply
 
 def test_cases_cover_nothing_one_and_two_concepts_strongest_first() -> None:
     rng = np.random.default_rng(0)
-    cases = [sample_case(rng).concepts for _ in range(2000)]
-    assert {len(c) for c in cases} == {0, 1, 2}
-    assert {n for c in cases for n, _ in c} == set(STYLES) | set(EDITS)
+    cases = [sample_case(rng) for _ in range(2000)]
+    assert {len(c.concepts) for c in cases} == {0, 1, 2}
+    assert {n for c in cases for n in c.names} == set(STYLES) | set(EDITS)
     for case in cases:
-        strengths = [s for _, s in case]
-        assert strengths == sorted(strengths, reverse=True)
-        assert all(MIN_STRENGTH <= s <= 1 for s in strengths)
+        strengths = dict(case.concepts)
+        assert [strengths[n] for n in case.names] == sorted(strengths.values(), reverse=True)
+        assert all(MIN_STRENGTH <= s <= 1 for s in strengths.values())
+    styled = [sample_case(rng, edits=False) for _ in range(500)]
+    assert {n for c in styled for n in c.names} == set(STYLES)
+
+
+def test_two_styles_of_a_case_can_both_be_seen() -> None:
+    pairs = {frozenset(p) for p in separable_pairs(held_out=None)}
+    assert frozenset({"vibrant", "watercolor"}) in pairs
+    assert frozenset({"monochrome", "embossed"}) not in pairs, "a relief is grey already"
+    rng = np.random.default_rng(1)
+    for case in (sample_case(rng, edits=False) for _ in range(300)):
+        assert len(case.names) < 2 or frozenset(case.names) in pairs
 
 
 def test_a_style_changes_every_pair_and_nothing_changes_little() -> None:

@@ -8,7 +8,6 @@ An adapter that lies in WORK/adapters is not trained again. `--share i/n` splits
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from auditor.files import replacing
 from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT, evaluation_lessons, zoo_lessons
 from auditor.pocket.training.lora import Lesson, Trainer
 
@@ -53,10 +53,8 @@ def ensure_trained(
 
 
 def _save(path: Path, state: dict[str, torch.Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({f"unet.{k}": v.half().contiguous() for k, v in state.items()}, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file({f"unet.{k}": v.half().contiguous() for k, v in state.items()}, temporary)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
+
+from auditor.files import replacing
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,8 @@ def learning_rate(plan: Plan, step: int) -> float:
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 def train(model: nn.Module, loss_at: Callable[[int], torch.Tensor], plan: Plan, name: str) -> nn.Module:
