@@ -13,14 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.audit.workspace import Workspace
+from auditor.audit.workspace import Workspace, basis_path
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
     from auditor.audit.task import TaskReport
-    from auditor.catalog.merge import BasisVectors, MergeReport
+    from auditor.catalog.merge import MergeReport
+    from auditor.catalog.reference_rows import BasisVectors
     from auditor.hub.client import HubClient
     from auditor.pocket.hub_server import HubServer
     from auditor.records.listing import CrawlReport
@@ -170,8 +171,7 @@ def _bases(workspace: Workspace, recipes: list[Recipe]) -> dict[str, BasisVector
     """The shared basis of every recipe, so that search can treat free phrases as the scores treat concepts."""
     from safetensors.numpy import load_file
 
-    from auditor.audit.bench import basis_path
-    from auditor.catalog.merge import BasisVectors
+    from auditor.catalog.reference_rows import BasisVectors
     from auditor.lexicons import load_lexicon
 
     found = {}
@@ -184,9 +184,12 @@ def _bases(workspace: Workspace, recipes: list[Recipe]) -> dict[str, BasisVector
     return found
 
 
-def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -> MergeReport:
+def merge(
+    settings: Settings, *, rebuild: bool = False, on_results: Callable[[int], None] = lambda count: None
+) -> MergeReport:
     """Build the catalog from listing, manifest and results, and swap it in."""
     from auditor.audit.manifest import read_manifest
+    from auditor.catalog.merge import MergeInput
     from auditor.catalog.merge import merge as merge_catalog
     from auditor.hub.inventory import iter_listing
     from auditor.hub.union import listing_path
@@ -196,9 +199,12 @@ def merge(settings: Settings, *, on_result: Callable[[], None] = lambda: None) -
     workspace = Workspace(settings.work.dir)
     manifest = read_manifest(workspace.manifest)
     recipes = current_recipes(settings)
-    return merge_catalog(
-        settings.catalog_path, workspace.results, recipes, iter_listing(listing_path(workspace.crawl)),
-        manifest.items, manifest.settled, load_lexicon(settings.recipe.lexicon),
-        _bases(workspace, recipes), probe_sets=[load_probes(settings.recipe.probes)],
-        known_hashes=_known_hashes(workspace, manifest), on_result=on_result,
+    made_from = MergeInput(
+        workspace.results, recipes, load_lexicon(settings.recipe.lexicon),
+        lambda: iter_listing(listing_path(workspace.crawl)), manifest.items, manifest.settled,
+        _bases(workspace, recipes), [load_probes(settings.recipe.probes)], _known_hashes(workspace, manifest),
+        settings.catalog.pairs,
     )  # fmt: skip
+    return merge_catalog(
+        settings.catalog_path, made_from, rebuild=rebuild, readers=settings.catalog.readers, on_results=on_results
+    )

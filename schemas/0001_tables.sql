@@ -31,7 +31,10 @@ CREATE TABLE runs (
     gone INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     audits INTEGER NOT NULL,
+    read_results INTEGER NOT NULL,
+    carried_results INTEGER NOT NULL,
     rejected_results INTEGER NOT NULL,
+    row_format VARCHAR NOT NULL,
     CHECK (listed = pending + scored + scored_partial + no_effect + skipped + quarantined + gone + failed)
 );
 COMMENT ON TABLE runs IS 'One row per merge, newest last; carried over from the catalog that a merge replaces';
@@ -51,7 +54,10 @@ COMMENT ON COLUMN runs.quarantined IS 'Units unsafe or malformed';
 COMMENT ON COLUMN runs.gone IS 'Units that were no longer there';
 COMMENT ON COLUMN runs.failed IS 'Units whose audit failed';
 COMMENT ON COLUMN runs.audits IS 'Result files merged; less than the units, since equal bytes are audited once';
+COMMENT ON COLUMN runs.read_results IS 'Result files read by this merge';
+COMMENT ON COLUMN runs.carried_results IS 'Unchanged result files whose rows were taken over from the catalog before';
 COMMENT ON COLUMN runs.rejected_results IS 'Result files moved to quarantine by this merge';
+COMMENT ON COLUMN runs.row_format IS 'Hash of what decides how a result becomes rows; another one makes the next merge read all results again';
 
 CREATE TABLE recipes (
     recipe_id VARCHAR PRIMARY KEY,
@@ -214,7 +220,7 @@ CREATE TABLE audits (
     UNIQUE (file_sha256, recipe_id)
 );
 COMMENT ON TABLE audits IS 'One row per result: one file audited with one recipe';
-COMMENT ON COLUMN audits.audit_id IS 'Number within this catalog; changes when the catalog is rebuilt';
+COMMENT ON COLUMN audits.audit_id IS 'Place among all audits, by file hash and recipe; may change with every merge';
 COMMENT ON COLUMN audits.file_sha256 IS 'Hash of the audited bytes; of repo, path and commit when nothing could be fetched';
 COMMENT ON COLUMN audits.recipe_id IS 'Recipe used; any for outcomes that no recipe can change';
 COMMENT ON COLUMN audits.outcome IS 'How it ended';
@@ -244,7 +250,51 @@ COMMENT ON COLUMN audits.first_repo_id IS 'Repo in which the bytes were first au
 COMMENT ON COLUMN audits.first_commit_sha IS 'Commit of that repo';
 COMMENT ON COLUMN audits.first_path IS 'Path in that repo';
 
--- No key: 80,000 audits of 600 concepts are 48 million rows, and one result file yields each pair once.
+CREATE TABLE result_files (
+    audit_id INTEGER PRIMARY KEY,
+    result_file VARCHAR NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL
+);
+COMMENT ON TABLE result_files IS 'Result files that this catalog was made of, as they were; the next merge reads only what has changed';
+COMMENT ON COLUMN result_files.audit_id IS 'Audit';
+COMMENT ON COLUMN result_files.result_file IS 'Result file, relative to the results folder';
+COMMENT ON COLUMN result_files.size_bytes IS 'Its size';
+COMMENT ON COLUMN result_files.mtime_ns IS 'When it was last changed, nanoseconds since 1970';
+
+CREATE TABLE file_facts (
+    audit_id INTEGER PRIMARY KEY,
+    size_bytes BIGINT,
+    convention VARCHAR,
+    family VARCHAR,
+    dtypes VARCHAR[],
+    pairs INTEGER,
+    rank_min INTEGER,
+    rank_max INTEGER,
+    scale_min DOUBLE CHECK (isfinite(scale_min)),
+    scale_max DOUBLE CHECK (isfinite(scale_max)),
+    delta_norm DOUBLE CHECK (isfinite(delta_norm)),
+    tensors_digest VARCHAR,
+    content_digest VARCHAR,
+    claimed_base VARCHAR
+);
+COMMENT ON TABLE file_facts IS 'What each audit found in its file; table files has the same once per file';
+COMMENT ON COLUMN file_facts.audit_id IS 'Audit';
+COMMENT ON COLUMN file_facts.size_bytes IS 'Size';
+COMMENT ON COLUMN file_facts.convention IS 'Naming scheme of its tensors';
+COMMENT ON COLUMN file_facts.family IS 'Base family that names and shapes point to; null when open';
+COMMENT ON COLUMN file_facts.dtypes IS 'Storage types of the low-rank factors';
+COMMENT ON COLUMN file_facts.pairs IS 'Low-rank pairs in the file';
+COMMENT ON COLUMN file_facts.rank_min IS 'Smallest rank';
+COMMENT ON COLUMN file_facts.rank_max IS 'Largest rank';
+COMMENT ON COLUMN file_facts.scale_min IS 'Smallest alpha / rank';
+COMMENT ON COLUMN file_facts.scale_max IS 'Largest alpha / rank';
+COMMENT ON COLUMN file_facts.delta_norm IS 'Frobenius norm of all weight changes together';
+COMMENT ON COLUMN file_facts.tensors_digest IS 'Hash of the tensors without metadata';
+COMMENT ON COLUMN file_facts.content_digest IS 'Hash of the normalised tensors';
+COMMENT ON COLUMN file_facts.claimed_base IS 'What the metadata of the file says about its base; a claim';
+
+-- No key: 80,000 audits of 1,000 concepts are 80 million rows, and one result file yields each pair once.
 CREATE TABLE scores (
     audit_id INTEGER NOT NULL,
     concept VARCHAR NOT NULL,
@@ -301,11 +351,11 @@ COMMENT ON COLUMN phrases.concept IS 'Concept of the lexicon it is a name of; nu
 
 CREATE TABLE images (
     image_sha256 VARCHAR PRIMARY KEY,
-    png BLOB NOT NULL
+    picture BLOB NOT NULL
 );
 COMMENT ON TABLE images IS 'Small pictures by content; base pictures are shared by all adapters';
-COMMENT ON COLUMN images.image_sha256 IS 'Hash of the PNG';
-COMMENT ON COLUMN images.png IS 'PNG file';
+COMMENT ON COLUMN images.image_sha256 IS 'Hash of the picture';
+COMMENT ON COLUMN images.picture IS 'PNG or WebP file, at most 160 pixels wide and high';
 
 CREATE TABLE pairs (
     audit_id INTEGER NOT NULL,

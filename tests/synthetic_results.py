@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audit.bench import basis_path
 from auditor.audit.manifest import Manifest, write_manifest
 from auditor.audit.result_file import PackedResult, ScoreTable, result_bytes, result_path, thumbnail_bytes
-from auditor.audit.workspace import Workspace
+from auditor.audit.workspace import Workspace, basis_path
 from auditor.hub.inventory import write_listing
 from auditor.hub.listing import listing_path
 from auditor.lexicons import Lexicon, load_lexicon
@@ -134,16 +133,19 @@ class SyntheticWorld:
         for number in range(count if results is None else results):
             self.write_result(number)
 
-    def write_result(self, number: int, *, again: bool = False) -> Path | None:
-        """Publish result `number` unless it is there; None for a copy, which shares its predecessor's."""
+    def path(self, number: int) -> Path | None:
+        """Where result `number` lies; None for a copy, which shares its predecessor's."""
         if number % 25 == 24:
             return None
-        item = self.item(number)
-        packed = self.result(number, item)
-        path = result_path(self.workspace.results, packed.record.file_sha256, packed.record.recipe_id)
-        if again or not path.exists():
+        recipe_id = ANY_RECIPE if number % 20 in (18, 19) else self.recipe.recipe_id
+        return result_path(self.workspace.results, self.item(number).file_sha256 or "", recipe_id)
+
+    def write_result(self, number: int, *, again: bool = False) -> Path | None:
+        """Publish result `number` unless it is there."""
+        path = self.path(number)
+        if path is not None and (again or not path.exists()):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(result_bytes(packed))
+            path.write_bytes(result_bytes(self.result(number, self.item(number))))
         return path
 
     def result(self, number: int, item: WorkItem) -> PackedResult:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from auditor.audit.reference import Reference, load_or_make
 from auditor.audit.scoring import Scorer, make_scorer
-from auditor.audit.workspace import Workspace
+from auditor.audit.workspace import Workspace, basis_path
 from auditor.encoding.encoder import Encoder
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.errors import PrerequisiteMissing, UserError
@@ -186,11 +186,6 @@ def _recipe(
 
 def _shown_identity(proposer: Proposer, requests: int) -> str:
     return hashlib.sha256(f"{proposer.identity}:{requests}".encode()).hexdigest()
-
-
-def basis_path(workspace: Workspace, recipe_id: str) -> Path:
-    """Where the shared basis of a recipe lies: `vectors` (k, D) in lexicon order and `common` (r, D)."""
-    return workspace.recipes / f"{recipe_id}.basis.safetensors"
 
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:

@@ -16,6 +16,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -224,10 +225,16 @@ def _table(name: str, texts: Mapping[str, str], arrays: dict[str, NDArray[np.gen
     values = arrays.pop(name, None)
     if values is None:
         return None
-    names = tuple(json.loads(texts[f"{name}_concepts"]))
+    names = _names(texts[f"{name}_concepts"])
     if values.shape != (len(names), 5) or values.dtype != np.float64:
         raise ValueError(f"{name} has shape {values.shape}, not one row of five numbers per concept")
     return ScoreTable(names, values.astype(np.float64, copy=False))
+
+
+@lru_cache(maxsize=4)
+def _names(text: str) -> tuple[str, ...]:
+    """Concept names; the same thousand in file after file."""
+    return tuple(json.loads(text))
 
 
 def _header(raw: bytes) -> dict[str, str]:

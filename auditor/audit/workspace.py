@@ -51,3 +51,8 @@ class Workspace:
     def attempts(self) -> Path:
         """One small file per item, a byte per attempt begun."""
         return self.root / "attempts"
+
+
+def basis_path(workspace: Workspace, recipe_id: str) -> Path:
+    """Where the shared basis of a recipe lies: `vectors` (k, D) in lexicon order and `common` (r, D)."""
+    return workspace.recipes / f"{recipe_id}.basis.safetensors"

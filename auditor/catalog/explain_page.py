@@ -127,7 +127,7 @@ def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
 def _pairs(result: Result) -> list[Pair]:
     pairs = []
     for probe, prompt in result.record.thumbnails:
-        base, adapter = (thumbnail(result, probe, side) for side in ("base", "adapter"))
+        base, adapter = (thumbnail(result.arrays, probe, side) for side in ("base", "adapter"))
         if base is not None and adapter is not None:
             pairs.append(Pair(probe, prompt, _data_address(base), _data_address(adapter)))
     return pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -13,57 +13,76 @@ import pyarrow as pa
 Row = Sequence[object]
 
 
-class Loader:
-    """Collects rows per table and inserts them together. Row by row, DuckDB is a thousand times slower."""
+class RowBuffer:
+    """Collects rows per table and turns them into Arrow tables; needs no database, so any process can fill one."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._schemas: dict[str, pa.Schema] = {}
+    def __init__(self, schemas: Mapping[str, pa.Schema]) -> None:
+        self._schemas = schemas
         self._rows: dict[str, list[Row]] = {}
-        self._columns: dict[str, list[list[Any]]] = {}
 
     def add(self, table: str, *row: object) -> None:
         """Queue one row, in the order of the table's columns."""
         self._rows.setdefault(table, []).append(row)
 
-    def extend(self, table: str, *columns: Sequence[Any]) -> None:
-        """Queue many rows by column, for tables with hundreds of rows per result; their text must be our own."""
-        queued = self._columns.setdefault(table, [[] for _ in columns])
-        for known, more in zip(queued, columns, strict=True):
-            known.extend(more)
+    def take(self) -> dict[str, pa.Table]:
+        """Everything queued, by table."""
+        made = {name: to_arrow(rows, self._schemas[name]) for name, rows in self._rows.items()}
+        self._rows.clear()
+        return made
+
+
+class Loader:
+    """Inserts rows many at a time. Row by row, DuckDB is a thousand times slower."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self._schemas: dict[str, pa.Schema] = {}
+        self._rows: dict[str, list[Row]] = {}
+
+    def schema(self, table: str) -> pa.Schema:
+        """The columns of a table as Arrow types."""
+        known = self._schemas.get(table)
+        if known is None:
+            empty: pa.Table = self.connection.sql(f'SELECT * FROM "{table}" LIMIT 0').to_arrow_table()
+            known = self._schemas[table] = empty.schema
+        return known
+
+    def add(self, table: str, *row: object) -> None:
+        """Queue one row, in the order of the table's columns."""
+        self._rows.setdefault(table, []).append(row)
 
     def flush(self) -> None:
         """Insert everything queued, as one transaction."""
-        self._connection.execute("BEGIN")
+        self.connection.execute("BEGIN")
         try:
             for table, rows in self._rows.items():
-                self._insert(table, [_clean(column) for column in zip(*rows, strict=True)])
-            for table, columns in self._columns.items():
-                self._insert(table, columns)
-            self._connection.execute("COMMIT")
+                self.insert(table, to_arrow(rows, self.schema(table)))
+            self.connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self.connection.execute("ROLLBACK")
             raise
         self._rows.clear()
-        self._columns.clear()
 
     def stream(self, table: str, rows: Iterable[Row], batch_rows: int = 2_000) -> None:
         """Insert many rows into one table with the memory of one batch."""
         iterator = iter(rows)
         while batch := list(islice(iterator, batch_rows)):
-            self._insert(table, [_clean(column) for column in zip(*batch, strict=True)])
+            self.insert(table, to_arrow(batch, self.schema(table)))
 
-    def _insert(self, table: str, columns: Sequence[Sequence[Any]]) -> None:
-        schema = self._schemas.get(table)
-        if schema is None:
-            empty: pa.Table = self._connection.sql(f'SELECT * FROM "{table}" LIMIT 0').to_arrow_table()
-            schema = self._schemas[table] = empty.schema
-        arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
-        self._connection.register("incoming_rows", pa.Table.from_arrays(arrays, schema=schema))
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Insert an Arrow table with the columns of `table`, in their order."""
+        self.connection.register("incoming_rows", rows)
         try:
-            self._connection.execute(f'INSERT INTO "{table}" SELECT * FROM incoming_rows')
+            self.connection.execute(f'INSERT INTO "{table}" SELECT * FROM incoming_rows')
         finally:
-            self._connection.unregister("incoming_rows")
+            self.connection.unregister("incoming_rows")
+
+
+def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table; texts are made storable."""
+    columns = [_clean(column) for column in zip(*rows, strict=True)]
+    arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def timestamp(text: str | None) -> datetime | None:

@@ -1,60 +1,83 @@
 """Merge: result files, listing and plan become one catalog, all or nothing.
 
-The database is built anew from the result files each time, so a merge can be repeated, killed or run on a copy
-of the results, and always ends with the same content. A result file that cannot be believed is moved aside and
-its unit counts as pending, which makes the next audit redo it.
+The result files are the truth. The database is built anew beside the published one each time, so a merge can be
+repeated, killed or run on a copy of the results, and always ends with the same content. Rows of result files that
+have not changed since the last merge are carried over from the published catalog instead of being read again; that
+changes the time it takes and nothing else. A result file that cannot be believed is moved aside and its unit counts
+as pending, which makes the next audit redo it.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import __version__
-from auditor.audit.result_file import CorruptResult, list_results, read_result
+from auditor.catalog.filling import Filler, carry_over
 from auditor.catalog.loading import Loader, Row
+from auditor.catalog.migrations import same_schema
 from auditor.catalog.publishing import new_database, sole_writer
+from auditor.catalog.quarantine import in_quarantine, quarantine_folder, set_aside
 from auditor.catalog.reading import open_catalog
-from auditor.catalog.result_rows import ResultRows, check_result
-from auditor.catalog.units import (
-    UnitKey,
-    create_staging,
-    repos_without_units,
-    resolve_units,
-    stage_repos,
-    stage_units,
-)
+from auditor.catalog.reference_rows import BasisVectors, load_reference
+from auditor.catalog.result_reading import ReadingRules, find_results, read_block, read_blocks, recipe_of
+from auditor.catalog.result_rows import ROW_TABLES, ROWS_VERSION, FileState
+from auditor.catalog.units import UnitKey, create_staging, repos_without_units, resolve_units, stage_repos, stage_units
 from auditor.crash import crash_point
 from auditor.errors import UserError
-from auditor.lexicons import Lexicon, concept_key
+from auditor.lexicons import Lexicon
 from auditor.probes import ProbeSet
 from auditor.records.listing import ListedRepo, SettledItem
 from auditor.records.outcomes import OUTCOMES, Outcome
 from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE, WorkItem
 
-_BATCH_RESULTS = 200
-_NOTE = ".reason.txt"
+DEFAULT_PAIRS = 2
+"""Picture pairs kept per adapter, unless told otherwise."""
 
 
-@dataclass(frozen=True, eq=False)
-class BasisVectors:
-    """The shared basis of one recipe as the scores used it: f(C) (k, D) by name, and the common directions (r, D)."""
+@dataclass(frozen=True)
+class MergeInput:
+    """What a catalog is made from, besides the result files.
 
-    names: tuple[str, ...]
-    vectors: NDArray[np.floating]
-    common: NDArray[np.floating]
+    Attributes:
+        results_folder: Folder of result files; quarantine lies beside it.
+        recipes: Recipes whose results count, the preferred first.
+        lexicon: The one that the recipes name.
+        repos: Makes the listing; may be called again.
+        items: Units to audit.
+        settled: Units whose outcome the listing told.
+        basis_vectors: Shared basis by recipe id; lets search remove the common direction from free phrases.
+        probe_sets: The ones that the recipes name; lets search score free phrases.
+        known_hashes: Content hash by (repo, commit, path), for items that did not state one and were fetched.
+        max_pairs: Most picture pairs kept per adapter.
+    """
+
+    results_folder: Path
+    recipes: Sequence[Recipe]
+    lexicon: Lexicon
+    repos: Callable[[], Iterable[ListedRepo]]
+    items: Sequence[WorkItem]
+    settled: Sequence[SettledItem]
+    basis_vectors: Mapping[str, BasisVectors] = field(default_factory=dict)
+    probe_sets: Sequence[ProbeSet] = ()
+    known_hashes: Mapping[UnitKey, str] = field(default_factory=dict)
+    max_pairs: int = DEFAULT_PAIRS
+
+    @property
+    def row_format(self) -> str:
+        """Hash of all that decides how one result becomes rows; rows of another format are not carried over."""
+        parts = (ROWS_VERSION, self.lexicon.content_hash, self.max_pairs)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -65,7 +88,9 @@ class MergeReport:
         listed: Distinct units: adapter files, and repos without any.
         outcomes: Units by outcome, all outcomes included.
         pending: Units without a result.
-        audits: Result files merged.
+        audits: Result files merged, the sum of `read` and `carried`.
+        read: Result files read by this merge.
+        carried: Result files whose rows were taken over from the published catalog.
         unreferenced: Audits that no listed unit refers to (repos that have left the Hub).
         other_recipes: Result files of recipes that were not asked for; left alone.
         rejected: Result files moved to quarantine, with the reason.
@@ -80,6 +105,8 @@ class MergeReport:
     outcomes: Mapping[Outcome, int]
     pending: int
     audits: int
+    read: int
+    carried: int
     unreferenced: int
     other_recipes: int
     rejected: tuple[tuple[str, str], ...]
@@ -90,196 +117,189 @@ class MergeReport:
     seconds: float
 
 
-@dataclass
-class _Reading:
-    """Counts while reading result files."""
+class _StartAgain(Exception):
+    """Places were given to results that turned out bad, or the published catalog cannot be carried over."""
 
+
+@dataclass
+class _State:
+    """What one merge has learned so far; survives starting again."""
+
+    rebuild: bool
     other_recipes: int = 0
-    unreadable: int = 0
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+    read: int = 0
+    carried: int = 0
 
 
 def merge(
     database: Path,
-    results_folder: Path,
-    recipes: Sequence[Recipe],
-    repos: Iterable[ListedRepo],
-    items: Iterable[WorkItem],
-    settled: Iterable[SettledItem],
-    lexicon: Lexicon,
-    basis_vectors: Mapping[str, BasisVectors] | None = None,
+    made_from: MergeInput,
     *,
-    probe_sets: Sequence[ProbeSet] = (),
-    known_hashes: Mapping[UnitKey, str] | None = None,
-    max_pairs: int = 4,
-    on_result: Callable[[], None] = lambda: None,
+    rebuild: bool = False,
+    readers: int | None = None,
+    on_results: Callable[[int], None] = lambda count: None,
 ) -> MergeReport:
     """Build the catalog and swap it in.
 
     Args:
         database: The catalog to make or replace.
-        results_folder: Folder of result files; quarantine lies beside it.
-        recipes: Recipes whose results count, the preferred first.
-        repos: The listing; streamed.
-        items: Units to audit.
-        settled: Units whose outcome the listing told.
-        lexicon: The one that the recipes name.
-        basis_vectors: Shared basis by recipe id; lets search remove the common direction from free phrases.
-        probe_sets: The ones that the recipes name; lets search score free phrases.
-        known_hashes: Content hash by (repo, commit, path), for items that did not state one and were fetched.
-        max_pairs: Most picture pairs kept per adapter.
-        on_result: Called after each result file, for a progress bar.
+        made_from: Listing, plan, recipes and the folder of results.
+        rebuild: Read every result file, also those that have not changed since the last merge.
+        readers: Processes that read; None to choose by the number of files.
+        on_results: Told how many more result files are done, for a progress bar.
 
     Raises:
         TransientError: Another merge is running.
         UserError: The lexicon is not the one of the recipes.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
-    for recipe in recipes:
-        if recipe.lexicon_hash != lexicon.content_hash:
+    for recipe in made_from.recipes:
+        if recipe.lexicon_hash != made_from.lexicon.content_hash:
             raise UserError(
-                f"recipe {recipe.recipe_id} used lexicon {recipe.lexicon}, not this {lexicon.identifier}; "
+                f"recipe {recipe.recipe_id} used lexicon {recipe.lexicon}, not this {made_from.lexicon.identifier}; "
                 "merge with the lexicon of its results, or audit again with the new one"
             )
-    with sole_writer(database), new_database(database) as connection:
-        crash_point("merge_begun")
-        loader = Loader(connection)
-        create_staging(connection)
-        _load_reference(loader, recipes, lexicon, basis_vectors or {}, probe_sets)
-        listed, listed_twice = stage_units(loader, items, settled, known_hashes or {})
-        stage_repos(loader, repos)
-        rows = ResultRows(loader, lexicon, max_pairs)
-        reading = _read_results(results_folder, {r.recipe_id: r for r in recipes}, rows, on_result)
-        resolve_units(connection, [(r.recipe_id, r.base_name) for r in recipes])
-        without_units = repos_without_units(connection)
-        for name, reason, place in _quarantined(_quarantine(results_folder)):
-            loader.add("rejected_results", name, reason, place)
-        counts = _counts(connection)
-        report = MergeReport(
-            listed=listed,
-            outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
-            pending=counts.get("pending", 0),
-            audits=rows.audits,
-            unreferenced=_one(connection, "SELECT count(*) FROM audits u ANTI JOIN adapters a USING (audit_id)"),
-            other_recipes=reading.other_recipes,
-            rejected=tuple(reading.rejected),
-            unreadable=reading.unreadable,
-            listed_twice=listed_twice,
-            repos_without_units=without_units,
-            reconciles=without_units == 0 and listed == sum(counts.values()) and _sound(connection, lexicon),
-            seconds=time.monotonic() - clock,
-        )
-        for run in _earlier_runs(database):
-            loader.add("runs", *run)
-        loader.add("runs", *_run_row(report, started, lexicon))
-        loader.flush()
-    return report
+    started, clock = datetime.now(UTC), time.monotonic()
+    state = _State(rebuild)
+    with sole_writer(database):
+        while True:
+            try:
+                with new_database(database) as connection:
+                    crash_point("merge_begun")
+                    loader = Loader(connection)
+                    _fill(loader, database, made_from, state, readers, on_results)
+                    report = _account(loader, made_from, state, clock)
+                    _record_run(loader, database, made_from, report, started)
+                return report
+            except _StartAgain:
+                continue
 
 
-def _load_reference(
+def _fill(
     loader: Loader,
-    recipes: Sequence[Recipe],
-    lexicon: Lexicon,
-    basis_vectors: Mapping[str, BasisVectors],
-    probe_sets: Sequence[ProbeSet],
+    database: Path,
+    made_from: MergeInput,
+    state: _State,
+    readers: int | None,
+    on_results: Callable[[int], None],
 ) -> None:
-    """Recipes, lexicon, probes and shared bases."""
-    for r in {recipe.recipe_id: recipe for recipe in recipes}.values():
-        values = r.model_dump(mode="json")
-        loader.add(
-            "recipes",
-            *(r.recipe_id, r.algorithm_version, r.base_name, r.base_repo, r.base_fingerprint, r.family),
-            *(r.probe_set, r.probe_count, r.lora_scale, r.seed, r.encoder, r.concept_template),
-            *(r.lexicon, r.proposer, _json(values["generation"]), _json(values["solver"]), _json(values)),
-            lexicon.neutral_words,
-        )
-    for position, concept in enumerate(lexicon.concepts):
-        loader.add("concepts", concept.name, concept.facet, position)
-        for alias in dict.fromkeys((concept.name, *concept.aliases)):
-            loader.add("concept_aliases", alias, concept_key(alias), concept.name)
-    for probe_set in {item.name: item for item in probe_sets}.values():
-        for position, prompt in enumerate(probe_set.prompts):
-            loader.add("probes", probe_set.name, position, prompt)
-    for recipe_id, basis in basis_vectors.items():
-        for name, vector in zip(basis.names, basis.vectors, strict=True):
-            loader.add("concept_vectors", recipe_id, name, np.asarray(vector, dtype=np.float32))
-        for position, direction in enumerate(basis.common):
-            loader.add("common_directions", recipe_id, position, np.asarray(direction, dtype=np.float32))
-    loader.flush()
-
-
-def _read_results(
-    folder: Path,
-    recipes: Mapping[str, Recipe],
-    rows: ResultRows,
-    on_result: Callable[[], None],
-) -> _Reading:
-    """Queue the rows of every result of a wanted recipe, a batch at a time."""
-    reading = _Reading()
-    for path in list_results(folder):
-        recipe_id = path.name.split(".")[-2]
-        recipe = recipes.get(recipe_id)
-        if recipe is None and recipe_id != ANY_RECIPE:
-            reading.other_recipes += 1
-            continue
+    """Everything that does not depend on which unit a result belongs to."""
+    load_reference(loader, made_from.recipes, made_from.lexicon, made_from.basis_vectors, made_from.probe_sets)
+    files = _wanted_files(made_from, state)
+    published = {} if state.rebuild else _published_files(database, made_from.row_format)
+    unchanged = [file for file in files if file in published]
+    fresh = [file for file in files if file not in published]
+    state.carried = len(unchanged)
+    on_results(len(unchanged))
+    places = {file: place for place, file in enumerate(files)}
+    _read_fresh(loader, made_from, state, fresh, places if unchanged else None, readers, on_results)
+    if unchanged:
         try:
-            result = read_result(path)
-            check_result(path, result, recipe, rows.names)
-        except CorruptResult as error:
-            if isinstance(error.__cause__, OSError):
-                reading.unreadable += 1
-            else:
-                reading.rejected.append((path.name, str(error)))
-                _reject(path, _quarantine(folder), str(error))
-        else:
-            rows.add(result, path.relative_to(folder).as_posix())
-            if rows.audits % _BATCH_RESULTS == 0:
-                rows.loader.flush()
-                crash_point("merge_batch_loaded")
-        on_result()
-    rows.loader.flush()
+            carry_over(loader, database, {file: places[file] for file in unchanged}, published)
+        except duckdb.Error as error:
+            state.rebuild = True
+            raise _StartAgain from error
     crash_point("merge_loaded")
-    return reading
 
 
-def _quarantine(results_folder: Path) -> Path:
-    return results_folder.with_name(f"{results_folder.name}-quarantine")
+def _wanted_files(made_from: MergeInput, state: _State) -> list[FileState]:
+    known = {ANY_RECIPE, *(recipe.recipe_id for recipe in made_from.recipes)}
+    found = find_results(made_from.results_folder)
+    files = [file for file in found if recipe_of(file.name) in known]
+    state.other_recipes = len(found) - len(files)
+    return [file for file in files if file.name not in state.unreadable]
 
 
-def _reject(path: Path, quarantine: Path, reason: str) -> None:
-    """Move a result file aside with a note. The note comes first, so that no file lies there unexplained."""
-    quarantine.mkdir(parents=True, exist_ok=True)
-    target = quarantine / f"{secrets.token_hex(4)}.{path.name}"
-    target.with_name(target.name + _NOTE).write_text(reason + "\n", encoding="utf-8", errors="replace")
-    with suppress(FileNotFoundError):  # a worker has just replaced it, or the user removed it
-        os.replace(path, target)
+def _read_fresh(
+    loader: Loader,
+    made_from: MergeInput,
+    state: _State,
+    files: Sequence[FileState],
+    places: Mapping[FileState, int] | None,
+    readers: int | None,
+    on_results: Callable[[int], None],
+) -> None:
+    """Read files and insert their rows, under the places given or else one after the other."""
+    schemas = {table: loader.schema(table) for table in ROW_TABLES}
+    recipes = {recipe.recipe_id: recipe for recipe in made_from.recipes}
+    rules = ReadingRules(made_from.results_folder, recipes, made_from.lexicon, schemas, made_from.max_pairs)
+    filler = Filler(loader, made_from.lexicon.names)
+    state.read = 0
+    bad = False
+    for block in read_blocks(files, rules, readers):
+        bad |= block.files > len(block.accepted)
+        for name, reason in block.rejected:
+            _reject(name, reason, rules, state)
+        state.unreadable.update(block.unreadable)
+        numbers = range(state.read, state.read + len(block.accepted))
+        own = numbers if places is None else [places[file] for file in block.accepted]
+        filler.add(block, np.array(own, dtype=np.int32))
+        state.read += len(block.accepted)
+        crash_point("merge_batch_loaded")
+        on_results(block.files)
+    filler.finish()
+    if bad and places is not None:
+        raise _StartAgain
 
 
-def _quarantined(quarantine: Path) -> list[tuple[str, str, str]]:
-    """Name, reason and place of everything in quarantine."""
-    notes = sorted(quarantine.glob(f"*{_NOTE}"))
-    return [
-        (
-            note.name.removesuffix(_NOTE).partition(".")[2],
-            note.read_text(encoding="utf-8", errors="replace").strip(),
-            str(note.with_name(note.name.removesuffix(_NOTE))),
-        )
-        for note in notes
-    ]
+def _reject(name: str, reason: str, rules: ReadingRules, state: _State) -> None:
+    """Set a file aside, unless a worker has replaced it by a good one meanwhile."""
+    if read_block([FileState(name, 0, 0)], rules).rejected:
+        state.rejected.append((Path(name).name, reason))
+        set_aside(rules.folder / name, quarantine_folder(rules.folder), reason)
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    return dict(connection.execute("SELECT outcome, count(*) FROM adapters GROUP BY outcome").fetchall())
+def _published_files(database: Path, row_format: str) -> dict[FileState, int]:
+    """audit_id of every result file in the published catalog; none when its rows cannot be carried over."""
+    try:
+        with closing(open_catalog(database)) as old:
+            if old.execute("SELECT arg_max(row_format, started_at) FROM runs").fetchall() != [(row_format,)]:
+                return {}
+            if not same_schema(old):
+                return {}
+            rows = old.execute("SELECT result_file, size_bytes, mtime_ns, audit_id FROM result_files").fetchall()
+            return {FileState(*row[:3]): row[3] for row in rows}
+    except (UserError, duckdb.Error):
+        return {}
+
+
+def _account(loader: Loader, made_from: MergeInput, state: _State, clock: float) -> MergeReport:
+    """Join units and audits, and count."""
+    connection = loader.connection
+    create_staging(connection)
+    listed, listed_twice = stage_units(loader, made_from.items, made_from.settled, made_from.known_hashes)
+    stage_repos(loader, made_from.repos())
+    resolve_units(connection, [(recipe.recipe_id, recipe.base_name) for recipe in made_from.recipes])
+    without_units = repos_without_units(connection)
+    for name, reason, place in in_quarantine(quarantine_folder(made_from.results_folder)):
+        loader.add("rejected_results", name, reason, place)
+    counts = dict(connection.execute("SELECT outcome, count(*) FROM adapters GROUP BY outcome").fetchall())
+    return MergeReport(
+        listed=listed,
+        outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
+        pending=counts.get("pending", 0),
+        audits=_one(connection, "SELECT count(*) FROM audits"),
+        read=state.read,
+        carried=state.carried,
+        unreferenced=_one(connection, "SELECT count(*) FROM audits u ANTI JOIN adapters a USING (audit_id)"),
+        other_recipes=state.other_recipes,
+        rejected=tuple(state.rejected),
+        unreadable=len(state.unreadable),
+        listed_twice=listed_twice,
+        repos_without_units=without_units,
+        reconciles=without_units == 0 and listed == sum(counts.values()) and _sound(connection, made_from.lexicon),
+        seconds=time.monotonic() - clock,
+    )
 
 
 def _sound(connection: duckdb.DuckDBPyConnection, lexicon: Lexicon) -> bool:
-    """Whether every measured audit has one score per concept, and every reference leads somewhere."""
+    """Whether every scored audit has one score per concept, and every reference leads somewhere."""
     odd = _one(
         connection,
-        "SELECT count(*) FROM (SELECT u.audit_id FROM audits u LEFT JOIN scores s ON s.audit_id = u.audit_id "
-        "WHERE u.outcome IN ('scored', 'scored_partial') GROUP BY u.audit_id "
-        "HAVING count(s.concept) <> ? OR count(DISTINCT s.concept) <> ?)",
-        len(lexicon.concepts),
+        "SELECT count(*) FROM audits u LEFT JOIN (SELECT audit_id, count(*) AS n FROM scores GROUP BY audit_id) s "
+        "ON s.audit_id = u.audit_id WHERE coalesce(s.n, 0) <> ? "
+        "AND (u.outcome IN ('scored', 'scored_partial') OR s.n IS NOT NULL)",
         len(lexicon.concepts),
     )
     dangling = _one(
@@ -290,31 +310,29 @@ def _sound(connection: duckdb.DuckDBPyConnection, lexicon: Lexicon) -> bool:
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> int:
-    row = connection.execute(sql, list(parameters)).fetchone()
-    return int(row[0]) if row else 0
+    return int(connection.execute(sql, list(parameters)).fetchall()[0][0])
 
 
-def _earlier_runs(database: Path) -> list[Row]:
+def _record_run(loader: Loader, database: Path, made_from: MergeInput, report: MergeReport, started: datetime) -> None:
+    """Earlier runs and this one."""
+    for run in _earlier_runs(loader, database):
+        loader.add("runs", *run)
+    loader.add(
+        "runs",
+        f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        *(started.replace(tzinfo=None), datetime.now(UTC).replace(tzinfo=None), __version__),
+        *(made_from.lexicon.identifier, made_from.lexicon.content_hash, report.listed, report.pending),
+        *(report.outcomes[outcome] for outcome in OUTCOMES),
+        *(report.audits, report.read, report.carried, len(report.rejected), made_from.row_format),
+    )
+    loader.flush()
+
+
+def _earlier_runs(loader: Loader, database: Path) -> list[Row]:
     """Run rows of the catalog that is being replaced; none when it cannot be read any more."""
-    columns = "run_id, started_at, finished_at, package_version, lexicon, lexicon_hash, listed, pending, scored, "
-    columns += "scored_partial, no_effect, skipped, quarantined, gone, failed, audits, rejected_results"
+    columns = ", ".join(loader.schema("runs").names)
     try:
         with closing(open_catalog(database)) as old:
             return list(old.execute(f"SELECT {columns} FROM runs ORDER BY started_at").fetchall())
     except (UserError, duckdb.Error):
         return []
-
-
-def _run_row(report: MergeReport, started: datetime, lexicon: Lexicon) -> Row:
-    naive = started.replace(tzinfo=None)
-    return (
-        f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        *(naive, datetime.now(UTC).replace(tzinfo=None), __version__),
-        *(lexicon.identifier, lexicon.content_hash, report.listed, report.pending),
-        *(report.outcomes[outcome] for outcome in OUTCOMES),
-        *(report.audits, len(report.rejected)),
-    )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

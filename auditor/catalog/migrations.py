@@ -68,6 +68,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -
     return names
 
 
+def same_schema(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the current database was made by exactly the migrations of this version."""
+    return _applied(connection) == {item.number: item.sha256 for item in load_migrations()}
+
+
 def _applied(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
     present = connection.execute(
         "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_migrations' AND database_name = current_database()"

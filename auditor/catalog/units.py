@@ -23,10 +23,6 @@ CREATE TEMP TABLE staged_repos (
     repo_id VARCHAR, base_models VARCHAR[], base_relation VARCHAR, license VARCHAR, instance_prompt VARCHAR,
     tags VARCHAR[], pipeline_tag VARCHAR, library_name VARCHAR, gated VARCHAR, nsfw BOOLEAN,
     downloads BIGINT, likes BIGINT, created_at TIMESTAMP, last_modified TIMESTAMP);
-CREATE TEMP TABLE staged_facts (
-    file_sha256 VARCHAR, size_bytes BIGINT, convention VARCHAR, family VARCHAR, dtypes VARCHAR[],
-    pairs INTEGER, rank_min INTEGER, rank_max INTEGER, scale_min DOUBLE, scale_max DOUBLE,
-    delta_norm DOUBLE, tensors_digest VARCHAR, content_digest VARCHAR, claimed_base VARCHAR);
 CREATE TEMP TABLE recipe_order (recipe_id VARCHAR, base_name VARCHAR, place INTEGER);
 """
 
@@ -78,25 +74,22 @@ SELECT row_number() OVER (ORDER BY t.repo_id, t.path NULLS FIRST, t.commit_sha) 
     p.created_at, p.last_modified
 FROM unit t
 LEFT JOIN staged_repos p ON p.repo_id = t.repo_id
-LEFT JOIN (SELECT file_sha256, any_value(size_bytes) AS size_bytes FROM staged_facts GROUP BY ALL) f
+LEFT JOIN (SELECT u.file_sha256, max(k.size_bytes) AS size_bytes
+           FROM file_facts k JOIN audits u ON u.audit_id = k.audit_id GROUP BY u.file_sha256) f
     ON f.file_sha256 = t.file_sha256
 ORDER BY adapter_id
 """
 
 _FILES = """
 INSERT INTO files BY NAME
-SELECT a.file_sha256, coalesce(any_value(a.size_bytes), any_value(f.size_bytes)) AS size_bytes,
-    any_value(f.convention) AS convention, any_value(f.family) AS family, any_value(f.dtypes) AS dtypes,
-    any_value(f.pairs) AS pairs, any_value(f.rank_min) AS rank_min, any_value(f.rank_max) AS rank_max,
-    any_value(f.scale_min) AS scale_min, any_value(f.scale_max) AS scale_max,
-    any_value(f.delta_norm) AS delta_norm, any_value(f.tensors_digest) AS tensors_digest,
-    any_value(f.content_digest) AS content_digest, any_value(f.claimed_base) AS claimed_base,
-    any_value(a.copies) AS copies
-FROM adapters a
-LEFT JOIN (SELECT DISTINCT ON (file_sha256) * FROM staged_facts ORDER BY file_sha256, convention, family) f
+SELECT a.file_sha256, coalesce(a.size_bytes, f.size_bytes) AS size_bytes, a.copies,
+    f.* EXCLUDE (file_sha256, audit_id, size_bytes)
+FROM (SELECT file_sha256, max(size_bytes) AS size_bytes, max(copies) AS copies FROM adapters
+      WHERE file_sha256 IS NOT NULL GROUP BY file_sha256) a
+LEFT JOIN (SELECT DISTINCT ON (u.file_sha256) u.file_sha256, k.*
+           FROM file_facts k JOIN audits u ON u.audit_id = k.audit_id
+           ORDER BY u.file_sha256, k.audit_id) f
     ON f.file_sha256 = a.file_sha256
-WHERE a.file_sha256 IS NOT NULL
-GROUP BY a.file_sha256
 ORDER BY a.file_sha256
 """
 

@@ -94,18 +94,30 @@ def audit_command(
         _leave(report)
 
 
-def merge_command(context: typer.Context, as_json: AsJson = False) -> None:
+def merge_command(
+    context: typer.Context,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Read and verify every result file again, not only what has changed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Build the catalog from all results and swap it in; readers never wait.
+
+    Rows of result files that have not changed are taken over from the catalog before, so a night costs what is new.
 
     Example:
 
         auditor merge
+
+        auditor merge --rebuild --json
     """
     settings = settings_of(context)
     start_logs(context, settings, "merge")
-    report = _merge(settings)
+    report = _merge(settings, rebuild=rebuild)
     if as_json:
         emit_json({"listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
+                   "audits": report.audits, "read": report.read, "carried": report.carried,
+                   "rejected": len(report.rejected), "seconds": round(report.seconds, 1),
                    "reconciles": report.reconciles})  # fmt: skip
 
 
@@ -235,11 +247,11 @@ def _reference_note(step: Step) -> Callable[[str, int, int], None]:
     return note
 
 
-def _merge(settings: Settings) -> MergeReport:
+def _merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
     from auditor import stages
 
     with progress("merge") as step:
-        report = stages.merge(settings, on_result=lambda: step(1))
+        report = stages.merge(settings, rebuild=rebuild, on_results=lambda count: step(count))
     counts = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items() if n)
     summary(
         [f"catalog: {report.listed} units = {counts}, {report.pending} pending"

@@ -343,6 +343,12 @@ class CatalogSettings(Section):
     path: LocalPath | None = None
     """DuckDB file. Unset: catalog.duckdb in the work folder."""
 
+    pairs: int = Field(default=2, ge=0, le=6)
+    """Picture pairs kept per adapter; each picture takes about 5 kB."""
+
+    readers: int | None = Field(default=None, ge=1, le=64)
+    """Processes that read result files in a merge. Unset: one per core, when there are thousands of files."""
+
 
 class ExportSettings(Section):
     """Pages and files for others."""

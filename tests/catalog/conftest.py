@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from auditor.audit.result_file import Result, png_bytes, write_result
-from auditor.catalog.merge import BasisVectors, MergeReport, merge
+from auditor.catalog.merge import MergeInput, MergeReport, merge
+from auditor.catalog.reference_rows import BasisVectors
 from auditor.lexicons import Lexicon, load_lexicon
 from auditor.probes import load_probes
 from auditor.records.listing import ListedRepo, SettledItem
@@ -221,16 +222,18 @@ class World:
 
     def merge(self, **changes: object) -> MergeReport:
         basis = BasisVectors(self.lexicon.names, concept_vectors(self.lexicon), np.zeros((0, DIMENSION)))
-        arguments: dict[str, object] = {
+        options = {name: changes.pop(name) for name in ("rebuild", "readers") if name in changes}
+        values: dict[str, object] = {
+            "results_folder": self.results,
             "recipes": [self.recipe],
-            "repos": self.repos,
+            "lexicon": self.lexicon,
+            "repos": lambda: iter(self.repos),
             "items": self.items,
             "settled": self.settled,
-            "lexicon": self.lexicon,
             "basis_vectors": {self.recipe.recipe_id: basis},
             "probe_sets": [load_probes("pocket-1")],
         }
-        return merge(self.database, self.results, **(arguments | changes))
+        return merge(self.database, MergeInput(**(values | changes)), **options)
 
 
 @pytest.fixture(scope="session")

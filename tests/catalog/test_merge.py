@@ -221,17 +221,13 @@ def test_hostile_names_and_cards_are_only_text(world, build):
 
 
 def test_memory_does_not_grow_with_the_results(world, build, monkeypatch):
-    """Batches of two: the rows queued at any time stay those of two results."""
-    from auditor.catalog import merge as module
+    """Blocks of two: the rows held at any time stay those of two results."""
+    from auditor.catalog import result_reading as module
 
-    monkeypatch.setattr(module, "_BATCH_RESULTS", 2)
-    queued = []
-    flush = module.Loader.flush
-    monkeypatch.setattr(
-        module.Loader,
-        "flush",
-        lambda self: (queued.append(len(self._rows.get("audits", ()))), flush(self))[1],
-    )
+    monkeypatch.setattr(module, "_BLOCK_RESULTS", 2)
+    held = []
+    take = module.ResultRows.take
+    monkeypatch.setattr(module.ResultRows, "take", lambda self: (held.append(self.count), take(self))[1])
     build.fill(world)
     assert world.merge().audits == 8
-    assert max(queued) == 2
+    assert held == [2, 2, 2, 2]

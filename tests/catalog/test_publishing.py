@@ -92,7 +92,7 @@ def test_a_failed_merge_leaves_the_old_catalog_and_no_rubbish(world):
         raise RuntimeError("disk on fire")
 
     with pytest.raises(RuntimeError, match="fire"):
-        world.merge(repos=listing())
+        world.merge(repos=listing)
     assert count(world.database) == 1
     assert [path.name for path in world.folder.iterdir() if "tmp" in path.name or "wal" in path.name] == []
 

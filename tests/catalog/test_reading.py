@@ -11,7 +11,7 @@ from auditor.errors import PrerequisiteMissing, UserError
 def test_answers_are_plain_values(catalog):
     table = run_sql(catalog.database, "SELECT divergence, top_concepts, timings_s, finished_at FROM audits")
     assert json.loads(json.dumps(table.records(), allow_nan=False))[0]["finished_at"] == "2030-01-02 03:04:05"
-    assert run_sql(catalog.database, "SELECT 'nan'::DOUBLE, 1.5::DECIMAL(4,2), png FROM images LIMIT 1").rows[0][
+    assert run_sql(catalog.database, "SELECT 'nan'::DOUBLE, 1.5::DECIMAL(4,2), picture FROM images LIMIT 1").rows[0][
         :2
     ] == (None, 1.5)
     assert plain(b"1234") == "<4 bytes>"
