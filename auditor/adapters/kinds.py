@@ -1,4 +1,4 @@
-"""Name what a weight file is, so that everything but a plain LoRA is skipped by name and counted."""
+"""Name what a weight file is, so that what is not audited is skipped by name and counted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Collection
 from typing import Literal
 
 from auditor.adapters.header import TensorInfo
-from auditor.adapters.keys import ParsedKey
+from auditor.adapters.keys import ParsedKey, Part
 from auditor.records.outcomes import Reason
 
 Kind = Literal[
     "lora",
-    # other ways to write a personalisation: formats we do not compute yet
-    "dora", "locon_tucker", "loha", "lokr", "glora", "oft", "ia3", "full_difference", "lora_with_bias",
+    # other ways to write a personalisation
+    "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
     "bundled_embedding", "textual_inversion", "custom_diffusion", "full_checkpoint", "denoiser_weights",
     # not a personalisation of a text-to-image model
     "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
     "unknown",
 ]  # fmt: skip
+
+AUDITED: frozenset[Kind] = frozenset({
+    "lora", "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias",
+})  # fmt: skip
+"""Kinds whose change to a base is computed; the rest is skipped by name."""
 
 NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
     "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
@@ -28,12 +33,9 @@ NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
 
 # Looked for in any tensor name, most telling first. Patterns are linear: no nested repeats.
 _BY_NAME: tuple[tuple[Kind, str], ...] = (
-    ("loha", r"\.hada_(?:w[12]_[ab]|t[12])\Z"),
-    ("lokr", r"\.lokr_(?:w[12](?:_[ab])?|t2)\Z"),
     ("oft", r"\.oft_(?:blocks|diag|R|r)\b|\.oft_R\.|\.boft_|\.vera_lambda"),
     ("ia3", r"\.on_input\Z|\.ia3_l\b"),
     ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
-    ("full_difference", r"\.diff(?:_b)?\Z"),
     ("bundled_embedding", r"\Abundle_emb\."),
     ("custom_diffusion", r"custom_diffusion"),
     ("motion_module", r"motion_module|\.motion_modules\."),
@@ -68,8 +70,8 @@ def kind_of(keys: Collection[ParsedKey], tensors: Collection[TensorInfo]) -> Kin
         if any(pattern.search(name) for name in names):
             return kind
     parts = {key.part for key in keys}
-    if "down" in parts or "up" in parts:
-        return _lora_kind(keys, parts)
+    if parts - {"alpha", "other"}:
+        return _change_kind(keys, parts)
     return _without_pairs(names, tensors)
 
 
@@ -78,19 +80,22 @@ def skip_reason(kind: Kind) -> Reason:
     return "not_text_to_image" if kind in NOT_TEXT_TO_IMAGE else "unsupported_format"
 
 
-def _lora_kind(keys: Collection[ParsedKey], parts: Collection[str]) -> Kind:
-    pairs = [key for key in keys if key.part in ("down", "up")]
-    language = sum(1 for key in pairs if not key.flat and _LANGUAGE_MODEL.search(key.module))
+def _change_kind(keys: Collection[ParsedKey], parts: Collection[Part]) -> Kind:
+    changes = [key for key in keys if key.part not in ("alpha", "other")]
+    language = sum(1 for key in changes if not key.flat and _LANGUAGE_MODEL.search(key.module))
     # a T5 or CLIP half never fills the file: most names must look like a language model's
-    if language * 2 > len(pairs):
+    if language * 2 > len(changes):
         return "language_model_lora"
-    if "magnitude" in parts:
+    if "dora" in parts or "magnitude" in parts:
         return "dora"
+    for kind, stem in (("loha", "hada_"), ("lokr", "lokr_")):
+        if any(part.startswith(stem) for part in parts):
+            return kind  # type: ignore[return-value]
+    if "down" not in parts and "up" not in parts:
+        return "full_difference"
     if "mid" in parts:
         return "locon_tucker"
-    if "bias" in parts:
-        return "lora_with_bias"
-    return "lora"
+    return "lora_with_bias" if "up_bias" in parts or "down_bias" in parts else "lora"
 
 
 def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> Kind:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from auditor.adapters.conventions import Origin, original_names
 from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family
 from auditor.adapters.keys import DENOISER
 from auditor.errors import Refused
@@ -15,6 +16,21 @@ _TEXT_MODEL = ("text_model.", "text_model_")
 # The first diffusers LoRA files named CLIP's projections after the UNet's.
 _CLIP_NAMES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out.0": "out_proj"}
 
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Rows of a file's weight change that belong to one module of the base."""
+
+    component: str
+    module: str
+    begin: int
+    """First row, counted in the file's order."""
+    end: int
+    halves_swapped: bool = False
+    """The module has its two halves of rows in the other order."""
+
 
 @dataclass(frozen=True)
 class BaseLayout:
@@ -22,10 +38,12 @@ class BaseLayout:
 
     denoiser: str
     """Name of the denoiser among `components`: `unet` or `transformer`."""
-    components: Mapping[str, Mapping[str, tuple[int, ...]]]
+    components: Mapping[str, Mapping[str, Shape]]
     """Component → module path → weight shape: (out, in) or (out, in, kernel height, kernel width)."""
     family: str | None = None
     """The base's family as configured, else what its shapes say."""
+    parameters: Mapping[str, Mapping[str, Shape]] = field(default_factory=dict)
+    """Component → parameter path → shape, of all parameters: what whole models and differences may change."""
 
     @cached_property
     def evidence(self) -> FamilyEvidence:
@@ -36,14 +54,29 @@ class BaseLayout:
         )
 
     @cached_property
+    def modules(self) -> Mapping[str, frozenset[str]]:
+        """Component → every module path that has a weight, norms included."""
+        return {
+            component: frozenset(adaptable)
+            | {path.rpartition(".")[0] for path in self.parameters.get(component, {}) if "." in path}
+            for component, adaptable in self.components.items()
+        }
+
+    @cached_property
+    def originals(self) -> Mapping[str, Origin]:
+        """The denoiser's modules under the names of its original implementation."""
+        return original_names(self.modules[self.denoiser])
+
+    @cached_property
     def _flattened(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-        """Component → underscored module name → module paths that are spelt so."""
+        """Component → underscored module name → own or original names that are spelt so."""
         result: dict[str, dict[str, tuple[str, ...]]] = {}
-        for component, modules in self.components.items():
+        for component, modules in self.modules.items():
             names = result.setdefault(component, {})
-            for module in modules:
+            for module in sorted(modules) + (sorted(self.originals) if component == self.denoiser else []):
                 flat = module.replace(".", "_")
-                names[flat] = (*names.get(flat, ()), module)
+                if module not in names.get(flat, ()):
+                    names[flat] = (*names.get(flat, ()), module)
         return result
 
     def component(self, named: str) -> str | None:
@@ -52,7 +85,7 @@ class BaseLayout:
         return own if own in self.components else None
 
     def resolve(self, component: str, module: str, *, flat: bool) -> str | None:
-        """The module path in `component` that a file's module name means, or null.
+        """The base's own or original module name that a file's name means, or null.
 
         Args:
             component: One of `components`.
@@ -63,21 +96,49 @@ class BaseLayout:
             Refused: `ambiguous_modules`, when a flattened name stands for two modules.
         """
         for candidate in _spellings(component, module):
-            if not flat:
-                if candidate in self.components[component]:
-                    return candidate
-                continue
-            paths = self._flattened[component].get(candidate, ())
-            if len(paths) > 1:
-                message = f"One name in the file means {len(paths)} modules of the base."
-                raise Refused("ambiguous_modules", message)
-            if paths:
-                return paths[0]
+            if flat:
+                names = self._flattened[component].get(candidate, ())
+                if len(names) > 1:
+                    message = f"One name in the file means {len(names)} modules of the base."
+                    raise Refused("ambiguous_modules", message)
+                if names:
+                    return names[0]
+            elif candidate in self.modules[component] or self._original(component, candidate):
+                return candidate
         return None
+
+    def targets(self, component: str, module: str, *, flat: bool) -> tuple[Target, ...]:
+        """Where a file's weight change lands: one module, several that share its rows, or none.
+
+        Raises:
+            Refused: `ambiguous_modules`.
+        """
+        name = self.resolve(component, module, flat=flat)
+        if name is None:
+            return ()
+        origin = None if name in self.modules[component] else self._original(component, name)
+        return tuple(self._rows(component, origin or Origin((name,))))
+
+    def shape(self, target: Target) -> Shape:
+        """Shape of a target's weight."""
+        own = self.components[target.component].get(target.module)
+        return self.parameters[target.component][f"{target.module}.weight"] if own is None else own
 
     def components_with(self, module: str) -> tuple[str, ...]:
         """Components that have a module of this dotted name."""
         return tuple(c for c in self.components if self.resolve(c, module, flat=False) is not None)
+
+    def _original(self, component: str, module: str) -> Origin | None:
+        return self.originals.get(module) if component == self.denoiser else None
+
+    def _rows(self, component: str, origin: Origin) -> Iterator[Target]:
+        begin = 0
+        for module in origin.modules:
+            # a module may hold parameters of other names only, such as a bias
+            shape = self.components[component].get(module)
+            shape = shape or self.parameters.get(component, {}).get(f"{module}.weight", (0,))
+            yield Target(component, module, begin, begin + shape[0], origin.halves_swapped)
+            begin += shape[0]
 
 
 def _spellings(component: str, module: str) -> tuple[str, ...]:

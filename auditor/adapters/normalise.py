@@ -1,102 +1,35 @@
 """Bring any supported adapter file to one form, fitted to one base.
 
-The form is a dictionary of float32 tensors named `<component>.<module path>.lora_A.weight`
-(rank, in[, kernel]) and `...lora_B.weight` (out, rank[, 1, 1]), with alpha / rank already multiplied into B:
-the change of a weight is exactly B x A. A loader that sees no alpha and no metadata cannot misread it.
+The form is a dictionary of float32 low-rank pairs with alpha / rank multiplied in, which a loader that sees no alpha
+and no metadata cannot misread, and beside it the changes that no such pair expresses.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from auditor.adapters.adapter_file import AdapterFile, Pair, judge, uses_sidecar
-from auditor.adapters.header import TensorInfo
-from auditor.adapters.keys import DENOISER
+from auditor.adapters.adapter_file import AdapterFile, judge, settings_rules
+from auditor.adapters.changes import Axis, Change, tucker_down
+from auditor.adapters.digests import content_digest, tensors_digest
+from auditor.adapters.entries import Entry
+from auditor.adapters.fitting import Fitted, LayoutMatch, match_layout, require_coverage
+from auditor.adapters.keys import Part
 from auditor.adapters.layout import BaseLayout
-from auditor.adapters.scaling import ScaleRule, checked_scale, read_embedded, read_sidecar
-from auditor.errors import ItemError, Refused
+from auditor.adapters.normalised import FittedChange, FittedPair, NormalisedAdapter, split_pair, squared_norm
+from auditor.adapters.scaling import checked_scale
+from auditor.errors import Refused
 from auditor.records.adapter import AdapterFacts, AlphaSource
 from auditor.text_safety import clean
 
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class FittedPair:
-    """A pair of the file and the module of the base that it changes."""
-
-    source: Pair
-    component: str
-    module: str
-    weight_shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutMatch:
-    """How a file's pairs meet a base's modules, from the header alone."""
-
-    fitted: tuple[FittedPair, ...]
-    misshapen: tuple[FittedPair, ...]
-    """Pairs whose module exists with another shape."""
-    unmatched: tuple[Pair, ...]
-    """Pairs whose module the base does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class NormalisedAdapter:
-    """An adapter ready to be put on the base it was fitted to."""
-
-    tensors: Mapping[str, torch.Tensor]
-    pairs: tuple[FittedPair, ...]
-    unmatched: tuple[str, ...]
-    """`component.module` of every pair that the base has no module for, as the file spells it."""
-    no_learned_change: bool
-    """Every weight change is exactly zero."""
-    facts: AdapterFacts
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        """Components of the base that the adapter changes."""
-        return tuple(self.facts.matched)
-
-    def touches_text_encoder(self) -> bool:
-        """Whether prompt embeddings made without the adapter are invalid with it."""
-        return any(name.startswith("text_encoder") for name in self.components)
-
-
-def match_layout(adapter: AdapterFile, layout: BaseLayout) -> LayoutMatch:
-    """Find each pair's module in a base. Use it to choose among bases, before anything is loaded.
-
-    Raises:
-        Refused: `ambiguous_modules`, or `unexpected_tensors` when two pairs mean one module.
-        ItemError: Skipped, when unnamed components could be two of the base's.
-    """
-    open_component = _open_component(adapter, layout)
-    fitted: list[FittedPair] = []
-    misshapen: list[FittedPair] = []
-    unmatched: list[Pair] = []
-    taken: set[tuple[str, str]] = set()
-    for pair in adapter.pairs:
-        component = open_component if pair.component is None else layout.component(pair.component)
-        module = None if component is None else layout.resolve(component, pair.module, flat=pair.flat)
-        if component is None or module is None:
-            unmatched.append(pair)
-            continue
-        if (component, module) in taken:
-            raise Refused("unexpected_tensors", "Two pairs of the file mean the same module of the base.")
-        taken.add((component, module))
-        found = FittedPair(pair, component, module, layout.components[component][module])
-        (fitted if _fits(found, adapter.header.tensors) else misshapen).append(found)
-    return LayoutMatch(tuple(fitted), tuple(misshapen), tuple(unmatched))
+_LYCORIS_EPSILON = torch.finfo(torch.float32).eps
+_NO_FACTORS: frozenset[Part] = frozenset({"alpha", "dora", "magnitude", "up_bias", "diff_b"})
 
 
 def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
@@ -108,134 +41,62 @@ def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
     """
     judge(adapter)
     match = match_layout(adapter, layout)
-    _require_coverage(adapter, layout, match)
+    require_coverage(adapter, layout, match)
     scales = _Scales(adapter)
     tensors: dict[str, torch.Tensor] = {}
-    squares = 0.0
-    used: list[float] = []
+    pairs: list[FittedPair] = []
+    changes: list[FittedChange] = []
     with _opened(adapter) as stored:
         _require_finite(stored, match.unmatched)
-        for pair in match.fitted:
-            down, up = _factors(stored, pair)
-            scale = scales.of(pair, stored)
-            baked = (up.double() * scale).float()
-            if not torch.isfinite(baked).all():
-                raise Refused("nonfinite_weights", "A factor overflows float32 once its scale is applied.")
-            squares += _squared_norm(down, baked)
-            used.append(scale)
-            name = f"{pair.component}.{pair.module}"
-            tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = down, baked
-    facts = _facts(adapter, match, scales.source, used, math.sqrt(squares), tensors)
+        for found in match.fitted:
+            factors, scale = _read(stored, found.entry), scales.of(found, stored)
+            if found.entry.plain:
+                for pair, down, up in _pairs(found, factors, scale, layout):
+                    name = f"{pair.component}.{pair.module}"
+                    tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = down, up
+                    pairs.append(pair)
+            else:
+                changes += _changes(found, factors, scale)
+    squares = _squares(tensors, pairs, changes)
+    unread = any(change.change.needs_weight for change in changes)
     return NormalisedAdapter(
         tensors=tensors,
-        pairs=match.fitted,
-        unmatched=tuple(f"{pair.component or '?'}.{pair.module}" for pair in match.unmatched),
-        no_learned_change=squares == 0.0,
-        facts=facts,
+        pairs=tuple(pairs),
+        changes=tuple(changes),
+        unmatched=tuple(f"{entry.component or '?'}.{entry.module}" for entry in match.unmatched),
+        no_learned_change=squares == 0.0 and not unread,
+        facts=_facts(adapter, match, scales, math.sqrt(squares), content_digest(tensors, changes)),
     )
-
-
-def tensors_digest(adapter: AdapterFile) -> str:
-    """Digest of a file's tensors in the order of their names: blind to metadata and storage order."""
-    digest = hashlib.blake2b(digest_size=32)
-    with adapter.path.open("rb") as stream:
-        for name in sorted(adapter.header.tensors):
-            info = adapter.header.tensors[name]
-            digest.update(f"{name}\0{info.dtype}\0{info.shape}\0".encode())
-            stream.seek(adapter.header.data_start + info.begin)
-            left = info.end - info.begin
-            while left > 0:
-                chunk = stream.read(min(left, _CHUNK_BYTES))
-                if not chunk:
-                    raise Refused("corrupt_file", "The file became shorter while it was read.")
-                digest.update(chunk)
-                left -= len(chunk)
-    return digest.hexdigest()
-
-
-def content_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Digest of normalised tensors, equal for one adapter written in two conventions."""
-    digest = hashlib.blake2b(digest_size=32)
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
 
 
 class _Scales:
-    """Where each pair's scale comes from: the file's alphas, then its embedded settings, then the sidecar."""
+    """Where each entry's scale comes from: the file's alphas, then its embedded settings, then the sidecar."""
 
     def __init__(self, adapter: AdapterFile) -> None:
-        self._embedded = read_embedded(adapter.header.metadata)
-        self._sidecar: ScaleRule | None = None
-        if not self._embedded and uses_sidecar(adapter) and adapter.sidecar is not None:
-            self._sidecar = read_sidecar(adapter.sidecar)
+        self._rules = settings_rules(adapter)
+        self.used: list[float] = []
         self.source: AlphaSource = "none"
-        if any(pair.alpha for pair in adapter.pairs):
+        if any("alpha" in entry.parts for entry in adapter.entries):
             self.source = "file_keys"
-        elif self._embedded:
-            self.source = "lora_adapter_metadata"
-        elif self._sidecar:
-            self.source = "adapter_config"
+        elif self._rules:
+            embedded = "lora_adapter_metadata" in adapter.header.metadata
+            self.source = "lora_adapter_metadata" if embedded else "adapter_config"
 
-    def of(self, pair: FittedPair, stored: Any) -> float:
-        """The scale of one pair."""
-        source = pair.source
-        if source.alpha is not None:
-            alpha = float(stored.get_tensor(source.alpha).double().item())
-            return checked_scale(alpha, source.rank)
-        rule = self._sidecar or self._embedded.get(pair.component) or self._embedded.get("")
-        return 1.0 if rule is None else rule.scale((source.module, pair.module), source.rank)
+    def of(self, found: Fitted, stored: Any) -> float:
+        """The scale of one entry."""
+        self.used.append(self._of(found, stored))
+        return self.used[-1]
 
-
-def _open_component(adapter: AdapterFile, layout: BaseLayout) -> str | None:
-    """The one component in which the modules of prefix-less names are found."""
-    names = [pair.module for pair in adapter.pairs if pair.component is None]
-    if not names:
-        return None
-    votes = Counter(component for name in names for component in layout.components_with(name))
-    if not votes:
-        return None
-    ranked = votes.most_common(2)
-    if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
-        raise ItemError(
-            "skipped", "unsupported_format",
-            f"The names do not tell whether the adapter is for {ranked[0][0]} or {ranked[1][0]}.",
-        )  # fmt: skip
-    return ranked[0][0]
-
-
-def _fits(pair: FittedPair, tensors: Mapping[str, TensorInfo]) -> bool:
-    """Whether A and B multiply to the weight's shape, 1x1 kernels written or not."""
-    down, up = tensors[pair.source.down].shape, tensors[pair.source.up].shape
-    kernel = pair.weight_shape[2:] or (1, 1)
-    return (
-        up[0] == pair.weight_shape[0]
-        and up[1] == down[0] == pair.source.rank
-        and down[1] == pair.weight_shape[1]
-        and (down[2:] or (1, 1)) == kernel
-        and (up[2:] or (1, 1)) == (1, 1)
-    )
-
-
-def _require_coverage(adapter: AdapterFile, layout: BaseLayout, match: LayoutMatch) -> None:
-    theirs, ours = adapter.family.family, layout.family or layout.evidence.family
-    if match.misshapen or not match.fitted:
-        if theirs is not None and theirs not in (ours, layout.evidence.family):
-            reason = adapter.family.reasons[0]
-            message = f"The file is made for {theirs} ({reason}), the base is {ours or 'another'}."
-            raise ItemError("skipped", "unsupported_base", message)
-        if match.misshapen:
-            count, total = len(match.misshapen), len(adapter.pairs)
-            message = f"{count} of {total} pairs do not multiply to the shape of the base's module."
-            raise Refused("shape_mismatch", message)
-        raise ItemError("skipped", "unsupported_base", "No module named in the file exists in the base.")
-    lost = [p for p in match.unmatched if p.component in (DENOISER, layout.denoiser, "unet", "transformer")]
-    if lost and not any(pair.component == layout.denoiser for pair in match.fitted):
-        # a text-encoder half alone would be scored as if it were the whole adapter
-        message = f"None of the {len(lost)} denoiser modules named in the file exists in the base."
-        raise ItemError("skipped", "unsupported_base", message)
+    def _of(self, found: Fitted, stored: Any) -> float:
+        entry = found.entry
+        if entry.method == "full":
+            return 1.0
+        if "alpha" in entry.parts:
+            alpha = float(stored.get_tensor(entry.parts["alpha"]).double().item())
+            # LyCORIS ignores alpha where no factor is decomposed
+            return checked_scale(alpha, entry.rank) if entry.rank else 1.0
+        rule = self._rules.get(found.component) or self._rules.get("")
+        return 1.0 if rule is None else rule.scale((entry.module, found.targets[0].module), entry.rank)
 
 
 @contextmanager
@@ -247,56 +108,103 @@ def _opened(adapter: AdapterFile) -> Iterator[Any]:
         raise Refused("corrupt_file", f"The tensors cannot be read: {clean(str(error), limit=120)}.") from error
 
 
-def _factors(stored: Any, pair: FittedPair) -> tuple[torch.Tensor, torch.Tensor]:
-    """A and B as float32 in the shapes that the base's module needs."""
-    down = stored.get_tensor(pair.source.down).float().contiguous()
-    up = stored.get_tensor(pair.source.up).float().contiguous()
-    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
+def _read(stored: Any, entry: Entry) -> dict[Part, torch.Tensor]:
+    """Every tensor of an entry but its alpha, as float32."""
+    factors: dict[Part, torch.Tensor] = {
+        part: stored.get_tensor(name).float().contiguous() for part, name in entry.parts.items() if part != "alpha"
+    }
+    if not all(torch.isfinite(factor).all() for factor in factors.values()):
         raise Refused("nonfinite_weights", "The file holds NaN or infinite weights.")
-    rank, (out, inputs, *kernel) = pair.source.rank, pair.weight_shape
-    return down.reshape(rank, inputs, *kernel), up.reshape(out, rank, *([1, 1] if kernel else []))
+    return factors
 
 
-def _require_finite(stored: Any, pairs: Iterable[Pair]) -> None:
+def _require_finite(stored: Any, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        _read(stored, entry)
+
+
+def _pairs(
+    found: Fitted, factors: Mapping[Part, torch.Tensor], scale: float, layout: BaseLayout
+) -> Iterator[tuple[FittedPair, torch.Tensor, torch.Tensor]]:
+    """A and B as float32 in the shapes that each module of the base needs, scale baked into B."""
+    rank, (out, inputs, *kernel) = found.entry.rank, found.weight_shape
+    down = factors["down"]
+    if "mid" in factors:
+        down = tucker_down({part: factor.double() for part, factor in factors.items()}).float()
+    up = (factors["up"].double() * scale).float()
+    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
+        raise Refused("nonfinite_weights", "A factor overflows float32 once its scale is applied.")
+    shapes = [layout.shape(target) for target in found.targets]
+    whole = down.reshape(rank, inputs, *kernel), up.reshape(out, rank, *([1, 1] if kernel else []))
+    yield from split_pair(found, *whole, shapes)
+
+
+def _changes(found: Fitted, factors: Mapping[Part, torch.Tensor], scale: float) -> Iterator[FittedChange]:
+    """The entry as changes of a weight and, where the file has one, of a bias."""
+    entry, shape = found.entry, found.weight_shape
+    of_weight = {part: factor for part, factor in factors.items() if part not in _NO_FACTORS}
+    if of_weight:
+        magnitude = factors.get("dora", factors.get("magnitude"))
+        axis: Axis = "output"
+        if magnitude is not None:
+            axis = _axis(entry, magnitude, shape)
+        epsilon = _LYCORIS_EPSILON if "dora" in factors else 0.0
+        change = Change(entry.method, of_weight, scale, shape, magnitude, axis, epsilon)
+        yield FittedChange(found.targets, "weight", change)
+    bias = factors.get("up_bias", factors.get("diff_b"))
+    if bias is not None:
+        yield FittedChange(found.targets, "bias", Change("full", {"diff": bias}, scale, (bias.shape[0],)))
+
+
+def _axis(entry: Entry, magnitude: torch.Tensor, shape: tuple[int, ...]) -> Axis:
+    """LyCORIS tells the axis by where the magnitude is long: (out, 1, ...) or (1, in, ...); peft has one per output."""
+    count, long_second = magnitude.numel(), magnitude.dim() > 1 and magnitude.shape[0] == 1
+    if "magnitude" in entry.parts or not long_second:
+        if count == shape[0]:
+            return "output"
+    elif len(shape) > 1 and count == shape[1]:
+        return "input"
+    elif count == shape[0]:
+        return "output"
+    raise Refused("shape_mismatch", "A DoRA magnitude is as long as neither side of its weight.")
+
+
+def _squares(
+    tensors: Mapping[str, torch.Tensor], pairs: Sequence[FittedPair], changes: Sequence[FittedChange]
+) -> float:
+    """‖ΔW‖² over all changes, a DoRA's taken before its magnitude, which only the base completes."""
+    total = 0.0
     for pair in pairs:
-        for name in (pair.down, pair.up):
-            if not torch.isfinite(stored.get_tensor(name).float()).all():
-                raise Refused("nonfinite_weights", "The file holds NaN or infinite weights.")
+        stem = f"{pair.component}.{pair.module}"
+        total += squared_norm(tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"])
+    for fitted in changes:
+        square = float(fitted.change.update().square().sum())
+        if not math.isfinite(square):
+            raise Refused("nonfinite_weights", "The factors multiply to something that is not finite.")
+        total += square
+    return total
 
 
-def _squared_norm(down: torch.Tensor, up: torch.Tensor) -> float:
-    """‖B A‖² in float64 from two rank x rank Gram matrices: tr((BᵀB)(A Aᵀ)), without forming B A."""
-    a = down.flatten(1).double()  # (rank, in x kernel)
-    b = up.flatten(1).double()  # (out, rank)
-    return max(float(((b.T @ b) * (a @ a.T)).sum()), 0.0)
-
-
-def _facts(
-    adapter: AdapterFile,
-    match: LayoutMatch,
-    source: AlphaSource,
-    scales: list[float],
-    norm: float,
-    tensors: Mapping[str, torch.Tensor],
-) -> AdapterFacts:
-    ranks = [pair.rank for pair in adapter.pairs]
-    factors = [name for pair in adapter.pairs for name in (pair.down, pair.up)]
+def _facts(adapter: AdapterFile, match: LayoutMatch, scales: _Scales, norm: float, digest: str) -> AdapterFacts:
+    ranks = [entry.rank for entry in adapter.entries]
+    factors = [name for entry in adapter.entries for part, name in entry.parts.items() if part != "alpha"]
     return AdapterFacts(
         convention=adapter.convention,
         family=adapter.family.family,
         family_evidence=adapter.family.reasons,
         size_bytes=adapter.header.file_bytes,
         dtypes=tuple(sorted({adapter.header.tensors[name].dtype for name in factors})),
-        pairs=len(adapter.pairs),
-        matched=dict(Counter(pair.component for pair in match.fitted)),
-        unmatched=dict(Counter(pair.component or "unnamed" for pair in match.unmatched)),
+        pairs=len(adapter.entries),
+        matched=dict(Counter(found.component for found in match.fitted)),
+        unmatched=dict(Counter(entry.component or "unnamed" for entry in match.unmatched)),
         rank_min=min(ranks),
         rank_max=max(ranks),
-        alpha_source=source,
-        scale_min=min(scales),
-        scale_max=max(scales),
+        alpha_source=scales.source,
+        scale_min=min(scales.used),
+        scale_max=max(scales.used),
         delta_norm=norm,
         tensors_digest=tensors_digest(adapter),
-        content_digest=content_digest(tensors),
+        content_digest=digest,
         claims=adapter.claims,
+        method=adapter.kind,
     )

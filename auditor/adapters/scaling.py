@@ -12,22 +12,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from auditor.adapters import limits
 from auditor.adapters.limited_json import LimitedJsonError, parse_limited_json
 from auditor.errors import ItemError, Refused
+
+PeftMethod = Literal["lora", "loha", "lokr"]
 
 EMBEDDED_KEY = "lora_adapter_metadata"
 """Header entry in which diffusers stores peft's configuration of each component."""
 SIDECAR_NAME = "adapter_config.json"
 PEFT_DEFAULT_RANK = 8
 PEFT_DEFAULT_ALPHA = 8.0
+_PEFT_METHODS: Mapping[str, PeftMethod] = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr"}
 
 # These start from, or write to, the base's own weights: the factors alone are not the difference to the base.
 _BASE_CHANGING_INIT = ("pissa", "olora", "corda", "loftq", "eva", "lora_ga", "milora")
 _UNSUPPORTED_IF_SET = (
-    "use_dora", "lora_bias", "use_qalora", "megatron_config", "layer_replication", "trainable_token_indices",
+    "use_qalora", "megatron_config", "layer_replication", "trainable_token_indices",
     "target_parameters", "alora_invocation_tokens", "fan_in_fan_out",
 )  # fmt: skip
 _PLAIN_PATTERN = re.compile(r"\A\^?(?P<module>(?:[\w-]|\\?\.)+)\$?\Z")
@@ -45,18 +48,22 @@ class ScaleRule:
     """Module path or its end → rank, where it differs."""
     alphas: Mapping[str, float] = field(default_factory=dict)
     """Module path or its end → alpha, where it differs."""
+    method: PeftMethod = "lora"
+    decomposed: bool = False
+    """The settings say DoRA: the file must hold magnitudes."""
 
     def scale(self, modules: tuple[str, ...], rank: int) -> float:
         """The scale of one pair.
 
         Args:
             modules: Names of the module: the file's and the base's.
-            rank: Rank of the stored factors.
+            rank: Rank of the stored factors; 0 where none is decomposed.
 
         Raises:
             Refused: `hostile_metadata`, when the settings contradict the tensors.
         """
         claimed = _by_end(self.ranks, modules, self.rank)
+        rank = rank or int(claimed)
         if claimed != rank:
             message = f"The file's settings claim rank {claimed:.0f} where its tensors have {rank}."
             raise Refused("hostile_metadata", message)
@@ -81,7 +88,7 @@ def read_embedded(metadata: Mapping[str, str]) -> dict[str, ScaleRule]:
 
     Raises:
         Refused: `hostile_metadata`.
-        ItemError: Skipped, when the settings ask for more than plain LoRA.
+        ItemError: Skipped, when the settings ask for what we do not compute.
     """
     text = metadata.get(EMBEDDED_KEY)
     if text is None:
@@ -98,16 +105,16 @@ def read_sidecar(path: Path) -> ScaleRule:
 
     Raises:
         Refused: `hostile_metadata`.
-        ItemError: Skipped, when the settings ask for more than plain LoRA.
+        ItemError: Skipped, when the settings ask for what we do not compute.
     """
     if path.stat().st_size > limits.MAX_SIDECAR_BYTES:
         raise Refused("hostile_metadata", f"{SIDECAR_NAME} is larger than {limits.MAX_SIDECAR_BYTES} bytes.")
     settings = _object(path.read_bytes())
     kind = settings.get("peft_type", "LORA")
-    if kind != "LORA":
-        message = f"The adapter's settings name a method other than LoRA: {str(kind)[:32]!r}."
+    if not isinstance(kind, str) or kind not in _PEFT_METHODS:
+        message = f"The adapter's settings name a method that is not audited: {str(kind)[:32]!r}."
         raise ItemError("skipped", "unsupported_format", message)
-    return _rule(settings)
+    return _rule(settings, _PEFT_METHODS[kind])
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -120,11 +127,14 @@ def _object(text: bytes) -> dict[str, Any]:
     return value
 
 
-def _rule(settings: Mapping[str, Any]) -> ScaleRule:
+def _rule(settings: Mapping[str, Any], method: PeftMethod = "lora") -> ScaleRule:
     _refuse_dangerous(settings)
+    alpha_name = "lora_alpha" if method == "lora" else "alpha"
     return ScaleRule(
+        method=method,
+        decomposed=settings.get("use_dora") is True,
         rank=_rank(settings.get("r", PEFT_DEFAULT_RANK)),
-        alpha=_number(settings.get("lora_alpha", PEFT_DEFAULT_ALPHA)),
+        alpha=_number(settings.get(alpha_name, PEFT_DEFAULT_ALPHA)),
         rank_stabilised=settings.get("use_rslora") is True,
         ranks={m: _rank(v) for m, v in _pattern(settings.get("rank_pattern")).items()},
         alphas={m: _number(v) for m, v in _pattern(settings.get("alpha_pattern")).items()},
@@ -140,7 +150,7 @@ def _refuse_dangerous(settings: Mapping[str, Any]) -> None:
         raise Refused("hostile_metadata", message)
     for name in _UNSUPPORTED_IF_SET:
         if settings.get(name):
-            raise ItemError("skipped", "unsupported_format", f"The adapter uses {name}: not plain LoRA.")
+            raise ItemError("skipped", "unsupported_format", f"The adapter uses {name}, which is not computed.")
     if settings.get("bias", "none") != "none":
         raise ItemError("skipped", "unsupported_format", "The adapter was trained together with biases.")
 

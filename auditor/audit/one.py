@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.adapters.adapter_file import AdapterFile
-from auditor.adapters.normalise import NormalisedAdapter, normalise
+from auditor.adapters.normalise import normalise
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.audit.bench import Workbench
 from auditor.audit.measure import (
     ArmImages,
@@ -200,7 +201,7 @@ def _no_effect_message(test: EffectTest) -> str:
 
 
 def _nothing_learned(normalised: NormalisedAdapter) -> ItemError:
-    message = f"All {len(normalised.pairs)} weight changes are exactly zero."
+    message = f"All {normalised.facts.pairs} weight changes are exactly zero."
     return ItemError("no_effect", "no_learned_change", message)
 
 

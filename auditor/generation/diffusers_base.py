@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from auditor.adapters.layout import BaseLayout
-from auditor.adapters.normalise import NormalisedAdapter
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import BaseDamaged, ItemError, Refused
 from auditor.generation.conditioning import PromptEncoder, draw_noise
 from auditor.generation.fingerprint import combine, fingerprint_tensors
 from auditor.generation.generator import DenoiserCalls, check_images
-from auditor.generation.injection import extract, has_wrappers, inject, layout_of, set_scale
+from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.loading import PIPELINES, load_pipeline, modules_of
 from auditor.generation.watch import PipelineWatch
+from auditor.generation.wearing import Wearer
 from auditor.records.adapter import ApplicationProof
 
 PROOF_PROMPT = "a photo"
@@ -51,6 +51,8 @@ class DiffusersBase:
         pipeline: str | None = None,
         variant: str | None = None,
         family: str | None = None,
+        application: str = "inject",
+        compiled: bool = False,
     ) -> None:
         """Load the base and take its fingerprint.
 
@@ -66,11 +68,14 @@ class DiffusersBase:
             pipeline: Pipeline class, else the folder's own if allowed.
             variant: Weight variant, such as `fp16`.
             family: Base family, else what the shapes say.
+            application: How adapters are put on, `inject` or `merge`.
+            compiled: Compile the denoiser; with `merge` once, with `inject` anew for every adapter.
         """
         self.path = Path(path)
         self.device, self.dtype, self.sampler = device, dtype, sampler
         self.steps, self.guidance, self.size, self.batch_size = steps, guidance, size, batch_size
         self.pipeline, self.variant, self.family = pipeline, variant, family
+        self.application, self.compiled = application, compiled
         self.calls = DenoiserCalls()
         self.last_checks = check_images(np.zeros((0, size, size, 3), np.uint8))
         self._load()
@@ -94,7 +99,11 @@ class DiffusersBase:
         self._adapter: NormalisedAdapter | None = None
         self._adapter_state = _BASE_TEXT
         self._proof_output: torch.Tensor | None = None
+        self._wearer = Wearer(modules_of(self._pipe), self.application)
         self._watch = PipelineWatch(self._denoiser, self._pipe.vae.decoder, self.calls)
+        if self.compiled:
+            # the forward alone: the hooks of the watch count, which no graph should try to hold
+            self._denoiser.forward = torch.compile(self._denoiser.forward)
 
     @property
     def denoiser_calls(self) -> int:
@@ -107,10 +116,11 @@ class DiffusersBase:
 
     def fingerprint(self) -> str:
         """Digest of every weight of the base as it is now, an adapter in place not counted."""
+        self._wearer.set_strength(0.0)
         return combine(fingerprint_tensors(modules_of(self._pipe)))
 
     def apply(self, adapter: NormalisedAdapter) -> ApplicationProof:
-        """Put an adapter on and prove it: every pair injected, finite, at scale 1, and the output moves.
+        """Put an adapter on and prove it: every change in place, finite, at scale 1, and the output moves.
 
         Raises:
             Refused: Factors or the denoiser's output are not finite in the base's precision.
@@ -120,10 +130,9 @@ class DiffusersBase:
             raise RuntimeError("an adapter is already in place; remove it first")
         base_output = self._base_proof_output()
         try:
-            injected = self._inject(adapter)
-            if injected != len(adapter.pairs):
-                message = f"{injected} layers carry the adapter where the file has {len(adapter.pairs)} pairs."
-                raise ItemError("failed", "not_applied", message)
+            norm = self._wearer.put_on(adapter)
+            if norm == 0.0 and not adapter.no_learned_change:
+                raise ItemError("no_effect", "no_learned_change", "On this base every weight change is exactly zero.")
             self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
             shift = _relative_change(self._proof_run(self._text_state(1.0)), base_output)
             if shift == 0.0 and not adapter.no_learned_change:
@@ -134,9 +143,9 @@ class DiffusersBase:
             raise
         return ApplicationProof(
             pairs_in_file=adapter.facts.pairs,
-            layers_injected=injected,
+            layers_injected=adapter.facts.pairs - len(adapter.unmatched),
             pairs_unmatched=len(adapter.unmatched),
-            delta_norm=adapter.facts.delta_norm,
+            delta_norm=norm,
             latent_shift=shift,
             fingerprint=self.base_fingerprint,
         )
@@ -188,33 +197,18 @@ class DiffusersBase:
         worn = adapter and self._adapter is not None and scale != 0.0
         images = np.zeros((len(prompts), self.size, self.size, 3), np.uint8)
         nonfinite = np.zeros(len(prompts), np.bool_)
-        with self._strength(scale if worn else 0.0):
-            self._watch.purpose = "adapted" if worn else "base"
-            state = self._text_state(scale) if worn else _BASE_TEXT
-            for start in range(0, len(prompts), self.batch_size):
-                rows = slice(start, start + self.batch_size)
-                images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)
+        if self._adapter is not None:
+            self._wearer.set_strength(scale if worn else 0.0)
+        self._watch.purpose = "adapted" if worn else "base"
+        state = self._text_state(scale) if worn else _BASE_TEXT
+        for start in range(0, len(prompts), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)
         self.last_checks = check_images(images, nonfinite)
         return images
 
-    def _inject(self, adapter: NormalisedAdapter) -> int:
-        components = modules_of(self._pipe)
-        injected = 0
-        for component in adapter.components:
-            factors = {
-                pair.module: (
-                    adapter.tensors[f"{component}.{pair.module}.lora_A.weight"],
-                    adapter.tensors[f"{component}.{pair.module}.lora_B.weight"],
-                )
-                for pair in adapter.pairs
-                if pair.component == component
-            }
-            injected += inject(components[component], factors)
-        return injected
-
     def _take_off(self) -> None:
-        for model in modules_of(self._pipe).values():
-            extract(model)
+        self._wearer.take_off()
         self._adapter, self._adapter_state = None, _BASE_TEXT
         self._prompts.keep_only(_BASE_TEXT)
         self._proof_prompts.keep_only(_BASE_TEXT)
@@ -224,18 +218,6 @@ class DiffusersBase:
         if self._adapter is None or not self._adapter.touches_text_encoder():
             return _BASE_TEXT
         return f"{self._adapter_state}@{scale!r}"
-
-    @contextmanager
-    def _strength(self, scale: float) -> Iterator[None]:
-        """The adapter at `scale` inside, at its file's own strength afterwards."""
-        worn = [] if self._adapter is None else [getattr(self._pipe, n) for n in self._adapter.components]
-        for model in worn:
-            set_scale(model, scale)
-        try:
-            yield
-        finally:
-            for model in worn:
-                set_scale(model, 1.0)
 
     @torch.inference_mode()
     def _render(

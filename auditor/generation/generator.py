@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.adapters.layout import BaseLayout
-from auditor.adapters.normalise import NormalisedAdapter
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.records.adapter import ApplicationProof
 
 NEAR_BLACK_LEVEL = 2

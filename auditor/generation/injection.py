@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,10 +28,23 @@ def layout_of(components: Mapping[str, torch.nn.Module], denoiser: str, family: 
     shapes = {
         name: {path: tuple(module.weight.shape) for path, module in _adaptable(model)}
         for name, model in components.items()
-        if name == denoiser or name.startswith("text_encoder")
+        if name == denoiser or (name.startswith("text_encoder") and not _is_t5(model))
     }
-    layout = BaseLayout(denoiser=denoiser, components=shapes, family=family)
-    return layout if family else BaseLayout(denoiser, shapes, layout.evidence.family)
+    parameters = {
+        name: {
+            f"{path}.{parameter}" if path else parameter: tuple(tensor.shape)
+            for path, module in base_modules(components[name])
+            for parameter, tensor in module.named_parameters(recurse=False)
+        }
+        for name in shapes
+    }
+    layout = BaseLayout(denoiser, shapes, family, parameters)
+    return layout if family else replace(layout, family=layout.evidence.family)
+
+
+def _is_t5(model: torch.nn.Module) -> bool:
+    """T5 is left as it is: the libraries that adapters are used with drop its part, so their users never see it."""
+    return type(model).__name__.startswith(("T5", "UMT5"))
 
 
 def _adaptable(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:

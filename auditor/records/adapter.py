@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Convention = Literal["diffusers", "diffusers_processor", "kohya", "peft", "unprefixed", "comfyui", "mixed", "unknown"]
+Convention = Literal[
+    "diffusers", "diffusers_processor", "kohya", "lycoris", "xlabs", "peft", "unprefixed", "comfyui", "mixed",
+    "unknown",
+]  # fmt: skip
 """The naming scheme of a file's tensors; `mixed` when its halves follow different ones."""
 
 AlphaSource = Literal["file_keys", "lora_adapter_metadata", "adapter_config", "none"]
@@ -56,9 +59,9 @@ class AdapterFacts:
     dtypes: tuple[str, ...]
     """Distinct storage types of the low-rank factors, safetensors spelling."""
     pairs: int
-    """Low-rank pairs in the file, fitted or not."""
+    """Weight changes in the file (low-rank pairs, in a LoRA), fitted or not."""
     matched: dict[str, int]
-    """Component of the base (unet, text_encoder, ...) → pairs that landed on one of its modules."""
+    """Component of the base (unet, text_encoder, ...) → changes that landed on its modules."""
     unmatched: dict[str, int]
     """Component named by the file → pairs that found no module in the base."""
     rank_min: int
@@ -68,12 +71,14 @@ class AdapterFacts:
     """Smallest alpha / rank among the fitted pairs."""
     scale_max: float
     delta_norm: float
-    """Frobenius norm of all weight changes together."""
+    """Frobenius norm of all weight changes together; before it is applied, a DoRA's without its magnitudes."""
     tensors_digest: str
     """BLAKE2b over the file's tensors by name, without its metadata and order: finds re-saved files."""
     content_digest: str
     """BLAKE2b over the normalised tensors: equal for twins in two naming conventions."""
     claims: MetadataClaims
+    method: str = "lora"
+    """How the file writes its changes: lora, locon_tucker, dora, loha, lokr, full_difference, ..."""
 
 
 @dataclass(frozen=True, slots=True)

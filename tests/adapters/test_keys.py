@@ -28,7 +28,7 @@ ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
         ("text_encoder.base_model.model.a.b.lora_B.weight", "up", "text_encoder", "a.b", "peft"),
         ("a.b.lora_A.default.weight", "down", None, "a.b", "unprefixed"),
         ("diffusion_model.double_blocks.0.x.lora_A.weight", "down", DENOISER, "double_blocks.0.x", "comfyui"),
-        ("lora_unet_x.dora_scale", "magnitude", DENOISER, "x", "kohya"),
+        ("lora_unet_x.dora_scale", "dora", DENOISER, "x", "kohya"),
         ("lora_unet_x.lora_mid.weight", "mid", DENOISER, "x", "kohya"),
         ("transformer.proj_out.weight", "other", "transformer", "proj_out.weight", "diffusers"),
     ],

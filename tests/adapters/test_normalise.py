@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from auditor.adapters.adapter_file import inspect_file
+from auditor.adapters.digests import tensors_digest
+from auditor.adapters.fitting import match_layout
 from auditor.adapters.layout import BaseLayout
-from auditor.adapters.normalise import NormalisedAdapter, match_layout, normalise, tensors_digest
+from auditor.adapters.normalise import normalise
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.adapters.scaling import ScaleRule
 from auditor.errors import ItemError, Refused
 from tests.adapter_files import CONVENTIONS, ONE_COMPONENT, WITH_ALPHA, write

@@ -10,7 +10,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from auditor.adapters.adapter_file import inspect_file
-from auditor.adapters.normalise import NormalisedAdapter, normalise
+from auditor.adapters.normalise import normalise
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import BaseDamaged, ItemError, Refused
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.injection import set_scale
@@ -172,15 +173,15 @@ def test_an_adapter_that_acts_on_nothing_is_not_applied(
     tmp_path: Path, base: DiffusersBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = _adapter(tmp_path, base)
-    inject = base._inject
+    put_on = base._wearer.put_on
 
-    def silent(wanted: NormalisedAdapter) -> int:
-        injected = inject(wanted)
+    def silent(wanted: NormalisedAdapter) -> float:
+        norm = put_on(wanted)
         for component in wanted.components:
             set_scale(getattr(base._pipe, component), 0.0)
-        return injected
+        return norm
 
-    monkeypatch.setattr(base, "_inject", silent)
+    monkeypatch.setattr(base._wearer, "put_on", silent)
     with pytest.raises(ItemError) as error:
         base.apply(adapter)
     assert (error.value.outcome, error.value.reason) == ("failed", "not_applied")
