@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.paths import package_path
 from tests.tiny_models import SIZE, save_sd, save_sdxl
 
 SETTINGS = {"sampler": "ddim", "steps": 3, "guidance": 3.0, "size": SIZE, "batch_size": 4}
@@ -31,3 +32,17 @@ def base(shared_base: DiffusersBase) -> Iterator[DiffusersBase]:
     """The tiny base without an adapter; the check after each test is that it was left so."""
     yield shared_base
     shared_base.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_pocket_base() -> DiffusersBase:
+    return DiffusersBase(
+        package_path("pocket/weights/base"), sampler="ddim", steps=2, guidance=1.0, size=64, application="merge"
+    )
+
+
+@pytest.fixture
+def pocket_base(shared_pocket_base: DiffusersBase) -> Iterator[DiffusersBase]:
+    """The base that ships with the package, merging; the check after each test is that it was left pristine."""
+    yield shared_pocket_base
+    shared_pocket_base.remove()
