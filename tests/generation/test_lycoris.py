@@ -50,7 +50,7 @@ def train(base: DiffusersBase, options: dict[str, object], alpha: float) -> tupl
             elif options["algo"] == "full":
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
             else:
-                parameter.copy_(0.2 * torch.randn_like(parameter))
+                parameter.copy_(0.3 * torch.randn_like(parameter))
     return unet, network.eval()
 
 
