@@ -29,8 +29,11 @@ CrashPoint = Literal[
     "item_applied",
     "item_generated",
     "item_measured",
+    "pictures_kept",
     "item_published",
     "item_settled",
+    "item_named",
+    "pictures_dropped",
     # its result file
     "result_half_written",
     "result_written",

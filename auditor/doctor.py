@@ -205,7 +205,9 @@ def _proposer(settings: Settings) -> Check:
         advice = "set recipe.proposer.kind to get concepts beyond the lexicon"
         return Check("proposer", "warning", "none: only the lexicon is scored", advice)
     if proposer.kind == "openai":
-        return _server(proposer.base_url or "", proposer.model or "")
+        if settings.serving.address is not None:
+            return _server(settings.serving.address, proposer.model or "")
+        return _server_program(settings)
     if proposer.path is not None:
         if (proposer.path / "config.json").is_file() and any(proposer.path.glob("*.safetensors")):
             return Check("proposer", "ok", str(proposer.path))
@@ -231,7 +233,7 @@ def _server(base_url: str, model: str) -> Check:
             "proposer",
             "missing",
             f"no VLM server at {base_url}: {error}",
-            f"{start}, or set recipe.proposer.base_url",
+            f"{start}, or set serving.address",
         )
     entries = reply.get("data") if isinstance(reply, dict) else None
     served = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
@@ -239,6 +241,19 @@ def _server(base_url: str, model: str) -> Check:
         found = f"{base_url} serves {', '.join(served) or 'nothing'}, not {model}"
         return Check("proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name")
     return Check("proposer", "ok", f"{model} at {base_url}")
+
+
+def _server_program(settings: Settings) -> Check:
+    """Whether a server could be started here: the program, and the model in the Hub cache or a folder."""
+    proposer, program = settings.recipe.proposer, next(iter(settings.serving.command), "vllm")
+    if shutil.which(program) is None:
+        advice = "install vLLM in an environment of its own and set serving.command, or set serving.address to a server"
+        return Check("proposer", "missing", f"there is no program {program} to serve {proposer.model} with", advice)
+    local = proposer.path is not None and (proposer.path / "config.json").is_file()
+    if local or _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
+        return Check("proposer", "ok", f"{proposer.model}, which tasks serve with {program} when they need it")
+    advice = _download(proposer.model, proposer.revision)
+    return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
 
 
 def _gpu(settings: Settings) -> Check:

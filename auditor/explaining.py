@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor import stages
 from auditor.adapters.adapter_file import inspect_file
+from auditor.audit.naming import name_now
 from auditor.audit.one import audit_file
 from auditor.audit.result_file import Result, read_result, result_path
 from auditor.audit.task import Task, choose_base
@@ -45,8 +47,7 @@ def explain_target(
         result = _local(settings, path, trigger, on_reference)
         return Explained(result, render_page(result, None, recipe=_recipe(settings, result)))
     repo, item = _planned(settings, target)
-    with stages.hub(settings) as client:
-        task = Task(settings, client, on_reference=on_reference)
+    with stages.hub(settings) as client, closing(Task(settings, client, on_reference=on_reference)) as task:
         task.run([item])
         result = _stored(settings, task, item)
     return Explained(result, render_page(result, repo, recipe=_recipe(settings, result)))
@@ -67,8 +68,9 @@ def _local(
     )  # fmt: skip
     adapter = inspect_file(path, max_bytes=settings.hub.max_file_bytes)
     choice = choose_base(item, adapter, settings)
-    bench = Task(settings, None, on_reference=on_reference).bench(choice.base_name)
-    return audit_file(bench, item, adapter, sha256, choice)
+    with closing(Task(settings, None, on_reference=on_reference)) as task:
+        bench = task.bench(choice.base_name)
+        return name_now(bench.scorer, bench.proposer, audit_file(bench, item, adapter, sha256, choice))
 
 
 def _planned(settings: Settings, repo_id: str) -> tuple[ListedRepo, WorkItem]:

@@ -1,4 +1,4 @@
-"""The stages of a run, in order: crawl, plan, audit, merge. Commands and jobs call these and nothing deeper.
+"""The stages of a run, in order: crawl, plan, audit, propose, merge. Commands and jobs call these and nothing deeper.
 
 Each takes the settings, leaves its product in the work folder and may be killed and called again at any time.
 """
@@ -6,8 +6,9 @@ Each takes the settings, leaves its product in the work folder and may be killed
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
+    from auditor.audit.propose import ProposeReport
     from auditor.audit.task import TaskReport
     from auditor.catalog.merge import MergeReport
     from auditor.catalog.reference_rows import BasisVectors
@@ -142,7 +144,31 @@ def audit(
     from auditor.audit.task import Task
 
     items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
-    return Task(settings, client, on_reference=on_reference).run(items, on_item)
+    with closing(Task(settings, client, on_reference=on_reference)) as task:
+        return task.run(items, on_item)
+
+
+def waiting(settings: Settings, task: int = 0, tasks: int = 1) -> list[tuple[str, str]]:
+    """One task's share of the results that wait for a proposer: (file sha256, recipe id)."""
+    from auditor.audit.propose import waiting_for
+
+    if task >= tasks:
+        raise UserError(f"task {task} of {tasks} does not exist; count from 0")
+    return waiting_for(settings, task, tasks)
+
+
+def propose(
+    settings: Settings, task: int = 0, tasks: int = 1, *, on_record: Callable[[AuditRecord], None] = lambda record: None
+) -> ProposeReport:
+    """Name the concepts of one task's share of the waiting results."""
+    from auditor.audit.propose import propose_waiting
+    from auditor.audit.signals import stop_signals
+
+    stop = threading.Event()
+    with stop_signals(stop.set):
+        return propose_waiting(
+            settings, waiting(settings, task, tasks), on_record=on_record, stopping=stop.is_set
+        )  # fmt: skip
 
 
 def current_recipes(settings: Settings) -> list[Recipe]:

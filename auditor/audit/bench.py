@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from auditor.audit.models import best_device, from_hub_cache
+from auditor.audit.proposers import load_proposer, shown_identity
 from auditor.audit.reference import Reference, load_or_make
 from auditor.audit.scoring import Scorer, make_scorer
 from auditor.audit.workspace import Workspace, basis_path
 from auditor.encoding.encoder import Encoder
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
-from auditor.errors import PrerequisiteMissing, UserError
+from auditor.errors import UserError
 from auditor.files import replacing, write_text
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.probes.loader import ProbeSet, load_probes
-from auditor.proposing.cache import ReplyCache
-from auditor.proposing.proposer import Proposer, ProposerSettings, Sampling
+from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import Recipe
 from auditor.settings import BaseModelSettings, Settings
 
@@ -43,6 +41,7 @@ class Workbench:
     reference: Reference
     scorer: Scorer
     pairs_shown: int
+    max_side: int
 
 
 def open_workbench(
@@ -69,11 +68,8 @@ def open_workbench(
     generator = load_base(chosen.active_bases[base_name])
     encoder = encoder or load_encoder(settings)
     proposer = proposer or load_proposer(settings)
-    lexicon = load_lexicon(chosen.lexicon)
-    if lexicon.template != chosen.concept_template:
-        lexicon = Lexicon(lexicon.name, lexicon.version, chosen.concept_template, lexicon.neutral_words,
-                          lexicon.concepts)  # fmt: skip
-    all_probes = _shifted(load_probes(chosen.probes), chosen.seed)
+    lexicon = lexicon_for(chosen.lexicon, chosen.concept_template)
+    all_probes = probes_for(chosen.probes, chosen.seed)
     probes = all_probes.first(chosen.probe_count)
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
     reference = load_or_make(workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step)
@@ -82,13 +78,13 @@ def open_workbench(
     _publish_basis(workspace, recipe, scorer)
     shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
     return Workbench(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
-                     scorer, shown)  # fmt: skip
+                     scorer, shown, chosen.proposer.max_side)  # fmt: skip
 
 
 def load_base(base: BaseModelSettings) -> DiffusersBase:
     """The base's pipeline, from its local folder or from the Hub's cache."""
     return DiffusersBase(
-        base.path or _from_hub_cache(base.repo or "", base.revision), device=best_device(), dtype=base.dtype,
+        base.path or from_hub_cache(base.repo or "", base.revision), device=best_device(), dtype=base.dtype,
         sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
         batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
     )  # fmt: skip
@@ -103,50 +99,17 @@ def load_encoder(settings: Settings) -> Encoder:
     )  # fmt: skip
 
 
-def load_proposer(settings: Settings) -> Proposer | None:
-    """The concept proposer of the settings, or None."""
-    chosen = settings.recipe.proposer
-    if chosen.kind == "none":
-        return None
-    wanted = ProposerSettings(
-        sampling=Sampling(temperature=chosen.temperature, max_tokens=chosen.max_tokens, attempts=chosen.attempts),
-        pairs_per_group=chosen.pairs_per_request,
-    )
-    cache = ReplyCache(Workspace(settings.work.dir).replies)
-    if chosen.kind == "openai":
-        from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-
-        endpoint = Endpoint(chosen.base_url or "", chosen.model or "", chosen.revision,
-                            api_key=os.environ.get("OPENAI_API_KEY", "none"), deadline_s=chosen.timeout_s)  # fmt: skip
-        return OpenAIProposer(endpoint, wanted, cache)
-    from auditor.proposing.transformers_proposer import TransformersProposer
-
-    folder = chosen.path or _from_hub_cache(chosen.model or "", chosen.revision)
-    return TransformersProposer(folder, wanted, cache, device=best_device())
+def lexicon_for(name: str, template: str) -> Lexicon:
+    """A lexicon, with the recipe's way of adding a concept to a prompt."""
+    lexicon = load_lexicon(name)
+    if lexicon.template == template:
+        return lexicon
+    return Lexicon(lexicon.name, lexicon.version, template, lexicon.neutral_words, lexicon.concepts)
 
 
-def best_device() -> str:
-    """`cuda` where there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _from_hub_cache(repo: str, revision: str) -> Path:
-    """Folder of a repo in the Hub's own cache; jobs with GPUs have no network, so nothing is fetched here."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise PrerequisiteMissing(
-            f"{repo} at {revision} is not in the Hub cache; fetch it with: hf download {repo} --revision {revision}"
-        ) from error
-
-
-def _shifted(probes: ProbeSet, seed: int) -> ProbeSet:
-    """The probe set with other noise for another recipe seed."""
+def probes_for(name: str, seed: int) -> ProbeSet:
+    """A probe set with the noise of a recipe's seed."""
+    probes = load_probes(name)
     seeds = tuple((s + 7919 * seed) % 2**32 for s in probes.seeds)
     return ProbeSet(probes.name, probes.prompts, probes.subjects, seeds)
 
@@ -179,13 +142,9 @@ def _recipe(
         concept_template=lexicon.template,
         lexicon=lexicon.identifier,
         lexicon_hash=lexicon.content_hash,
-        proposer=None if proposer is None else _shown_identity(proposer, chosen.proposer.requests),
+        proposer=None if proposer is None else shown_identity(proposer, chosen.proposer.requests),
         solver=chosen.solver.model_dump(mode="json"),
     )  # fmt: skip
-
-
-def _shown_identity(proposer: Proposer, requests: int) -> str:
-    return hashlib.sha256(f"{proposer.identity}:{requests}".encode()).hexdigest()
 
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
@@ -24,14 +23,15 @@ from auditor.audit.measure import (
     measure_trigger,
     spread_rows,
 )
+from auditor.audit.naming import Audited, Shown, now, pending_verdict, scored_verdict, trigger_note
 from auditor.audit.result_file import Result, thumbnail_bytes
 from auditor.audit.scoring import concept_scores, effect_record
 from auditor.crash import crash_point
 from auditor.errors import ItemError
 from auditor.finexl.significance import EffectTest
+from auditor.proposing.images import bound_side
 from auditor.records.outcomes import Outcome, Reason
-from auditor.records.proposals import Proposals
-from auditor.records.result import AuditRecord, ProposalState, WorkItem
+from auditor.records.result import AuditRecord, Explanation, WorkItem
 
 THUMBNAILS = 6
 _PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
@@ -63,14 +63,15 @@ class BaseChoice:
     mismatch: bool
 
 
-def audit_file(bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice) -> Result:
-    """Audit one inspected file on its base.
+def audit_file(
+    bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
+) -> Audited:  # fmt: skip
+    """Audit one inspected file on its base, up to the naming of its concepts (see `naming`).
 
     Every trouble that belongs to the item becomes its outcome. The base is checked after each adapter.
 
     Raises:
         BaseDamaged: The base differs from its fingerprint; the caller rebuilds it and redoes what came since.
-        TransientError: The proposer's server is away.
     """
     watch = Stopwatch()
     common = {"base_name": bench.base_name, "base_assumed": choice.assumed, "card_mismatch": choice.mismatch}
@@ -82,7 +83,7 @@ def audit_file(bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha2
         return _audit_applied(bench, item, normalised, file_sha256, common, watch)
     except ItemError as error:
         record = failure_record(item, file_sha256, bench.recipe.recipe_id, error, watch)
-        return Result(record.model_copy(update=common), {})
+        return Audited(Result(record.model_copy(update=common), {}))
 
 
 def failure_record(
@@ -99,7 +100,7 @@ def failure_record(
 def _audit_applied(
     bench: Workbench, item: WorkItem, normalised: NormalisedAdapter, file_sha256: str,
     common: dict[str, object], watch: Stopwatch,
-) -> Result:  # fmt: skip
+) -> Audited:  # fmt: skip
     generator = bench.generator
     with watch.stage("apply"):
         proof = generator.apply(normalised)
@@ -123,50 +124,56 @@ def _audit_applied(
     finally:
         with watch.stage("remove"):
             generator.remove()
-    with watch.stage("propose"):
-        proposals = _propose(bench, measured, arm, test) if acts else None
-    outcome, reason, message = _verdict(normalised, measured, test, arm_test, proposals)
-    with watch.stage("explain"):
-        differences = measured.differences if test.status == "effect" or arm is None else arm.differences
-        explanations = bench.scorer.explain(differences, proposals.phrases if proposals else ()) if acts else ()
+    outcome, reason, message = _verdict(normalised, measured, test, arm_test)
+    shown = _shown(bench, measured, arm, test) if acts and bench.proposer is not None else None
+    explanations: tuple[Explanation, ...] = ()
+    if shown is not None:
+        outcome, reason, message = pending_verdict(outcome, reason, message)
+    elif acts:
+        with watch.stage("explain"):
+            explanations = bench.scorer.explain(_acting(measured, arm, test), ())
     record = AuditRecord(
         item=item, file_sha256=file_sha256, recipe_id=bench.recipe.recipe_id,
         outcome=outcome, reason=reason, message=message, facts=normalised.facts, proof=proof,
         effect=effect_record(measured.differences, test, shared, bench.scorer.solver),
         scores=concept_scores(shared, bench.scorer.basis) if acts else (),
-        explanations=explanations, proposals=_state(proposals),
-        phrases=proposals.phrases if proposals else (), replies=proposals.replies if proposals else (),
+        explanations=explanations, proposals="not_asked" if shown is None else "pending",
         arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
         thumbnails=_captions(bench, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),
         **common,
     )  # fmt: skip
-    return Result(record, _arrays(bench, measured, arm))
+    return Audited(Result(record, _arrays(bench, measured, arm)), shown)
 
 
-def _propose(bench: Workbench, measured: Measured, arm: ArmImages | None, test: EffectTest) -> Proposals | None:
-    """Show the VLM pairs of the arm that acts."""
-    if bench.proposer is None:
-        return None
+def _acting(measured: Measured, arm: ArmImages | None, test: EffectTest) -> NDArray[np.float32]:
+    """d_i of the arm that acts: the weights alone, or else the weights with their trigger."""
+    return measured.differences if test.status == "effect" or arm is None else arm.differences
+
+
+def _shown(bench: Workbench, measured: Measured, arm: ArmImages | None, test: EffectTest) -> Shown:
+    """Pairs of the arm that acts, spread over its probes."""
+    differences = _acting(measured, arm, test)
+    picked = list(spread_rows(len(differences), bench.pairs_shown))
     if test.status == "effect" or arm is None:
-        rows = spread_rows(len(measured.rows), bench.pairs_shown)
-        return bench.proposer.propose(bench.reference.images[measured.rows[rows]], measured.images[rows])
-    rows = spread_rows(len(arm.images), bench.pairs_shown)
-    return bench.proposer.propose(arm.base_images[rows], arm.images[rows])
-
-
-def _state(proposals: Proposals | None) -> ProposalState:
-    if proposals is None:
-        return "not_asked"
-    return "answered" if proposals.reason is None else "unusable"
+        rows = measured.rows[picked]
+        base, adapted = bench.reference.images[rows], measured.images[picked]
+    else:
+        rows, base, adapted = None, arm.base_images[picked], arm.images[picked]
+    return Shown(
+        differences,
+        np.stack([bound_side(image, bench.max_side) for image in base]),
+        np.stack([bound_side(image, bench.max_side) for image in adapted]),
+        rows,
+    )
 
 
 def _verdict(
-    normalised: NormalisedAdapter, measured: Measured, test: EffectTest, arm_test: EffectTest | None,
-    proposals: Proposals | None,
-) -> tuple[Outcome, Reason | None, str]:  # fmt: skip
+    normalised: NormalisedAdapter, measured: Measured, test: EffectTest, arm_test: EffectTest | None
+) -> tuple[Outcome, Reason | None, str]:
     if test.status != "effect" and (arm_test is None or arm_test.status != "effect"):
         return "no_effect", "inside_noise_floor", _no_effect_message(test)
-    said = "" if test.status == "effect" else " It acts with its trigger only."
+    outcome, reason, message = scored_verdict(len(measured.rows), test.status != "effect")
+    said = trigger_note(test.status != "effect")
     if normalised.unmatched:
         message = f"Scored without {len(normalised.unmatched)} of {normalised.facts.pairs} parts, which fit no module."
         dropped_text = all(name.startswith("text_encoder") for name in normalised.unmatched)
@@ -181,13 +188,7 @@ def _verdict(
             "probes_dropped",
             f"{measured.dropped} unusable pictures were left out.{said}",
         )
-    if proposals is not None and proposals.reason is not None:
-        return (
-            "scored_partial",
-            "proposals_missing",
-            f"The VLM gave no usable reply; shared scores only.{said}",
-        )
-    return "scored", None, f"Scored on {len(measured.rows)} probes.{said}"
+    return outcome, reason, message
 
 
 def _no_effect_message(test: EffectTest) -> str:
@@ -227,8 +228,3 @@ def _arrays(bench: Workbench, measured: Measured, arm: ArmImages | None) -> dict
 def versions() -> dict[str, str]:
     """Versions of the packages that can change a picture or a score."""
     return {name: version(name) for name in _PACKAGES}
-
-
-def now() -> str:
-    """UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).replace(microsecond=0).isoformat()

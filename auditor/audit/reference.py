@@ -95,6 +95,16 @@ def load_or_make(
         image_probes = min(int(raw_image_probes), len(probes)) if isinstance(raw_image_probes, int) else len(probes)
         chunks = chunk_bounds(len(probes), recipe.looks)
         _publish(path, _make(generator, encoder, probes, lexicon, image_probes, chunks, on_step))
+    return load_reference(folder, recipe)
+
+
+def load_reference(folder: Path, recipe: Recipe) -> Reference:
+    """Read the reference of a recipe.
+
+    Raises:
+        FileNotFoundError: It was never made, or not in this folder.
+    """
+    path = folder / f"{reference_key(recipe)}.safetensors"
     arrays = load_file(path)
     return Reference(
         arrays["images"],

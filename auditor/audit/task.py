@@ -7,24 +7,28 @@ is noticed; after three it is recorded as `poison` and the rest goes on (see att
 from __future__ import annotations
 
 import errno
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from auditor.adapters.adapter_file import AdapterFile, inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
-from auditor.audit.bench import Workbench, load_encoder, load_proposer, open_workbench
+from auditor.audit.bench import Workbench, load_encoder, open_workbench
+from auditor.audit.finishing import Finisher
+from auditor.audit.naming import Audited
 from auditor.audit.one import BaseChoice, audit_file, failure_record
-from auditor.audit.result_file import CorruptResult, Result, read_result, result_path, write_result
+from auditor.audit.proposers import load_proposer, works_ahead
+from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
+from auditor.audit.signals import stop_signals
+from auditor.audit.waiting import waiting_path
 from auditor.audit.workspace import Workspace
 from auditor.crash import crash_point
 from auditor.errors import BaseDamaged, ItemError, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
+from auditor.proposing.proposer import Proposer
 from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
@@ -34,12 +38,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class TaskReport:
-    """What a task did. `interrupted` says that it stopped early because it was asked to."""
+    """What a task did.
+
+    `pending` results keep their pictures for `auditor propose`; `unanswered` of them should have been named here but
+    the proposer was away. `interrupted` says that it stopped early because it was asked to.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     already_done: int = 0
     duplicates: int = 0
     transient: int = 0
+    pending: int = 0
+    unanswered: int = 0
     interrupted: bool = False
 
 
@@ -59,7 +69,13 @@ class Task:
         self._on_reference = on_reference
         self.attempts = Attempts(self.workspace.attempts)
         self._bench: Workbench | None = None
+        self._report = TaskReport()
         self._stop = False
+        self._finisher = Finisher(self.workspace, self._count, lambda: self._stop)
+
+    def close(self) -> None:
+        """Ask nothing more, and end the proposer's server if this task started one."""
+        self._finisher.close()
 
     def run(
         self, items: Sequence[WorkItem], on_item: Callable[[WorkItem, AuditRecord | None], None] | None = None
@@ -68,11 +84,12 @@ class Task:
 
         Args:
             items: In manifest order, so that items of one base are together.
-            on_item: Told after each item; the record is None when nothing new was made.
+            on_item: Told after each item; the record is None when nothing new was made. While proposals are
+                asked for in the background, it is the pending one.
         """
-        report = TaskReport()
+        report = self._report = TaskReport()
         seen: set[str] = set()
-        with self._signals():
+        with stop_signals(self._ask_to_stop):
             for item in items:
                 if self._stop:
                     report.interrupted = True
@@ -80,6 +97,8 @@ class Task:
                 record = self._one(item, seen, report)
                 if on_item is not None:
                     on_item(item, record)
+            self._finisher.drain()
+            report.interrupted |= self._stop and report.unanswered > 0
         return report
 
     def _one(self, item: WorkItem, seen: set[str], report: TaskReport) -> AuditRecord | None:
@@ -87,21 +106,35 @@ class Task:
         if self._done(fallback, item.base_name) or self._done(item.name_sha256, item.base_name):
             report.duplicates += fallback in seen
             report.already_done += fallback not in seen
+            self._take_up(fallback)
             return None
-        result = self._attempt(item, report)
-        if result is None:
+        audited = self._attempt(item, report)
+        if audited is None:
             return None
-        seen.add(result.record.file_sha256)
-        write_result(self.workspace.results, result)
+        record = audited.result.record
+        seen.add(record.file_sha256)
+        self._finisher.publish(audited)
         crash_point("item_published")
         self.attempts.settle(item)
         crash_point("item_settled")
-        report.outcomes[result.record.outcome] += 1
-        log.info("audited", repo_id=item.repo_id, path=item.path, outcome=result.record.outcome,
-                 reason=result.record.reason)  # fmt: skip
-        return result.record
+        self._finisher.name(audited)
+        return record
 
-    def _attempt(self, item: WorkItem, report: TaskReport) -> Result | None:
+    def _take_up(self, sha256: str) -> None:
+        """Have an earlier result named that still waits for it."""
+        if self._bench is not None and not self._finisher.take_up(
+            sha256, self._bench.recipe.recipe_id, self._bench.reference.images, self._bench.max_side
+        ):
+            self._report.transient += 1
+
+    def _count(self, record: AuditRecord, unanswered: bool) -> None:
+        self._report.outcomes[record.outcome] += 1
+        self._report.pending += record.proposals == "pending"
+        self._report.unanswered += unanswered
+        log.info("audited", repo_id=record.item.repo_id, path=record.item.path, outcome=record.outcome,
+                 reason=record.reason)  # fmt: skip
+
+    def _attempt(self, item: WorkItem, report: TaskReport) -> Audited | None:
         """One counted attempt. None: nothing to publish, because it is a duplicate or was put off."""
         attempts = self.attempts.begin(item)
         crash_point("item_claimed")
@@ -111,7 +144,7 @@ class Task:
             result = self._audit(item, report)
         except ItemError as error:
             # Found out about the place, not about the bytes: another repo with the same file is not done by it.
-            return Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {})
+            return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             report.transient += 1
@@ -123,12 +156,12 @@ class Task:
             log.exception("item failed", repo_id=item.repo_id, path=item.path)
             message = f"{type(error).__name__} while it was audited; the log has the details."
             failure = ItemError("failed", "internal_error", message)
-            return Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {})
+            return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {}))
         if result is None:
             self.attempts.end()
         return result
 
-    def _audit(self, item: WorkItem, report: TaskReport) -> Result | None:
+    def _audit(self, item: WorkItem, report: TaskReport) -> Audited | None:
         """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
         fetched = self._fetch(item, item.path)
         sidecar = next((p for p in item.companions if p.endswith("adapter_config.json")), None)
@@ -140,7 +173,7 @@ class Task:
             )
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
-            return Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {})
+            return Audited(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
         crash_point("item_fetched")
         bench = self.bench(choice.base_name)
         if self._finished(fetched.sha256, bench.recipe.recipe_id):
@@ -156,19 +189,27 @@ class Task:
             bench.generator.rebuild()
             message = f"It changed the base for good ({error}); nothing of it is scored."
             failure = ItemError("quarantined", "unexpected_tensors", message)
-            return Result(failure_record(item, fetched.sha256, bench.recipe.recipe_id, failure), {})
+            return Audited(Result(failure_record(item, fetched.sha256, bench.recipe.recipe_id, failure), {}))
 
     def bench(self, base_name: str) -> Workbench:
         """The workbench of a base; one is kept at a time, encoder and proposer are shared."""
         if self._bench is None or self._bench.base_name != base_name:
+            self._finisher.drain()  # with the scorer of the bench that goes
             old, self._bench = self._bench, None
             encoder = old.encoder if old else load_encoder(self.settings)
-            proposer = old.proposer if old else load_proposer(self.settings)
+            proposer = old.proposer if old else self._open_proposer()
             del old
             self._bench = open_workbench(
                 self.settings, base_name, encoder=encoder, proposer=proposer, on_step=self._on_reference
             )
+            self._finisher.use(self._bench.scorer)
         return self._bench
+
+    def _open_proposer(self) -> Proposer | None:
+        proposer = load_proposer(self.settings)
+        if proposer is not None and self.settings.serving.when == "inline":
+            self._finisher.open(proposer, ahead=works_ahead(self.settings))
+        return proposer
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
         if self.client is None:
@@ -196,31 +237,17 @@ class Task:
         if not path.exists():
             return False
         try:
-            return read_result(path).record.reason not in TRANSIENT_REASONS
+            record = read_result(path).record
+            if record.proposals == "pending" and not waiting_path(self.workspace.waiting, sha256, recipe_id).exists():
+                return False  # its pictures are gone
+            return record.reason not in TRANSIENT_REASONS
         except CorruptResult as error:
             log.warning("result redone", error=str(error))
             return False
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGUSR2 (Slurm's warning) let the item in hand finish, then the task stops."""
-
-        def ask_to_stop(number: int, _frame: object) -> None:
-            log.warning("stopping after this item", signal=signal.Signals(number).name)
-            self._stop = True
-            self.attempts.stopping()
-
-        before = {}
-        try:
-            for number in (signal.SIGTERM, signal.SIGUSR2):
-                before[number] = signal.signal(number, ask_to_stop)
-        except ValueError:  # not the main thread: whoever owns it decides
-            pass
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _ask_to_stop(self) -> None:
+        self._stop = True
+        self.attempts.stopping()
 
 
 def ends_the_process(error: Exception) -> bool:

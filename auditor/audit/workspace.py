@@ -48,6 +48,11 @@ class Workspace:
         return self.root / "results"
 
     @property
+    def waiting(self) -> Path:
+        """Pictures of pending results, until a proposer has named what they show."""
+        return self.root / "waiting"
+
+    @property
     def attempts(self) -> Path:
         """One small file per item, a byte per attempt begun."""
         return self.root / "attempts"

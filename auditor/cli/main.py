@@ -20,6 +20,7 @@ from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
+from auditor.cli.propose import propose_command
 from auditor.cli.run import (
     audit_command,
     crawl_command,
@@ -48,6 +49,7 @@ for _name, _command in (
     ("crawl", crawl_command),
     ("plan", plan_command),
     ("audit", audit_command),
+    ("propose", propose_command),
     ("merge", merge_command),
     ("explain", explain_command),
 ):

@@ -140,6 +140,11 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
             return
         _plan(settings, client, store=True)
         report = _audit(settings, client, stages.Slice(), dry_run=False)
+    if settings.recipe.proposer.kind != "none" and stages.waiting(settings):
+        with progress("propose") as step:
+            proposed = stages.propose(settings, on_record=lambda named: step(1, named.item.repo_id))
+        if report is not None:
+            report.unanswered = proposed.unanswered + proposed.left
     _merge(settings)
     if report is not None:
         _leave(report)
@@ -237,6 +242,8 @@ def _audit(settings: Settings, client: HubClient, part: object, dry_run: bool) -
     done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "nothing new"
     summary([f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
              f"{report.transient} put off"])  # fmt: skip
+    if report.pending:
+        say(f"{report.pending} results wait for their concepts; `auditor propose` names them")
     return report
 
 
@@ -266,7 +273,7 @@ def _merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
 
 
 def _leave(report: TaskReport) -> None:
-    if report.interrupted or report.transient:
+    if report.interrupted or report.transient or report.unanswered:
         raise typer.Exit(EXIT_REQUEUE)
     if report.outcomes.get("failed"):
         raise typer.Exit(EXIT_ITEMS_FAILED)

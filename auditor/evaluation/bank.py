@@ -9,6 +9,7 @@ from pathlib import Path
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.bench import Workbench, open_workbench
+from auditor.audit.naming import name_now
 from auditor.audit.one import BaseChoice, audit_file
 from auditor.audit.result_file import Result, read_result, result_path, write_result
 from auditor.errors import UserError
@@ -75,6 +76,7 @@ class Bank:
             repo_id=f"evaluation/{case.lesson.name}", commit_sha="0" * 40, path=path.name, file_sha256=sha256,
             size_bytes=path.stat().st_size, base_name=self.base_name,
         )  # fmt: skip
-        result = audit_file(self.bench, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
+        audited = audit_file(self.bench, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
+        result = name_now(self.bench.scorer, self.bench.proposer, audited)
         write_result(self.folder / "results", result)
         return result

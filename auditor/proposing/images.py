@@ -13,7 +13,7 @@ from PIL import Image
 Pictures = NDArray[np.uint8]
 
 MAX_SIDE = 512
-"""Longest side sent, in pixels: a server's image preprocessing is slower than its model beyond this."""
+"""Longest side sent unless told otherwise, in pixels: beyond it, servers prepare pictures slower than they look."""
 
 
 def check_pairs(base_images: Pictures, adapted_images: Pictures) -> None:

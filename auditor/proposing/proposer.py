@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auditor.errors import TransientError
 from auditor.proposing.grouping import PAIRS_PER_GROUP
-from auditor.proposing.images import Pictures
+from auditor.proposing.images import MAX_SIDE, Pictures
 from auditor.proposing.schema import SCHEMA_HASH
 from auditor.proposing.template import TEMPLATE, PromptTemplate
 from auditor.records.outcomes import Reason
@@ -53,6 +53,7 @@ class ProposerSettings:
 
     sampling: Sampling = Sampling()
     pairs_per_group: int = PAIRS_PER_GROUP
+    max_side: int = MAX_SIDE
     template: PromptTemplate = TEMPLATE
 
     def identity(self, model: str) -> str:
@@ -63,6 +64,7 @@ class ProposerSettings:
             "schema": SCHEMA_HASH,
             "sampling": asdict(self.sampling),
             "pairs_per_group": self.pairs_per_group,
+            "max_side": self.max_side,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -48,12 +48,12 @@ class _Group:
     hashes: tuple[str, ...]
 
 
-def _groups(base_images: Pictures, adapted_images: Pictures, per_group: int) -> list[_Group]:
+def _groups(base_images: Pictures, adapted_images: Pictures, settings: ProposerSettings) -> list[_Group]:
     check_pairs(base_images, adapted_images)
     groups = []
-    for rows in split_pairs(len(base_images), per_group):
-        base = tuple(bound_side(base_images[i]) for i in rows)
-        adapted = tuple(bound_side(adapted_images[i]) for i in rows)
+    for rows in split_pairs(len(base_images), settings.pairs_per_group):
+        base = tuple(bound_side(base_images[i], settings.max_side) for i in rows)
+        adapted = tuple(bound_side(adapted_images[i], settings.max_side) for i in rows)
         groups.append(_Group(base, adapted, tuple(image_hash(i) for i in (*base, *adapted))))
     return groups
 
@@ -147,7 +147,7 @@ def propose_in_rounds(
     Raises:
         VlmUnavailable: A question found no answer. The usable replies of the round are cached before.
     """
-    groups = _groups(base_images, adapted_images, settings.pairs_per_group)
+    groups = _groups(base_images, adapted_images, settings)
     course = _Course(settings, model, cache, ask)
     replies: list[RawReply] = []
     open_groups = dict(enumerate(groups))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,9 @@ from auditor.errors import PrerequisiteMissing
 from auditor.proposing.cache import ReplyCache
 from auditor.proposing.images import Pictures
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.revision import folder_revision
 from auditor.proposing.rounds import Answer, Question, propose_in_rounds
 from auditor.records.proposals import Proposals
-
-
-def folder_revision(folder: Path) -> str:
-    """SHA-256 over names and bytes of every file that decides what the model answers."""
-    # figures.json is a report beside our own models: it decides nothing.
-    digest = hashlib.sha256()
-    suffixes = (".json", ".jinja", ".safetensors", ".txt")
-    for path in sorted(p for p in folder.iterdir() if p.suffix in suffixes and p.name != "figures.json"):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 class TransformersProposer:
@@ -54,15 +43,23 @@ class TransformersProposer:
         self.cache = cache
         self.batch_size = batch_size
         self.model_id = f"transformers:{dtype}@{folder_revision(self.folder)}"
-        transformers_logging.disable_progress_bar()  # it would draw into logs
+        self._device, self._dtype = device, dtype
+
+    @cached_property
+    def processor(self) -> Any:
+        """Turns pictures and messages into tensors."""
         load_processor: Any = AutoProcessor
+        processor = load_processor.from_pretrained(self.folder, local_files_only=True)
+        processor.tokenizer.padding_side = "left"
+        return processor
+
+    @cached_property
+    def model(self) -> Any:
+        """The weights, loaded when first asked: a task that leaves the naming for later needs the identity alone."""
+        transformers_logging.disable_progress_bar()  # it would draw into logs
         load_model: Any = Qwen2VLForConditionalGeneration
-        self.processor = load_processor.from_pretrained(self.folder, local_files_only=True)
-        self.processor.tokenizer.padding_side = "left"
-        self.model = load_model.from_pretrained(
-            self.folder, dtype=dtype, local_files_only=True
-        ).eval()  # fmt: skip
-        self.model.to(device)
+        model = load_model.from_pretrained(self.folder, dtype=self._dtype, local_files_only=True).eval()
+        return model.to(self._device)
 
     @property
     def identity(self) -> str:

@@ -167,19 +167,22 @@ class ProposerSettings(Section):
     """The vision-language model that names what differs between base and adapted images."""
 
     kind: Literal["transformers", "openai", "none"] = "none"
-    """In this process, behind an OpenAI-compatible address, or none: the lexicon alone is scored."""
+    """In this process, on an OpenAI-compatible server (see [serving]), or none: the lexicon alone is scored."""
 
     model: Name | None = None
     """Model repository, also the name that a server knows it by."""
 
     revision: Name = "main"
-    """Branch, tag or sha of the model."""
+    """Branch, tag or sha of the model. A branch is looked up in the Hub cache; the recipe records the sha."""
 
     path: LocalPath | None = None
     """Local folder of the model; used instead of a download when set."""
 
-    base_url: str | None = Field(default=None, pattern=r"^https?://")
-    """Address of the server for kind `openai`, with its /v1. The key comes from OPENAI_API_KEY only."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the model's weights while it answers. A server at an address must have been started with it."""
+
+    max_side: int = Field(default=512, ge=16, le=4096)
+    """Longest side of the pictures shown, in pixels; larger ones are shrunk."""
 
     pairs_per_request: int = Field(default=3, ge=1, le=32)
     """Base and adapted image pairs shown in one prompt."""
@@ -202,16 +205,10 @@ class ProposerSettings(Section):
     max_tokens: int = Field(default=96, ge=1)
     """Longest reply."""
 
-    timeout_s: float = Field(default=120.0, gt=0)
-    """Seconds to wait for one reply of a server."""
-
-    parallel: int = Field(default=8, ge=1)
-    """Requests that a server is sent at the same time."""
-
     @model_validator(mode="after")
-    def _is_reachable(self) -> ProposerSettings:
-        if self.kind == "openai" and (self.base_url is None or self.model is None):
-            raise ValueError("kind `openai` needs `base_url` and `model`")
+    def _has_weights(self) -> ProposerSettings:
+        if self.kind == "openai" and self.model is None:
+            raise ValueError("kind `openai` needs `model`, the name that the server knows it by")
         if self.kind == "transformers" and self.path is None and self.model is None:
             raise ValueError("kind `transformers` needs `path` or `model`")
         return self
@@ -337,6 +334,47 @@ class RecipeSettings(Section):
         return {key: base for key, base in self.bases.items() if base.enabled}
 
 
+class ServingSettings(Section):
+    """When and where the concept proposer runs. Nothing here changes a score, so nothing here is in the recipe."""
+
+    when: Literal["inline", "deferred"] = "inline"
+    """While auditing, or deferred: the audit keeps the pictures, and `auditor propose` names them afterwards."""
+
+    address: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of an OpenAI-compatible server, with its /v1. The key comes from OPENAI_API_KEY only.
+    Unset: each task starts a server on its own node, with `command`."""
+
+    command: tuple[Name, ...] = ()
+    """Program that starts vLLM, word by word. `{model}` stands for the model; without it, --model is added."""
+
+    flags: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
+    """Further options of the server, word by word."""
+
+    environment: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*=")], ...] = ()
+    """Further environment variables of the server, as NAME=value. Not for secrets."""
+
+    start_timeout_s: float = Field(default=900.0, gt=0)
+    """Seconds until a started server must have looked at a picture."""
+
+    restarts: int = Field(default=2, ge=0)
+    """Times a task starts its own server again when that died or hangs."""
+
+    failures: int = Field(default=3, ge=1)
+    """Adapters in a row without an answer, after which a task leaves the server alone and keeps pictures for later."""
+
+    pause_s: float = Field(default=300.0, ge=0)
+    """Seconds until it then tries the server once more."""
+
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds to wait for one reply."""
+
+    parallel: int = Field(default=8, ge=1)
+    """Requests sent to the server at the same time."""
+
+    ahead: int = Field(default=1, ge=0, le=8)
+    """Adapters that may be generated while concepts of earlier ones are requested. 0: one after the other."""
+
+
 class CatalogSettings(Section):
     """The database."""
 
@@ -419,6 +457,9 @@ class Settings(BaseSettings):
     recipe: RecipeSettings
     """What can change a score."""
 
+    serving: ServingSettings = ServingSettings()
+    """When and where the concept proposer runs."""
+
     catalog: CatalogSettings = CatalogSettings()
     """The database."""
 
@@ -439,6 +480,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only explicit values: `resolve` merges the sources itself, to know where each value came from."""
         return (init_settings,)
+
+    @model_validator(mode="after")
+    def _proposer_is_served(self) -> Settings:
+        if self.recipe.proposer.kind == "openai" and self.serving.address is None and not self.serving.command:
+            raise ValueError(
+                "recipe.proposer.kind `openai` needs serving.address, or serving.command to start a server"
+            )
+        return self
 
     @property
     def catalog_path(self) -> Path:

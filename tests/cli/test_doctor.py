@@ -40,6 +40,10 @@ def _with_proposer(settings, **changes):
     return settings.model_copy(update={"recipe": settings.recipe.model_copy(update={"proposer": proposer})})
 
 
+def _with_serving(settings, **changes):
+    return settings.model_copy(update={"serving": settings.serving.model_copy(update=changes)})
+
+
 def test_a_complete_world_has_nothing_missing_in_it(complete):
     checks = _by_name(examine(complete))
     for name in ("hub", "base pocket", "encoder", "proposer", "gpu", "work folder", "disk", "package torch"):
@@ -95,16 +99,27 @@ def server_url():
 
 
 def test_the_vlm_server_must_answer_and_serve_the_model(complete, server_url):
-    def check(**changes):
-        return _by_name(examine(_with_proposer(complete, kind="openai", path=None, **changes)))["proposer"]
+    def check(address, model):
+        settings = _with_proposer(complete, kind="openai", path=None, model=model)
+        return _by_name(examine(_with_serving(settings, address=address)))["proposer"]
 
-    assert check(base_url=server_url, model="served-model").status == "ok"
-    other = check(base_url=server_url, model="another-model")
+    assert check(server_url, "served-model").status == "ok"
+    other = check(server_url, "another-model")
     assert other.status == "missing"
     assert "served-model" in other.found
-    down = check(base_url="http://127.0.0.1:9/v1", model="served-model")
+    down = check("http://127.0.0.1:9/v1", "served-model")
     assert down.status == "missing"
     assert "vllm serve" in (down.advice or "")
+
+
+def test_a_server_to_start_needs_its_program_and_its_model(complete, tmp_path):
+    def check(program, **changes):
+        settings = _with_serving(_with_proposer(complete, kind="openai", **changes), command=(program,))
+        return _by_name(examine(settings))["proposer"]
+
+    assert check("env").status == "ok"
+    assert "serving.command" in (check("no-such-program").advice or "")
+    assert check("env", path=None, model="no/such-model").status == "missing"
 
 
 def test_no_proposer_is_only_a_warning(complete):

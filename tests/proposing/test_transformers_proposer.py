@@ -14,7 +14,8 @@ from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import apply_style
 from auditor.proposing.cache import ReplyCache
 from auditor.proposing.proposer import ProposerSettings, Sampling
-from auditor.proposing.transformers_proposer import TransformersProposer, folder_revision
+from auditor.proposing.revision import folder_revision
+from auditor.proposing.transformers_proposer import TransformersProposer
 
 Pairs = tuple[np.ndarray, np.ndarray]
 

@@ -123,7 +123,7 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
         (["recipe.looks=[5, 3]"], {}, "", "increasing"),
         (["recipe.cosine_error_target=nan"], {}, "", "finite"),
         (["recipe.concept_template='no slots'"], {}, "", "lacks {prompt} and {concept}"),
-        (["recipe.proposer.kind=openai"], {}, "", "needs `base_url` and `model`"),
+        (["recipe.proposer.kind=openai"], {}, "", "needs serving.address, or serving.command"),
         (["nonsense"], {}, "", "section.key=value"),
     ],
 )

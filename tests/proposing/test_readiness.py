@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from auditor.proposing.openai_proposer import Endpoint
-from auditor.proposing.server import check_server, wait_until_ready
+from auditor.proposing.readiness import check_server, wait_until_ready
 
 
 def test_ready_means_that_it_looked_at_a_picture(stub: Any) -> None:

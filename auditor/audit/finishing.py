@@ -1,0 +1,127 @@
+"""From a measured adapter to its published result: pending at first, final once its concepts are named.
+
+Pictures are on disk before the pending result is, and until after the final one is, so that a task may die at any
+point, and a proposer be away for any time, without a picture made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from auditor.audit.desk import Desk
+from auditor.audit.naming import Audited, name_concepts
+from auditor.audit.result_file import CorruptResult, read_result, result_path, write_result
+from auditor.audit.scoring import Scorer
+from auditor.audit.waiting import DamagedPictures, read_waiting, waiting_path, write_waiting
+from auditor.audit.workspace import Workspace
+from auditor.crash import crash_point
+from auditor.proposing.proposer import Proposer
+from auditor.records.proposals import Proposals
+from auditor.records.result import AuditRecord
+
+log = structlog.get_logger(__name__)
+
+
+class Finisher:
+    """Publishes audits, and names their concepts if it was given a proposer.
+
+    Args:
+        workspace: Where results and waiting pictures lie.
+        on_record: Told about every result that this task leaves: its record, and whether the proposer should have
+            named it but was away.
+        stopping: Whether the task was told to stop.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        on_record: Callable[[AuditRecord, bool], None],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.workspace, self.on_record, self.stopping = workspace, on_record, stopping
+        self._desk: Desk | None = None
+        self._scorer: Scorer | None = None
+        self._asked: set[tuple[str, str]] = set()
+
+    def open(self, proposer: Proposer, *, ahead: int) -> None:
+        """Name concepts from now on; without this, results stay pending."""
+        self._desk = Desk(proposer, self._answered, ahead=ahead, stopping=self.stopping)
+        self._desk.prepare()
+
+    def use(self, scorer: Scorer) -> None:
+        """Explain what comes from now on with this scorer. What is on the desk is finished first, with the old one."""
+        if scorer is not self._scorer:
+            self.drain()
+            self._scorer = scorer
+
+    def publish(self, audited: Audited) -> None:
+        """Write an audit's pictures and result."""
+        record = audited.result.record
+        if audited.shown is not None:
+            write_waiting(waiting_path(self.workspace.waiting, record.file_sha256, record.recipe_id), audited.shown)
+            crash_point("pictures_kept")
+        write_result(self.workspace.results, audited.result)
+
+    def name(self, audited: Audited) -> None:
+        """Have the concepts of a published audit named, if there are any to name and someone to ask."""
+        record = audited.result.record
+        if audited.shown is not None and self._desk is not None:
+            self._asked.add((record.file_sha256, record.recipe_id))
+            self._desk.put(audited)
+        else:
+            self.on_record(record, False)
+
+    def take_up(self, file_sha256: str, recipe_id: str, base_images: NDArray[np.uint8], max_side: int) -> bool:
+        """Name an earlier result that still waits. False: its pictures are damaged, it has to be audited again.
+
+        Args:
+            file_sha256: Of the result.
+            recipe_id: Of the result.
+            base_images: The recipe's base images (n, H, W, 3).
+            max_side: Longest side shown, in pixels.
+        """
+        path = waiting_path(self.workspace.waiting, file_sha256, recipe_id)
+        if self._desk is None or (file_sha256, recipe_id) in self._asked or not path.exists():
+            return True
+        try:
+            result = read_result(result_path(self.workspace.results, file_sha256, recipe_id))
+            if result.record.proposals != "pending":
+                path.unlink(missing_ok=True)  # named, but killed before this
+                return True
+            shown = read_waiting(path, base_images, max_side)
+        except (CorruptResult, DamagedPictures) as error:
+            log.warning("pictures lost, adapter is audited again", error=str(error))
+            path.unlink(missing_ok=True)
+            return False
+        self.name(Audited(result, shown))
+        return True
+
+    def drain(self) -> None:
+        """Wait until everything is named, or the task is stopping; what is left stays pending."""
+        for audited in self._desk.drain() if self._desk is not None else ():
+            self._answered(audited, None, 0.0)
+
+    def close(self) -> None:
+        """Ask nothing more, and end the proposer's server if it started one."""
+        if self._desk is not None:
+            self._desk.close()
+            close = getattr(self._desk.proposer, "close", None)
+            if close is not None:
+                close()
+
+    def _answered(self, audited: Audited, proposals: Proposals | None, seconds: float) -> None:
+        record = audited.result.record
+        if proposals is None:
+            self.on_record(record, True)
+            return
+        assert self._scorer is not None
+        named = name_concepts(self._scorer, audited, proposals, seconds)
+        write_result(self.workspace.results, named)
+        crash_point("item_named")
+        waiting_path(self.workspace.waiting, record.file_sha256, record.recipe_id).unlink(missing_ok=True)
+        crash_point("pictures_dropped")
+        self.on_record(named.record, False)

@@ -1,0 +1,97 @@
+"""The concept proposer of the settings: in process, at an address, or on a server that the task starts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from auditor.audit.models import best_device, cached_commit, from_hub_cache
+from auditor.audit.workspace import Workspace
+from auditor.errors import PrerequisiteMissing
+from auditor.proposing.cache import ReplyCache
+from auditor.proposing.dependable import Breaker, ServedProposer
+from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.proposer import Proposer, ProposerSettings, Sampling
+from auditor.proposing.revision import folder_revision, is_commit
+from auditor.proposing.server import LocalServer, ServerPlan
+from auditor.settings import Settings
+
+TILE = 28
+"""Qwen2-VL cuts pictures into tiles of this many pixels; a limit in between would be rounded down."""
+
+
+def load_proposer(settings: Settings) -> Proposer | None:
+    """The concept proposer of the settings, or None. Starts and loads nothing yet.
+
+    Raises:
+        PrerequisiteMissing: The model, or the commit that its revision means, is not on this machine.
+    """
+    chosen = settings.recipe.proposer
+    if chosen.kind == "none":
+        return None
+    wanted = ProposerSettings(
+        Sampling(chosen.temperature, chosen.retry_temperature, chosen.max_tokens, chosen.seed, chosen.attempts),
+        pairs_per_group=chosen.pairs_per_request,
+        max_side=chosen.max_side,
+    )
+    cache = ReplyCache(Workspace(settings.work.dir).replies)
+    if chosen.kind == "openai":
+        return _on_a_server(settings, wanted, cache)
+    import torch
+
+    from auditor.proposing.transformers_proposer import TransformersProposer
+
+    folder = chosen.path or from_hub_cache(chosen.model or "", chosen.revision)
+    return TransformersProposer(folder, wanted, cache, device=best_device(), dtype=getattr(torch, chosen.dtype))
+
+
+def shown_identity(proposer: Proposer, requests: int) -> str:
+    """What a recipe records: who is asked what, about how many pictures."""
+    return hashlib.sha256(f"{proposer.identity}:{requests}".encode()).hexdigest()
+
+
+def works_ahead(settings: Settings) -> int:
+    """Adapters that may be generated while earlier ones are asked about. In process there is nothing to wait for."""
+    return settings.serving.ahead if settings.recipe.proposer.kind == "openai" else 0
+
+
+def _on_a_server(settings: Settings, wanted: ProposerSettings, cache: ReplyCache) -> Proposer:
+    chosen, serving = settings.recipe.proposer, settings.serving
+    revision = _revision(chosen.path, chosen.model or "", chosen.revision)
+    endpoint = Endpoint(
+        serving.address or "", chosen.model or "", f"{revision}:{chosen.dtype}",
+        api_key=os.environ.get("OPENAI_API_KEY", "none"), deadline_s=serving.timeout_s, parallel=serving.parallel,
+    )  # fmt: skip
+    inner: Proposer
+    if serving.address is not None:
+        inner = OpenAIProposer(endpoint, wanted, cache)
+    else:
+        tiles = -(-chosen.max_side // TILE)
+        plan = ServerPlan(
+            command=serving.command, model=str(chosen.path or chosen.model),
+            revision=None if chosen.path else revision, endpoint=endpoint, dtype=chosen.dtype,
+            images_per_prompt=2 * chosen.pairs_per_request, max_pixels=(tiles * TILE) ** 2,
+            log_folder=settings.work.dir.absolute() / "logs", flags=serving.flags,
+            environment=dict(entry.split("=", 1) for entry in serving.environment),
+            start_timeout_s=serving.start_timeout_s,
+        )  # fmt: skip
+        inner = ServedProposer(LocalServer(plan), wanted, cache, restarts=serving.restarts)
+    return Breaker(inner, failures=serving.failures, pause_s=serving.pause_s)
+
+
+def _revision(path: Path | None, model: str, revision: str) -> str:
+    """Which weights are served, as something no later push can change: all ways of serving give the same recipe."""
+    if path is not None:
+        if not (path / "config.json").is_file():
+            raise PrerequisiteMissing(f"no vision-language model in {path}; see recipe.proposer.path")
+        return folder_revision(path)
+    if is_commit(revision):
+        return revision
+    commit = cached_commit(model, revision)
+    if commit is None:
+        raise PrerequisiteMissing(
+            f"cannot tell which commit of {model} {revision!r} means: it is not in the Hub cache. Fetch it with "
+            f"`hf download {model} --revision {revision}`, or set recipe.proposer.revision to the commit that is served"
+        )
+    return commit
