@@ -205,6 +205,7 @@ CREATE TABLE audits (
     explained_share DOUBLE CHECK (isfinite(explained_share)),
     status VARCHAR CHECK (status IN ('explained', 'unexplained', 'no_effect')),
     dose_rises BOOLEAN,
+    proposals VARCHAR NOT NULL CHECK (proposals IN ('not_asked', 'pending', 'answered', 'unusable')),
     top_concepts STRUCT(concept VARCHAR, score FLOAT, low FLOAT, high FLOAT)[] NOT NULL,
     divergence FLOAT[] CHECK (isfinite(list_inner_product(divergence, divergence))),
     layers_injected INTEGER,
@@ -237,6 +238,7 @@ COMMENT ON COLUMN audits.cosine_error IS 'Expected cosine error of V, in [0, 1]'
 COMMENT ON COLUMN audits.explained_share IS 'Share of the squared length of V that the concepts explain, in [0, 1]';
 COMMENT ON COLUMN audits.status IS 'Whether the concepts explain the change';
 COMMENT ON COLUMN audits.dose_rises IS 'Whether the effect grows with the strength; null when not measured';
+COMMENT ON COLUMN audits.proposals IS 'How far the naming of concepts by the vision-language model is; pending: the scores are final, phrases and explanations come with a later merge';
 COMMENT ON COLUMN audits.top_concepts IS 'Up to eight concepts whose interval is above 0, highest score first';
 COMMENT ON COLUMN audits.divergence IS 'V, the mean image difference, in the space of the encoder; null when not measured';
 COMMENT ON COLUMN audits.layers_injected IS 'Layers of the base that the adapter changed';

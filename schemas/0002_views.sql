@@ -10,6 +10,7 @@ SELECT
     list_filter([
         CASE WHEN a.outcome = 'scored_partial' THEN 'partial' END,
         CASE WHEN u.status = 'unexplained' THEN 'unexplained' END,
+        CASE WHEN u.proposals = 'pending' THEN 'proposals_pending' END,
         CASE WHEN u.base_assumed THEN 'base_assumed' END,
         CASE WHEN u.card_mismatch THEN 'card_mismatch' END,
         CASE WHEN u.dose_rises = false THEN 'dose_not_rising' END,
@@ -38,7 +39,7 @@ COMMENT ON COLUMN lora_card.family IS 'Architecture family of that base; null wh
 COMMENT ON COLUMN lora_card.base_claim IS 'What the card says about its base';
 COMMENT ON COLUMN lora_card.license IS 'Licence by the card or the Hub';
 COMMENT ON COLUMN lora_card.trigger IS 'Declared trigger text';
-COMMENT ON COLUMN lora_card.flags IS 'What to beware of: partial, unexplained, base_assumed, card_mismatch, dose_not_rising, copied, gated, nsfw';
+COMMENT ON COLUMN lora_card.flags IS 'What to beware of: partial, unexplained, proposals_pending (explanation still to come), base_assumed, card_mismatch, dose_not_rising, copied, gated, nsfw';
 COMMENT ON COLUMN lora_card.probes IS 'Number of image pairs behind the scores';
 COMMENT ON COLUMN lora_card.effect_norm IS 'Length of the mean difference V';
 COMMENT ON COLUMN lora_card.p_value IS 'Sign-flip p-value of the effect';

@@ -98,6 +98,10 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
             effect is not None and effect.status != "no_effect" and effect.cosine_error > _HIGH_ERROR,
             "The direction of the change is uncertain: more probes would help.",
         ),
+        (
+            record.proposals == "pending",
+            "The vision-language model has not been asked yet: the scores are final, its words are still to come.",
+        ),
         (record.base_assumed, "The card names no known base; the one that fits the shapes was used."),
         (record.card_mismatch, "The card names another base than the weights fit."),
         (

@@ -159,7 +159,7 @@ class ResultRows:
             *(number, record.file_sha256, record.recipe_id, record.outcome, record.reason, record.message),
             *(record.base_name, record.base_assumed, record.card_mismatch),
             *_effect_cells(record.effect),
-            *(record.dose_rises, _top_concepts(result.scores)),
+            *(record.dose_rises, record.proposals, _top_concepts(result.scores)),
             None if vector is None else vector.astype(np.float32),
             *((None,) * 3 if proof is None else (proof.layers_injected, proof.pairs_unmatched, proof.latent_shift)),
             *(list(record.timings_s.items()), list(record.versions.items())),

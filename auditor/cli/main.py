@@ -20,6 +20,7 @@ from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
+from auditor.cli.lexicon import app as lexicon_app
 from auditor.cli.propose import propose_command
 from auditor.cli.run import (
     audit_command,
@@ -57,6 +58,7 @@ for _name, _command in (
 app.command("search", rich_help_panel=_ASK)(search_command)
 app.command("sql", rich_help_panel=_ASK)(sql_command)
 app.command("show", rich_help_panel=_ASK)(show_command)
+app.add_typer(lexicon_app, name="lexicon", rich_help_panel=_ASK)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_CHECKS)
 app.command("config", rich_help_panel=_SETTINGS)(config_command)
 app.command("doctor", rich_help_panel=_CHECKS)(doctor_command)

@@ -10,6 +10,7 @@ from auditor.catalog.reading import open_catalog, run_sql
 from auditor.errors import UserError
 from auditor.lexicons import load_lexicon
 from auditor.records.listing import ListedRepo, SettledItem
+from auditor.records.proposals import ProposedPhrase
 from auditor.records.result import ANY_RECIPE, AuditRecord
 
 HOSTILE = (
@@ -231,3 +232,39 @@ def test_memory_does_not_grow_with_the_results(world, build, monkeypatch):
     build.fill(world)
     assert world.merge().audits == 8
     assert held == [2, 2, 2, 2]
+
+
+def test_a_result_that_waits_for_its_words_says_so_until_they_come(world, build):
+    """`auditor propose` replaces the result file; the next merge reads it again."""
+    item = world.item("ann/waiting")
+    pending = build.result(item, world.recipe, world.lexicon, {"vibrant": 0.7}, proposals="pending",
+                           outcome="scored_partial", reason="proposals_pending")  # fmt: skip
+    world.add("bob/done", {"vibrant": 0.3}, proposals="answered")
+    write_result(world.results, pending)
+    assert world.merge().reconciles
+    ask = "SELECT flags, concepts FROM lora_card WHERE repo_id = 'ann/waiting'"
+    ((flags, concepts),) = rows(world, ask)
+    assert "proposals_pending" in flags and concepts == "vibrant 0.70"
+    found = rows(world, "SELECT repo_id, 'proposals_pending' IN flags FROM most('vibrant')")
+    assert found == (("ann/waiting", True), ("bob/done", False))
+    named = build.rich(item, world.recipe, world.lexicon)
+    write_result(world.results, Result(named.record.model_copy(update={"proposals": "answered"}), named.arrays))
+    report = world.merge()
+    assert (report.read, report.carried) == (1, 1)
+    assert "proposals_pending" not in rows(world, ask)[0][0]
+    assert rows(world, "SELECT count(*) FROM explanations")[0][0] > 0
+
+
+def test_what_was_named_and_is_no_concept_is_a_candidate(world, build):
+    said = {
+        "ann/a": [("Risograph prints", 0.5), ("vivid", 0.5)],
+        "ann/b": [("risograph print", 1.0), ("torn paper", 0.9)],
+        "bob/c": [("risograph print", 0.6), ("'; DROP TABLE x; --", 0.1)],
+    }
+    for repo_id, phrases in said.items():
+        spoken = tuple(ProposedPhrase(text, support, 0.0) for text, support in phrases)
+        world.add(repo_id, {"vibrant": 0.5}, phrases=spoken)
+    world.merge()
+    found = rows(world, "SELECT phrase, adapters, owners, round(mean_support, 2), spellings FROM lexicon_candidates")
+    assert found[0] == ("risograph print", 3, 2, 0.7, ["Risograph prints", "risograph print"])
+    assert [row[0] for row in found[1:]] == ["torn paper", "'; DROP TABLE x; --"]

@@ -92,3 +92,12 @@ def test_terminals_are_safe_from_uploads(ask, arguments):
     assert "eve/" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     assert "\u202e" not in done.stdout + done.stderr
+
+
+def test_lexicon_candidates_are_listed_and_escaped(ask):
+    done = ask("lexicon", "candidates", "--json")
+    assert done.code == 0
+    ((candidate,),) = (json.loads(done.stdout),)
+    assert (candidate["adapters"], candidate["owners"]) == (1, 1) and candidate["phrase"].startswith("glossy")
+    assert "\x1b" not in ask("lexicon", "candidates").stdout
+    assert ask("lexicon", "candidates", "--owners", "2").stdout.strip() == ""
