@@ -40,12 +40,33 @@ class Slice:
     index: int = 0
     count: int = 1
 
-    def of(self, items: tuple[WorkItem, ...]) -> tuple[WorkItem, ...]:
+    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
         """This task's items."""
+        from auditor.audit.manifest import read_manifest
+
         if not 0 <= self.index < self.count:
             raise UserError(f"task {self.index} of {self.count} does not exist; count from 0")
+        items = read_manifest(Workspace(settings.work.dir).manifest).items
         edges = [round(len(items) * i / self.count) for i in (self.index, self.index + 1)]
         return items[edges[0] : edges[1]]
+
+
+@dataclass(frozen=True)
+class StoredSlice:
+    """One slice of those that a submission stored: a later plan does not change them."""
+
+    slices_id: str
+    index: int
+
+    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
+        """This task's items."""
+        from auditor.cluster.slices import read_slice
+
+        return read_slice(Workspace(settings.work.dir).slices, self.slices_id, self.index)
+
+
+Part = Slice | StoredSlice
+"""What one task audits."""
 
 
 @contextmanager
@@ -134,16 +155,15 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
 def audit(
     settings: Settings,
     client: HubClient | None,
-    part: Slice,
+    part: Part,
     *,
     on_item: Callable[[WorkItem, AuditRecord | None], None] | None = None,
     on_reference: Callable[[str, int, int], None] | None = None,
 ) -> TaskReport:
-    """Audit one slice of the manifest."""
-    from auditor.audit.manifest import read_manifest
+    """Audit one slice."""
     from auditor.audit.task import Task
 
-    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
+    items = part.items(settings)
     with closing(Task(settings, client, on_reference=on_reference)) as task:
         return task.run(items, on_item)
 

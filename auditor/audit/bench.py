@@ -10,13 +10,14 @@ from safetensors.numpy import save_file
 
 from auditor.audit.models import best_device, from_hub_cache
 from auditor.audit.proposers import load_proposer, shown_identity
+from auditor.audit.recipes import publish_recipe
 from auditor.audit.reference import Reference, load_or_make
 from auditor.audit.scoring import Scorer, make_scorer
 from auditor.audit.workspace import Workspace, basis_path
 from auditor.encoding.encoder import Encoder
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.errors import UserError
-from auditor.files import replacing, write_text
+from auditor.files import replacing
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon, load_lexicon
@@ -74,8 +75,8 @@ def open_workbench(
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
     reference = load_or_make(workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step)
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
-    _publish_recipe(workspace, recipe)
     _publish_basis(workspace, recipe, scorer)
+    publish_recipe(settings, recipe)
     shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
     return Workbench(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
                      scorer, shown, chosen.proposer.max_side)  # fmt: skip
@@ -152,9 +153,3 @@ def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None
     arrays = {"vectors": scorer.vectors(scorer.lexicon.names), "common": scorer.basis.common}
     with replacing(path) as temporary:
         save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)
-
-
-def _publish_recipe(workspace: Workspace, recipe: Recipe) -> None:
-    """Keep every recipe ever used by its id, and name the current one of each base."""
-    for name in (recipe.recipe_id, f"current-{recipe.base_name}"):
-        write_text(workspace.recipes / f"{name}.json", recipe.model_dump_json(indent=1))

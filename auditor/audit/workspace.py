@@ -54,8 +54,13 @@ class Workspace:
 
     @property
     def attempts(self) -> Path:
-        """One small file per item, a byte per attempt begun."""
+        """One small file per attempt that has begun and not ended."""
         return self.root / "attempts"
+
+    @property
+    def slices(self) -> Path:
+        """Which items each task of an array audits, by content hash."""
+        return self.root / "slices"
 
 
 def basis_path(workspace: Workspace, recipe_id: str) -> Path:

@@ -7,6 +7,7 @@ inside the function. Reading commands take `--json`; what costs GPU time, networ
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 
 from auditor.cli import output
 from auditor.cli.ask import search_command, show_command, sql_command
+from auditor.cli.cluster import retry_command, status_command, submit_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
@@ -30,7 +32,7 @@ from auditor.cli.run import (
     nightly_command,
     plan_command,
 )
-from auditor.errors import EXIT_REQUEUE, AuditorError
+from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
@@ -44,7 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN, _ASK, _SETTINGS, _CHECKS = "Run", "Ask", "Settings", "Checks"
+_RUN, _CLUSTER, _ASK, _SETTINGS, _CHECKS = "Run", "Cluster", "Ask", "Settings", "Checks"
 for _name, _command in (
     ("nightly", nightly_command),
     ("crawl", crawl_command),
@@ -55,6 +57,9 @@ for _name, _command in (
     ("explain", explain_command),
 ):
     app.command(_name, rich_help_panel=_RUN)(_command)
+app.command("submit", rich_help_panel=_CLUSTER)(submit_command)
+app.command("status", rich_help_panel=_CLUSTER)(status_command)
+app.command("retry", rich_help_panel=_CLUSTER)(retry_command)
 app.command("search", rich_help_panel=_ASK)(search_command)
 app.command("sql", rich_help_panel=_ASK)(sql_command)
 app.command("show", rich_help_panel=_ASK)(show_command)
@@ -124,6 +129,11 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.exit_code == EXIT_REQUEUE:
             output.say("this may pass: run the same command again, it goes on where it stopped")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        output.fail(f"{error.filename or 'a file'}: {error.strerror}; free some space and run the same command again")
+        sys.exit(EXIT_PREREQUISITE)
     except KeyboardInterrupt:
         output.say("interrupted; run the same command again, it goes on where it stopped")
         sys.exit(EXIT_INTERRUPTED)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.hub.client import HubClient
     from auditor.records.listing import CrawlReport
     from auditor.settings import Settings
+    from auditor.stages import Part
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -73,6 +74,9 @@ def audit_command(
     context: typer.Context,
     task: Annotated[int, typer.Option("--task", min=0, help="Which slice of the plan, from 0.")] = 0,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many slices there are.")] = 1,
+    slices: Annotated[
+        str | None, typer.Option("--slices", help="Stored slices to take --task from, instead of the plan.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Audit the planned files that have no result yet.
@@ -87,7 +91,7 @@ def audit_command(
 
     settings = settings_of(context)
     start_logs(context, settings, f"audit-{task}")
-    part = stages.Slice(task, tasks)
+    part = stages.Slice(task, tasks) if slices is None else stages.StoredSlice(slices, task)
     with stages.hub(settings) as client:
         report = _audit(settings, client, part, dry_run)
     if report is not None:
@@ -222,13 +226,10 @@ def _plan(settings: Settings, client: HubClient, *, store: bool) -> Manifest:
     return manifest
 
 
-def _audit(settings: Settings, client: HubClient, part: object, dry_run: bool) -> TaskReport | None:
+def _audit(settings: Settings, client: HubClient, part: Part, dry_run: bool) -> TaskReport | None:
     from auditor import stages
-    from auditor.audit.manifest import read_manifest
-    from auditor.audit.workspace import Workspace
 
-    assert isinstance(part, stages.Slice)
-    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
+    items = part.items(settings)
     if dry_run:
         images = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
         say(f"{len(items)} files, about {len(items) * images} pictures beside the base's own")

@@ -398,8 +398,14 @@ class ExportSettings(Section):
 class ClusterSettings(Section):
     """What Slurm is asked for."""
 
+    scripts: LocalPath = Path("slurm")
+    """Folder of the .sbatch files. Jobs run in the folder above it, where jobs/ lies too."""
+
     partition: Name | None = None
     """Partition. Unset: the site's default."""
+
+    cpu_partition: Name | None = None
+    """Partition of the stages without a GPU. Unset: as `partition`."""
 
     account: Name | None = None
     """Account to charge. Unset: the user's default."""
@@ -407,8 +413,11 @@ class ClusterSettings(Section):
     constraint: Name | None = None
     """Node feature, such as a GPU type. Scores compare best within one type."""
 
+    gres: Name | None = None
+    """What an audit task asks for, such as gpu:h100:1. Unset: gpu:`gpus_per_task`."""
+
     gpus_per_task: int = Field(default=1, ge=0)
-    """GPUs per array task."""
+    """GPUs per audit task; also what GPU-hours are reckoned by."""
 
     cpus_per_task: int = Field(default=8, ge=1)
     """CPU cores per array task."""
@@ -424,6 +433,12 @@ class ClusterSettings(Section):
 
     items_per_task: int = Field(default=100, ge=1)
     """Adapters per array task. Loading a base costs more than auditing one small adapter."""
+
+    prefetch_tasks: int = Field(default=1, ge=1)
+    """Array tasks that download; they share the Hub's rate limit."""
+
+    sbatch_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds to wait for an answer of Slurm. sbatch itself would wait for ever when the queue is full."""
 
     requeue_limit: int = Field(default=5, ge=0)
     """Times a task may put itself back in the queue."""

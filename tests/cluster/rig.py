@@ -79,14 +79,14 @@ def missing_programs() -> list[str]:
 class Rig:
     """The daemons, their folder, and the commands that talk to them."""
 
-    def __init__(self, folder: Path, *, cpus_per_node: int = 2, max_array_size: int = 11, max_job_count: int = 60):
+    def __init__(self, folder: Path, *, cpus_per_node: int = 4, max_array_size: int = 11, max_job_count: int = 60):
         self.folder = folder
         self.config = folder / "slurm.conf"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         ports = _free_ports(1 + len(NODES))
         nodes = "\n".join(
             f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} "
-            f"CPUs={cpus_per_node} RealMemory=16000 State=UNKNOWN"
+            f"CPUs={cpus_per_node} RealMemory=100000 State=UNKNOWN"
             for name, port in zip(NODES, ports[1:], strict=True)
         )
         for name in ("munge", "state", *(f"spool-{n}" for n in NODES)):

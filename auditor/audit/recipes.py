@@ -1,0 +1,51 @@
+"""Which recipe is in force for a base, known without loading a model: what submitting and watching go by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from auditor.audit.workspace import Workspace
+from auditor.files import write_text
+from auditor.records.recipe import Recipe
+from auditor.settings import Settings
+
+
+def publish_recipe(settings: Settings, recipe: Recipe) -> None:
+    """Keep every recipe ever used by its id, and name the current one of each base with the settings it came from."""
+    folder = Workspace(settings.work.dir).recipes
+    text = recipe.model_dump_json(indent=1)
+    for name, content in (
+        (f"{recipe.recipe_id}.json", text),
+        (f"current-{recipe.base_name}.json", text),
+        (f"current-{recipe.base_name}.settings", settings_key(settings)),
+    ):
+        write_text(folder / name, content)
+
+
+def settings_key(settings: Settings) -> str:
+    """Hash of all settings that a recipe is made from."""
+    canonical = json.dumps(settings.recipe.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
+    """Recipe id by base, for the bases that were opened with exactly these settings before.
+
+    A base that is missing here was never opened, or with other settings: everything on it is still to do.
+    """
+    folder, key = Workspace(settings.work.dir).recipes, settings_key(settings)
+    found = {}
+    for base_name in settings.recipe.active_bases:
+        recipe, made_with = folder / f"current-{base_name}.json", folder / f"current-{base_name}.settings"
+        if _text(made_with) == key and (text := _text(recipe)) is not None:
+            found[base_name] = Recipe.model_validate_json(text).recipe_id
+    return found
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
