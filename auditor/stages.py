@@ -20,6 +20,7 @@ from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
+    from auditor.audit.prefetch import Prefetch, PrefetchCost, PrefetchReport
     from auditor.audit.propose import ProposeReport
     from auditor.audit.task import TaskReport
     from auditor.catalog.merge import MergeReport
@@ -72,9 +73,21 @@ Part = Slice | StoredSlice
 @contextmanager
 def hub(settings: Settings) -> Iterator[HubClient]:
     """A client of the Hub of the settings; a folder of repos is served on loopback for as long as it is open."""
+    with maybe_hub(settings) as client:
+        if client is None:
+            raise UserError("This needs the Hub, and hub.offline is set. What was prefetched: auditor audit --offline")
+        yield client
+
+
+@contextmanager
+def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
+    """The same, or None when the settings say that there is no Hub to ask."""
     from auditor.hub.client import DEFAULT_ENDPOINT, connect
 
     folder = settings.hub.serve_folder
+    if settings.hub.offline:
+        yield None
+        return
     if folder is not None and not folder.is_dir():
         raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
     with _served(folder) as server:
@@ -134,8 +147,9 @@ def crawl(
 
 
 def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on_repo: Note | None = None) -> Manifest:
-    """Turn the listing into a manifest. With a client, hashes are asked for, so that duplicates are one audit."""
+    """Turn the listing into a manifest. With a client, some hashes are asked for, so that duplicates are one audit."""
     from auditor.audit import manifest
+    from auditor.hub.facts import FileFacts
     from auditor.hub.inventory import iter_listing
     from auditor.hub.union import listing_path
 
@@ -144,12 +158,52 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
     if not listing.exists():
         raise UserError(f"there is no listing in {workspace.crawl}; run: auditor crawl")
     made = manifest.plan(
-        iter_listing(listing), settings.recipe.active_bases, client=client, cache_dir=workspace.files,
-        on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
+        iter_listing(listing), settings.recipe.active_bases, facts=FileFacts(workspace.facts), client=client,
+        max_requests=settings.hub.plan_requests, try_gated=client is not None and not client.anonymous,
+        full_models=settings.hub.full_models, on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
     )  # fmt: skip
     if store:
         manifest.write_manifest(workspace.manifest, made)
     return made
+
+
+def prefetch(
+    settings: Settings,
+    client: HubClient,
+    part: Slice,
+    *,
+    on_item: Callable[[WorkItem], None] = lambda item: None,
+) -> PrefetchReport:
+    """Fetch the files of one slice of the manifest. A whole manifest learns its files' sizes and hashes on the way."""
+    from auditor.audit import manifest
+    from auditor.audit.signals import stop_signals
+
+    workspace = Workspace(settings.work.dir)
+    planned = manifest.read_manifest(workspace.manifest)
+    work = prefetcher(settings, client)
+    with stop_signals(work.ask_to_stop):
+        report = work.run(part.of(planned.items), lambda item, fate: on_item(item))
+    if part.count == 1:
+        manifest.write_manifest(workspace.manifest, planned.with_facts(work.facts))
+    return report
+
+
+def prefetch_cost(settings: Settings, client: HubClient, part: Slice) -> PrefetchCost:
+    """What a prefetch of the slice would ask and fetch; asks for nothing itself."""
+    from auditor.audit.manifest import read_manifest
+
+    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
+    return prefetcher(settings, client).cost(items)
+
+
+def prefetcher(settings: Settings, client: HubClient) -> Prefetch:
+    """The prefetch of these settings, not begun."""
+    from auditor.audit.prefetch import Prefetch, PrefetchLimits
+
+    chosen = settings.hub
+    limits = PrefetchLimits(chosen.download_workers, chosen.file_limit, chosen.cache_bytes)
+    recipe_ids = [recipe.recipe_id for recipe in current_recipes(settings)]
+    return Prefetch(client, Workspace(settings.work.dir), limits, recipe_ids)
 
 
 def audit(
@@ -203,13 +257,17 @@ def current_recipes(settings: Settings) -> list[Recipe]:
 def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, str, str | None], str]:
     """Content hashes learned by fetching, for items whose hash the Hub did not state."""
     from auditor.hub.download import cached_sha256
+    from auditor.hub.facts import FileFacts
 
+    facts = FileFacts(workspace.facts)
     found: dict[tuple[str, str, str | None], str] = {}
     for item in manifest.items:
         if item.file_sha256 is None:
-            sha256 = cached_sha256(workspace.files, item.repo_id, item.commit_sha, item.path)
+            key = (item.repo_id, item.commit_sha, item.path)
+            known = facts.get(*key)
+            sha256 = (known.sha256 if known else None) or cached_sha256(workspace.files, *key)
             if sha256 is not None:
-                found[item.repo_id, item.commit_sha, item.path] = sha256
+                found[key] = sha256
     return found
 
 

@@ -1,4 +1,4 @@
-"""Scheduler stage: download what the audits will read. Options are those of `auditor prefetch`."""
+"""Scheduler stage on a node with a network: fetch the files of the plan. Options are those of `auditor prefetch`."""
 
 import sys
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.crash import crash_point
-from auditor.errors import ItemError, UserError
+from auditor.errors import ItemError, TransientError, UserError
 from auditor.files import write_bytes
 from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
-from auditor.hub.details import file_details
+from auditor.hub.facts import FileFacts, ask_facts
 from auditor.hub.units import units
 from auditor.records.listing import ListedRepo, SettledItem, Unit
 from auditor.records.result import WorkItem
@@ -22,8 +24,9 @@ from auditor.settings import BaseModelSettings
 
 _ITEM_SCHEMA = pa.schema([
     ("repo_id", pa.string()), ("commit_sha", pa.string()), ("path", pa.string()), ("file_sha256", pa.string()),
-    ("size_bytes", pa.int64()), ("base_name", pa.string()), ("base_claim", pa.string()), ("trigger", pa.string()),
-    ("trigger_source", pa.string()), ("companions", pa.list_(pa.string())),
+    ("size_bytes", pa.int64()), ("base_name", pa.string()), ("other_bases", pa.list_(pa.string())),
+    ("base_claim", pa.string()), ("trigger", pa.string()), ("trigger_source", pa.string()),
+    ("companions", pa.list_(pa.string())),
 ])  # fmt: skip
 _SETTLED_SCHEMA = pa.schema([
     ("repo_id", pa.string()), ("commit_sha", pa.string()), ("path", pa.string()), ("outcome", pa.string()),
@@ -33,93 +36,149 @@ _SETTLED_SCHEMA = pa.schema([
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one plan found. `len(items) + len(settled)` is the number of listed units."""
+    """What one plan found. `len(items) + len(settled)` is the number of listed units.
+
+    Attributes:
+        items: Files to audit, those of one base together.
+        settled: Repos and files whose outcome the listing told.
+        asked: Requests that this plan has spent on sizes and hashes.
+    """
 
     items: tuple[WorkItem, ...]
     settled: tuple[SettledItem, ...]
+    asked: int = 0
 
     @property
     def bytes_to_fetch(self) -> int:
         """Known sizes of distinct files, added up."""
-        sizes = {i.file_sha256 or (i.repo_id, i.path): i.size_bytes or 0 for i in self.items}
-        return sum(sizes.values())
+        return sum(self._sizes().values())
 
     @property
     def distinct_files(self) -> int:
         """Files that differ in content (unknown hashes count one each)."""
         return len({i.file_sha256 or (i.repo_id, i.path) for i in self.items})
 
+    @property
+    def unknown_sizes(self) -> int:
+        """Files of which no size is known yet."""
+        return sum(1 for item in self.items if item.size_bytes is None)
+
+    @property
+    def estimated_bytes(self) -> int | None:
+        """Bytes of all distinct files, the unknown ones at the mean of the known; None when none is known."""
+        sizes = self._sizes()
+        return round(sum(sizes.values()) / len(sizes) * self.distinct_files) if sizes else None
+
+    def _sizes(self) -> dict[object, int]:
+        return {i.file_sha256 or (i.repo_id, i.path): i.size_bytes for i in self.items if i.size_bytes is not None}
+
+    def with_facts(self, facts: FileFacts) -> Manifest:
+        """The same plan with what has been learned of its files since."""
+        return replace(self, items=tuple(_informed(item, facts) for item in self.items))
+
 
 def plan(
     repos: Iterable[ListedRepo],
-    bases: dict[str, BaseModelSettings],
+    bases: Mapping[str, BaseModelSettings],
     *,
+    facts: FileFacts | None = None,
     client: HubClient | None = None,
-    cache_dir: Path | None = None,
+    max_requests: int = 0,
+    try_gated: bool = False,
+    full_models: bool = False,
     on_repo: Callable[[ListedRepo], None] | None = None,
 ) -> Manifest:
     """Turn a listing into work items, grouped by base so that a task loads few bases.
 
+    Needs no request. Sizes and hashes come from what is known already; asking for the rest costs one request per
+    repo, so that only `max_requests` repos are asked about, chosen by the hash of their names: a fair sample for
+    the estimate of bytes. Answers are kept, so that the next plan asks about others.
+
     Args:
         repos: As listed.
         bases: Active bases by short name.
-        client: When given, sizes and hashes of the chosen files are asked for (one request per repo), so that
-            the same bytes in many repos become one audit.
-        cache_dir: Where those answers are kept.
+        facts: Known sizes and hashes; new ones are saved there.
+        client: When given, asks.
+        max_requests: Most requests.
+        try_gated: As in `units`.
+        full_models: As in `units`.
         on_repo: Told about every repo.
     """
+    claimed = BaseNames(bases)
     items: list[WorkItem] = []
     settled: list[SettledItem] = []
     for repo in repos:
         if on_repo is not None:
             on_repo(repo)
-        for unit in _with_details(units(repo), client, cache_dir):
+        for unit in units(repo, try_gated=try_gated, full_models=full_models):
             if isinstance(unit, SettledItem):
                 settled.append(unit)
             else:
-                items.append(_work_item(repo, unit, bases))
+                items.append(_work_item(repo, unit, claimed))
+    asked = 0
+    if facts is not None:
+        items = [_informed(item, facts) for item in items]
+        if client is not None and max_requests > 0:
+            asked, lost = _ask_about(client, items, facts, max_requests)
+            settled += [lost[key] for item in items if (key := _key(item)) in lost]
+            items = [_informed(item, facts) for item in items if _key(item) not in lost]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
-    return Manifest(tuple(items), tuple(settled))
+    return Manifest(tuple(items), tuple(settled), asked)
 
 
-def _with_details(
-    found: list[Unit | SettledItem], client: HubClient | None, cache_dir: Path | None
-) -> list[Unit | SettledItem]:
-    wanted = [u for u in found if isinstance(u, Unit)]
-    if client is None or cache_dir is None or not wanted:
-        return found
-    first = wanted[0]
-    try:
-        known = {f.path: f for f in file_details(client, first.repo_id, first.commit_sha, [u.path for u in wanted],
-                                                 cache_dir=cache_dir)}  # fmt: skip
-    except ItemError as error:
-        # The repo changed between listing and planning; every file of it shares the outcome.
-        return [
-            SettledItem(u.repo_id, u.commit_sha, u.path, error.outcome, error.reason, error.message)
-            if isinstance(u, Unit)
-            else u
-            for u in found
-        ]
-    detailed: list[Unit | SettledItem] = []
-    for unit in found:
-        if isinstance(unit, Unit) and unit.path in known:
-            facts = known[unit.path]
-            unit = Unit(unit.repo_id, unit.commit_sha, unit.path, unit.why, unit.companions, facts.size_bytes,
-                        facts.sha256)  # fmt: skip
-        detailed.append(unit)
-    return detailed
+_Key = tuple[str, str, str]
 
 
-def _work_item(repo: ListedRepo, unit: Unit, bases: dict[str, BaseModelSettings]) -> WorkItem:
+def _key(item: WorkItem) -> _Key:
+    return item.repo_id, item.commit_sha, item.path
+
+
+def _informed(item: WorkItem, facts: FileFacts) -> WorkItem:
+    if item.file_sha256 is not None and item.size_bytes is not None:
+        return item
+    known = facts.get(*_key(item))
+    if known is None:
+        return item
+    return item.model_copy(update={"file_sha256": known.sha256, "size_bytes": known.size_bytes})
+
+
+def _ask_about(
+    client: HubClient, items: list[WorkItem], facts: FileFacts, max_requests: int
+) -> tuple[int, dict[_Key, SettledItem]]:
+    """Ask for the files of some repos; return the requests spent and the files whose repo is lost since listing."""
+    wanted: dict[tuple[str, str], list[WorkItem]] = defaultdict(list)
+    for item in items:
+        if item.size_bytes is None:
+            wanted[item.repo_id, item.commit_sha].append(item)
+    order = sorted(wanted, key=lambda repo: hashlib.sha256(repo[0].encode("utf-8", "replace")).digest())
+    lost: dict[_Key, SettledItem] = {}
+    asked = 0
+    for repo in order[:max_requests]:
+        asked += 1
+        try:
+            facts.learn(*repo, ask_facts(client, *repo, [item.path for item in wanted[repo]]))
+        except ItemError as error:
+            # The repo changed between listing and planning; every file of it shares the outcome.
+            for item in wanted[repo]:
+                lost[_key(item)] = SettledItem(*_key(item), error.outcome, error.reason, error.message)
+        except TransientError:
+            break  # what is not known now is learned by downloading
+    facts.save()
+    return asked, lost
+
+
+def _work_item(repo: ListedRepo, unit: Unit, bases: BaseNames) -> WorkItem:
     claim = repo.base_models[0] if repo.base_models else (repo.base_claims[0] if repo.base_claims else None)
     trigger = repo.triggers[0] if repo.triggers else None
+    named = bases.of(repo.base_models)
     return WorkItem(
         repo_id=repo.repo_id,
         commit_sha=repo.commit_sha,
         path=unit.path,
         file_sha256=unit.sha256,
         size_bytes=unit.size_bytes,
-        base_name=claimed_base(repo.base_models, bases),
+        base_name=named[0] if named else None,
+        other_bases=named[1:],
         base_claim=claim,
         trigger=trigger.text if trigger else None,
         trigger_source=trigger.source if trigger else None,
@@ -127,25 +186,30 @@ def _work_item(repo: ListedRepo, unit: Unit, bases: dict[str, BaseModelSettings]
     )
 
 
-def claimed_base(claims: Iterable[str], bases: dict[str, BaseModelSettings]) -> str | None:
-    """Short name of the base a card means, by repo id or alias; None when it means none of ours."""
-    names: dict[str, str] = {}
-    for short, base in bases.items():
-        known = [base.repo] if base.repo is not None else []
-        names |= {canonical_base(name).lower(): short for name in (*known, *base.aliases)}
-    for claim in claims:
-        if (found := names.get(canonical_base(claim).lower())) is not None:
-            return found
-    return None
+class BaseNames:
+    """Short names of the active bases by every name that cards know them by."""
+
+    def __init__(self, bases: Mapping[str, BaseModelSettings]) -> None:
+        self._short: dict[str, str] = {}
+        for short, base in bases.items():
+            known = [base.repo] if base.repo is not None else []
+            self._short |= {canonical_base(name).lower(): short for name in (*known, *base.aliases)}
+
+    def of(self, claims: Iterable[str]) -> tuple[str, ...]:
+        """The bases that a card means, in its order; empty when it means none of ours."""
+        found = (self._short.get(canonical_base(claim).lower()) for claim in claims)
+        return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write both halves, each atomically; `items.parquet` comes last and marks the pair complete."""
-    settled = [asdict(s) for s in manifest.settled]
-    items = [i.model_dump(mode="json") for i in manifest.items]
-    for name, rows, schema in (("settled", settled, _SETTLED_SCHEMA), ("items", items, _ITEM_SCHEMA)):
+    for name, rows, schema in (
+        ("settled", manifest.settled, _SETTLED_SCHEMA),
+        ("items", manifest.items, _ITEM_SCHEMA),
+    ):
+        columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in schema]
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
         write_bytes(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
         if name == "settled":
             crash_point("plan_half_written")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.audit.failures import now
 from auditor.audit.result_file import Result
 from auditor.audit.scoring import Scorer
 from auditor.proposing.proposer import Proposer
@@ -109,8 +109,3 @@ def name_now(scorer: Scorer, proposer: Proposer | None, audited: Audited) -> Res
 def trigger_note(trigger_only: bool) -> str:
     """What a message adds for an adapter that does nothing without its trigger."""
     return " It acts with its trigger only." if trigger_only else ""
-
-
-def now() -> str:
-    """UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).replace(microsecond=0).isoformat()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +11,7 @@ from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.audit.bench import Workbench
+from auditor.audit.failures import Stopwatch, failure_record, now, versions
 from auditor.audit.measure import (
     ArmImages,
     Measured,
@@ -23,7 +20,7 @@ from auditor.audit.measure import (
     measure_trigger,
     spread_rows,
 )
-from auditor.audit.naming import Audited, Shown, now, pending_verdict, scored_verdict, trigger_note
+from auditor.audit.naming import Audited, Shown, pending_verdict, scored_verdict, trigger_note
 from auditor.audit.result_file import Result, thumbnail_bytes
 from auditor.audit.scoring import concept_scores, effect_record
 from auditor.crash import crash_point
@@ -34,24 +31,6 @@ from auditor.records.outcomes import Outcome, Reason
 from auditor.records.result import AuditRecord, Explanation, WorkItem
 
 THUMBNAILS = 6
-_PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
-             "transformers")  # fmt: skip
-
-
-@dataclass
-class Stopwatch:
-    """Seconds per stage, on the monotonic clock."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 4)
 
 
 @dataclass(frozen=True)
@@ -84,17 +63,6 @@ def audit_file(
     except ItemError as error:
         record = failure_record(item, file_sha256, bench.recipe.recipe_id, error, watch)
         return Audited(Result(record.model_copy(update=common), {}))
-
-
-def failure_record(
-    item: WorkItem, file_sha256: str, recipe_id: str, error: ItemError, watch: Stopwatch | None = None
-) -> AuditRecord:
-    """The record of an item that ended early."""
-    return AuditRecord(
-        item=item, file_sha256=file_sha256, recipe_id=recipe_id, outcome=error.outcome, reason=error.reason,
-        message=error.message, base_name=None, timings_s=watch.seconds if watch else {}, versions=versions(),
-        finished_at=now(),
-    )  # fmt: skip
 
 
 def _audit_applied(
@@ -223,8 +191,3 @@ def _arrays(bench: Workbench, measured: Measured, arm: ArmImages | None) -> dict
         arrays[f"thumb_{probe}_base"] = thumbnail_bytes(bench.reference.images[probe])
         arrays[f"thumb_{probe}_adapter"] = thumbnail_bytes(measured.images[row])
     return arrays
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that can change a picture or a score."""
-    return {name: version(name) for name in _PACKAGES}

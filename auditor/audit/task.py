@@ -16,9 +16,10 @@ import structlog
 from auditor.adapters.adapter_file import AdapterFile, inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench, load_encoder, open_workbench
+from auditor.audit.failures import failure_record
 from auditor.audit.finishing import Finisher
 from auditor.audit.naming import Audited
-from auditor.audit.one import BaseChoice, audit_file, failure_record
+from auditor.audit.one import BaseChoice, audit_file
 from auditor.audit.proposers import load_proposer, works_ahead
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
 from auditor.audit.signals import stop_signals
@@ -169,7 +170,7 @@ class Task:
             adapter = inspect_file(
                 fetched.local_path,
                 sidecar=self._fetch(item, sidecar).local_path if sidecar else None,
-                max_bytes=self.settings.hub.max_file_bytes,
+                max_bytes=self.settings.hub.file_limit,
             )
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
@@ -212,11 +213,9 @@ class Task:
         return proposer
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
-        if self.client is None:
-            raise TransientError("there is no connection to a Hub in this task")
         return fetch(
             self.client, item.repo_id, path, commit_sha=item.commit_sha, cache_dir=self.workspace.files,
-            max_bytes=self.settings.hub.max_file_bytes,
+            max_bytes=self.settings.hub.file_limit,
             expected_sha256=item.file_sha256 if path == item.path else None,
         )  # fmt: skip
 
@@ -265,9 +264,11 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
     """
     bases = settings.recipe.active_bases
     family = adapter.family.family
-    if item.base_name is not None and family in (None, bases[item.base_name].family):
-        return BaseChoice(item.base_name, assumed=False, mismatch=False)
-    mismatch = item.base_name is not None
+    named = [name for name in (item.base_name, *item.other_bases) if name is not None]
+    for name in named:
+        if family in (None, bases[name].family):
+            return BaseChoice(name, assumed=False, mismatch=False)
+    mismatch = bool(named)
     fitting = [name for name, base in bases.items() if family is None or base.family == family]
     if fitting and (family is not None or len(bases) == 1):
         return BaseChoice(fitting[0], assumed=True, mismatch=mismatch)

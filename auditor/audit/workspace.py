@@ -28,6 +28,11 @@ class Workspace:
         return self.root / "files"
 
     @property
+    def facts(self) -> Path:
+        """Sizes and hashes of files at their commits, as far as they were learned."""
+        return self.files / "facts"
+
+    @property
     def reference(self) -> Path:
         """What is made once per recipe: base images, their features, concept vectors."""
         return self.root / "reference"

@@ -31,6 +31,7 @@ from auditor.cli.run import (
     merge_command,
     nightly_command,
     plan_command,
+    prefetch_command,
 )
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
@@ -51,6 +52,7 @@ for _name, _command in (
     ("nightly", nightly_command),
     ("crawl", crawl_command),
     ("plan", plan_command),
+    ("prefetch", prefetch_command),
     ("audit", audit_command),
     ("propose", propose_command),
     ("merge", merge_command),

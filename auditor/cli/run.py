@@ -1,4 +1,4 @@
-"""The commands that work: nightly, crawl, plan, audit, merge, explain."""
+"""The commands that work: nightly, crawl, plan, prefetch, audit, merge, explain."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE, UserError
 
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
+    from auditor.audit.prefetch import PrefetchReport
     from auditor.audit.task import TaskReport
     from auditor.catalog.merge import MergeReport
     from auditor.hub.client import HubClient
     from auditor.records.listing import CrawlReport
     from auditor.settings import Settings
-    from auditor.stages import Part
+    from auditor.stages import Part, Slice
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -55,6 +56,8 @@ def crawl_command(
 def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Choose the adapter files to audit, and say what they will cost.
 
+    Spends at most hub.plan_requests requests on sizes and hashes, none with --dry-run.
+
     Example:
 
         auditor plan --dry-run
@@ -63,11 +66,56 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
 
     settings = settings_of(context)
     start_logs(context, settings, "plan")
-    with stages.hub(settings) as client:
-        manifest = _plan(settings, client, store=not dry_run)
+    if dry_run:
+        manifest = _plan(settings, None, store=False)
+        unknown = len({(i.repo_id, i.commit_sha) for i in manifest.items if i.size_bytes is None})
+        say(f"a plan asks about {min(unknown, settings.hub.plan_requests)} of {unknown} repos of unknown size")
+    else:
+        with stages.maybe_hub(settings) as client:
+            manifest = _plan(settings, client, store=True)
     if as_json:
         emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
-                   "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch})  # fmt: skip
+                   "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch,
+                   "estimated_bytes": manifest.estimated_bytes, "unknown_sizes": manifest.unknown_sizes,
+                   "requests": manifest.asked})  # fmt: skip
+
+
+def prefetch_command(
+    context: typer.Context,
+    task: Annotated[int, typer.Option("--task", min=0, help="Which slice of the plan, from 0.")] = 0,
+    tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many slices there are.")] = 1,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the planned files, so that audits need no network. Goes on where it stopped, with half a file too.
+
+    A file that is gone, gated, too large or not what was announced is recorded as such, as the audit would.
+    After several slices, `auditor plan` takes up the sizes and hashes that they learned.
+    Ends with 75 when the network left files for another run, or the cache is full.
+
+    Example:
+
+        auditor prefetch --dry-run
+    """
+    from auditor import stages
+
+    settings = settings_of(context)
+    start_logs(context, settings, f"prefetch-{task}")
+    part = stages.Slice(task, tasks)
+    with stages.hub(settings) as client:
+        if dry_run:
+            cost = stages.prefetch_cost(settings, client, part)
+            size = f"about {cost.bytes / 1e6:,.1f} MB" if cost.bytes is not None else "an unknown number of bytes"
+            say(f"{cost.files} files to fetch, {size}, {cost.requests} requests, at least {cost.seconds / 60:.1f} min "
+                f"by the rate limit")  # fmt: skip
+            if as_json:
+                emit_json(asdict(cost))
+            return
+        report = _prefetch(settings, client, part)
+    if as_json:
+        emit_json({**asdict(report), "bytes_per_second": round(report.bytes_per_second)})
+    if report.put_off or report.no_room or report.stopped:
+        raise typer.Exit(EXIT_REQUEUE)
 
 
 def audit_command(
@@ -77,6 +125,7 @@ def audit_command(
     slices: Annotated[
         str | None, typer.Option("--slices", help="Stored slices to take --task from, instead of the plan.")
     ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use prefetched files only; put the others off.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Audit the planned files that have no result yet.
@@ -90,9 +139,11 @@ def audit_command(
     from auditor import stages
 
     settings = settings_of(context)
+    if offline:
+        settings = settings.model_copy(update={"hub": settings.hub.model_copy(update={"offline": True})})
     start_logs(context, settings, f"audit-{task}")
     part = stages.Slice(task, tasks) if slices is None else stages.StoredSlice(slices, task)
-    with stages.hub(settings) as client:
+    with stages.maybe_hub(settings) as client:
         report = _audit(settings, client, part, dry_run)
     if report is not None:
         _leave(report)
@@ -126,7 +177,7 @@ def merge_command(
 
 
 def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
-    """Run the whole chain: crawl, plan, audit, merge. What is done already is not done again.
+    """Run the whole chain: crawl, plan, prefetch, audit, merge. What is done already is not done again.
 
     Without an auditor.toml this is the pocket profile: offline, on the CPU, in minutes.
 
@@ -143,7 +194,12 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
         if dry_run:
             return
         _plan(settings, client, store=True)
-        report = _audit(settings, client, stages.Slice(), dry_run=False)
+        while True:
+            fetched = _prefetch(settings, client, stages.Slice())
+            report = _audit(settings, client, stages.Slice(), dry_run=False)
+            # A full cache is worked off in rounds, as long as each makes room for some.
+            if not fetched.no_room or not fetched.fetched or report is None or report.interrupted:
+                break
     if settings.recipe.proposer.kind != "none" and stages.waiting(settings):
         with progress("propose") as step:
             proposed = stages.propose(settings, on_record=lambda named: step(1, named.item.repo_id))
@@ -216,17 +272,35 @@ def _crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool =
     return report
 
 
-def _plan(settings: Settings, client: HubClient, *, store: bool) -> Manifest:
+def _plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manifest:
     from auditor import stages
 
     with progress("plan") as step:
         manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
-    size = f"{manifest.distinct_files} distinct, {manifest.bytes_to_fetch / 1e6:.1f} MB"
-    summary([f"plan: {len(manifest.items)} adapter files ({size}), {len(manifest.settled)} settled unopened"])
+    about = "about " if manifest.unknown_sizes else ""
+    size = (
+        f"{about}{manifest.estimated_bytes / 1e6:,.1f} MB" if manifest.estimated_bytes is not None else "size unknown"
+    )
+    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
+             f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"])  # fmt: skip
     return manifest
 
 
-def _audit(settings: Settings, client: HubClient, part: Part, dry_run: bool) -> TaskReport | None:
+def _prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchReport:
+    from auditor import stages
+
+    with progress("prefetch") as step:
+        report = stages.prefetch(settings, client, part, on_item=lambda item: step(1, item.repo_id))
+    failed = "".join(f", {count} {reason}" for reason, count in sorted(report.failed.items()))
+    waiting = f", {report.no_room} wait for room in the cache" if report.no_room else ""
+    there = report.present + report.duplicates
+    traffic = f"{report.received_bytes / 1e6:.1f} MB, {report.bytes_per_second / 1e6:.1f} MB/s"
+    summary([f"prefetch: {report.fetched} fetched, {there} there before, {report.done} not needed{failed}, "
+             f"{report.put_off} put off{waiting}; {traffic}, {report.requests} requests"])  # fmt: skip
+    return report
+
+
+def _audit(settings: Settings, client: HubClient | None, part: Part, dry_run: bool) -> TaskReport | None:
     from auditor import stages
 
     items = part.items(settings)

@@ -6,7 +6,7 @@
         for item in units(repo): ...                          # Unit | SettledItem
     got = fetch(client, unit.repo_id, unit.path, commit_sha=unit.commit_sha, cache_dir=...)
 
-Requests are the scarce resource. Listing costs one per page; sizes and hashes of files are *not* in a
-listing: `file_details` asks for those of chosen files only (one request per repo, cached by commit), and
-`fetch` needs neither, because the download itself announces and then proves them.
+Requests are the scarce resource. Listing costs one per page; sizes and hashes of files are *not* in a listing:
+`ask_facts` asks for those of chosen files (one request per repo), `FileFacts` keeps them, and `fetch` needs
+neither, because the download itself announces and then proves them.
 """

@@ -9,7 +9,6 @@ The cache is ours, not the library's: a repo's paths are hostile text and never 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -27,7 +26,7 @@ import httpx2
 from huggingface_hub import hf_hub_url
 
 from auditor.crash import crash_point
-from auditor.errors import ItemError, PrerequisiteMissing, Refused, TransientError
+from auditor.errors import ItemError, Refused, TransientError
 from auditor.files import write_bytes
 from auditor.hub.client import HubClient, same_origin
 from auditor.hub.problems import hub_problems
@@ -95,7 +94,6 @@ def fetch(
         ItemError: `gated`, `repo_gone`, `file_gone`, `repo_disabled`, `too_large`, `download_failed`.
         Refused: `hash_mismatch`: two downloads, and neither is what was announced.
         TransientError: The network or the Hub is in trouble; what came so far is kept for the next attempt.
-        PrerequisiteMissing: The disk is full.
     """
     if not _COMMIT.fullmatch(commit_sha):
         raise ValueError(f"commit_sha must be 40 hex digits, not {commit_sha!r}")
@@ -118,8 +116,7 @@ def fetch(
         raise Refused("hash_mismatch", f"{repo_id}/{path} is announced with another hash than when it was listed.")
     blob = cache.verified(remote.etag)
     if blob is None:
-        with _disk_problems(cache_dir):
-            blob = _download(client, cache, remote, repo_id, path, max_bytes)
+        blob = _download(client, cache, remote, repo_id, path, max_bytes)
     sha256 = blob.name
     cache.remember(repo_id, commit_sha, path, sha256)
     return FetchedFile(repo_id, commit_sha, path, sha256, blob.stat().st_size, blob, False)
@@ -138,6 +135,11 @@ def cached_file(cache_dir: Path, repo_id: str, commit_sha: str, path: str) -> tu
     return None if sha256 is None or size is None else (sha256, size)
 
 
+def has_content(cache_dir: Path, sha256: str) -> bool:
+    """Whether bytes of this hash lie in the cache, whoever published them; not read through."""
+    return _Cache(cache_dir).size(sha256) is not None
+
+
 def drop_cached(cache_dir: Path, sha256: str) -> int:
     """Remove the bytes of a content from the cache; return how many were freed. What is known of it stays."""
     cache = _Cache(cache_dir)
@@ -146,20 +148,6 @@ def drop_cached(cache_dir: Path, sha256: str) -> int:
         return 0
     cache.remove(sha256)
     return size
-
-
-@contextmanager
-def _disk_problems(cache_dir: Path) -> Iterator[None]:
-    """A full disk is nobody's fault but the machine's: no item is blamed for it."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PrerequisiteMissing(
-                f"The disk that holds {cache_dir} is full; free some space, or choose another with --work-dir. "
-                "What was fetched so far is kept."
-            ) from error
-        raise
 
 
 def _check_size(repo_id: str, path: str, size: int, max_bytes: int) -> None:
@@ -229,8 +217,8 @@ def _fill(client: HubClient, remote: _Remote, part: Path, repo_id: str, path: st
             if failures >= client.retry.max_retries:
                 raise
         after = part.stat().st_size
-        if ended and (remote.size is None or after == remote.size):
-            return
+        if ended and (remote.size is None or after >= remote.size):
+            return  # a body that ran on is no progress: the hash will not match
         failures = 0 if after > before else failures + 1
         if failures > client.retry.max_retries:
             message = f"{repo_id}/{path}: the download ends at byte {after:,} of {remote.size:,} every time."

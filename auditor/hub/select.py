@@ -84,6 +84,8 @@ class Selection:
         refused: Pickles: never opened.
         unsafe_names: Weight files whose names cannot be asked for safely.
         components: Parts of a whole model.
+        denoiser: The part that stands for a whole model: its UNet or transformer in one file; None without one.
+        sharded: The denoiser lies in several files.
     """
 
     chosen: tuple[ChosenFile, ...] = ()
@@ -91,6 +93,8 @@ class Selection:
     refused: tuple[str, ...] = ()
     unsafe_names: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
+    denoiser: str | None = None
+    sharded: bool = False
 
 
 def select_files(paths: Sequence[str]) -> Selection:
@@ -116,7 +120,25 @@ def select_files(paths: Sequence[str]) -> Selection:
         refused=tuple(refused),
         unsafe_names=tuple(unsafe),
         components=tuple(components),
+        denoiser=_denoiser(components),
+        sharded=any(_is_denoiser(path) and _SHARD.search(_stem(path)) for path in components),
     )
+
+
+def _denoiser(components: Sequence[str]) -> str | None:
+    """The denoiser's weights in one safetensors file: full precision before half, a folder before the root."""
+    found = [
+        path
+        for path in components
+        if _is_denoiser(path) and _suffix(path) in SAFE_SUFFIXES and not _SHARD.search(_stem(path))
+    ]
+    return min(found, key=lambda path: ("." in _stem(path), "/" not in path, path), default=None)
+
+
+def _is_denoiser(path: str) -> bool:
+    """By place and name; a ControlNet or VAE may be called the same in the root, which only the header tells."""
+    folder = str(PurePosixPath(path).parent)
+    return folder in _DENOISER_FOLDERS or (folder == "." and _stem(path).startswith("diffusion_pytorch_model"))
 
 
 def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from auditor.hub.select import Selection, select_files
@@ -49,14 +50,22 @@ _IMAGE_TAGS = frozenset(
         "template:sd-lora",
     }
 )
+_ADAPTER_TAGS = frozenset({"lora", "template:sd-lora", "peft", "textual_inversion", "dora", "lycoris"})
+_OTHER_PARTS = re.compile(
+    r"(?:^|[-_./])(?P<part>controlnet|ip[-_]?adapter|t2i[-_]?adapter|vae|upscalers?|esrgan|animatediff|motion[-_]?module)"
+    r"(?:$|[-_./])",
+    re.IGNORECASE,
+)
+"""Parts of a text-to-image system that personalise nothing, as repos and tags name them."""
 
 
-def units(repo: ListedRepo, *, try_gated: bool = False) -> list[Unit | SettledItem]:
+def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = False) -> list[Unit | SettledItem]:
     """Return what there is to do about a repo: never an empty list, so that counts reconcile.
 
     Args:
         repo: As listed.
         try_gated: Plan gated repos too, for an identity whose token may have been accepted.
+        full_models: Plan whole models too, by their denoiser's weights.
     """
     settled = _settle_repo(repo, try_gated=try_gated)
     if settled is not None:
@@ -75,8 +84,10 @@ def units(repo: ListedRepo, *, try_gated: bool = False) -> list[Unit | SettledIt
         )
         for choice in selection.chosen
     ]
+    if full_models and selection.denoiser is not None:
+        items.append(Unit(repo.repo_id, repo.commit_sha, selection.denoiser, "denoiser of a whole model"))
     items += _settle_files(repo, selection)
-    return items or [_no_adapter(repo, selection)]
+    return items or [_no_adapter(repo, selection, full_models=full_models)]
 
 
 def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
@@ -97,7 +108,23 @@ def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
         )
     if repo.pipeline_tag in _OTHER_TASKS and not _IMAGE_TAGS.intersection(repo.tags):
         return _item(repo, None, "skipped", "not_text_to_image", f"The repo says it is for {repo.pipeline_tag}.")
+    if (part := _other_part(repo)) is not None:
+        return _item(
+            repo, None, "skipped", "not_text_to_image", f"By name and tags a {part}, which personalises nothing."
+        )
+    if repo.base_relation == "merge" and len(repo.base_claims) > 1:
+        message = f"It says it is merged from {len(repo.base_claims)} models, so it has no single base to compare with."
+        return _item(repo, None, "skipped", "no_single_base", message)
     return None
+
+
+def _other_part(repo: ListedRepo) -> str | None:
+    """The kind of part that a repo says it is, unless it also says it is an adapter."""
+    if _ADAPTER_TAGS.intersection(repo.tags):
+        return None
+    names = [repo.repo_id.rpartition("/")[2], *(tag for tag in repo.tags if ":" not in tag)]
+    found = next((match for name in names if (match := _OTHER_PARTS.search(name))), None)
+    return found["part"].lower() if found else None
 
 
 def _settle_files(repo: ListedRepo, selection: Selection) -> Iterator[SettledItem]:
@@ -110,9 +137,13 @@ def _settle_files(repo: ListedRepo, selection: Selection) -> Iterator[SettledIte
         yield _item(repo, path, "quarantined", "hostile_metadata", "The file name cannot be asked for safely.")
 
 
-def _no_adapter(repo: ListedRepo, selection: Selection) -> SettledItem:
+def _no_adapter(repo: ListedRepo, selection: Selection, *, full_models: bool) -> SettledItem:
+    if selection.denoiser is not None and not full_models:
+        message = "A whole model; those are audited only with hub.full_models."
+        return _item(repo, None, "skipped", "full_model", message)
     if selection.components:
-        message = f"A whole model or a part of one ({len(selection.components)} weight files), no adapter file."
+        how = "its denoiser lies in several files" if selection.sharded else "none of them a denoiser in safetensors"
+        message = f"A whole model or a part of one ({len(selection.components)} weight files, {how})."
         return _item(repo, None, "skipped", "unsupported_format", message)
     return _item(repo, None, "skipped", "no_weights", f"None of its {len(repo.files)} files holds adapter weights.")
 

@@ -23,6 +23,8 @@ Reason = Literal[
     "unsupported_format",
     "unsupported_base",
     "base_unavailable",
+    "no_single_base",
+    "full_model",
     "gated",
     "variant_of_audited",
     "too_large",

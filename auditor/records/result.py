@@ -40,6 +40,8 @@ class WorkItem(_Record):
     """Size as the Hub states it."""
     base_name: str | None
     """Short name of the base from the settings, by the card's claim; null when the card leaves it open."""
+    other_bases: tuple[str, ...] = ()
+    """Short names of further bases that the card names: a collection's files may each be for another."""
     base_claim: str | None = None
     """What the card says about its base."""
     trigger: str | None = None

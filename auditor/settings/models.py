@@ -75,6 +75,11 @@ class HubSettings(Section):
     download_workers: int = Field(default=4, ge=1, le=64)
     """Files fetched at the same time."""
 
+    @property
+    def file_limit(self) -> int:
+        """Largest weight file that is fetched, in bytes. What a large file holds only its header tells."""
+        return max(self.max_file_bytes, self.max_model_bytes) if self.full_models else self.max_file_bytes
+
 
 class WorkSettings(Section):
     """Where a run keeps its listing, manifest, downloads, results and logs."""

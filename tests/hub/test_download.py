@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
 
+import auditor.hub.download
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.client import HubClient, Retry, connect
-from auditor.hub.details import file_details
 from auditor.hub.download import FetchedFile, fetch
+from auditor.hub.facts import FileFacts, ask_facts
 from auditor.pocket.hub_server import HubServer, synthetic_repo
 
 REPO, PATH = "ann/sepia", "sub folder/sépia #1.safetensors"
@@ -188,17 +190,75 @@ def test_a_server_that_is_not_there_is_transient(tmp_path: Path) -> None:
         get(client, "0" * 40, tmp_path)
 
 
-def test_details_are_asked_for_once(hub: HubServer, client: HubClient, sha: str, tmp_path: Path) -> None:
-    paths = [PATH, "adapter_config.json", "absent"]
-    for _ in range(2):
-        found = file_details(client, REPO, sha, paths, cache_dir=tmp_path)
-        assert [(item.path, item.size_bytes, item.sha256) for item in found] == [
-            (PATH, len(WEIGHTS), SHA256), ("adapter_config.json", len(CONFIG), None),
-        ]  # fmt: skip
+def test_offline_what_was_fetched_is_there_and_the_rest_is_put_off(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    get(client, sha, tmp_path)
+    before = len(hub.requests)
+    got = fetch(None, REPO, PATH, commit_sha=sha, cache_dir=tmp_path)
+    assert got.from_cache and got.local_path.read_bytes() == WEIGHTS
+    with pytest.raises(TransientError, match="auditor prefetch"):
+        fetch(None, REPO, "adapter_config.json", commit_sha=sha, cache_dir=tmp_path)
+    assert len(hub.requests) == before
+
+
+def test_a_download_that_drips_is_given_up_and_resumed(
+    hub: HubServer, sha: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor.hub.download, "_SLOWEST_BYTES_PER_S", 1_000_000)
+    client = connect(hub.endpoint, answer_s=0.3, retry=Retry(2, 0.01, 0.02))
+    hub.faults.drip("GET /blobs", by=2_000, seconds=0.02)
+    with pytest.raises(TransientError, match="after its time"):
+        get(client, sha, tmp_path)
+    assert next((tmp_path / "parts").glob("*.part")).stat().st_size > 0
+    assert get(client, sha, tmp_path).sha256 == SHA256
+    assert hub.requests[-1].status == 206
+
+
+def test_an_endless_body_is_cut_at_the_announced_size(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    hub.faults.endless("GET /blobs")
+    assert get(client, sha, tmp_path).sha256 == SHA256  # too long: not what was announced, so once more
+    hub.faults.endless("GET /blobs", times=2)
+    with pytest.raises(Refused):
+        get(client, sha, tmp_path / "b")
+    assert sum(p.stat().st_size for p in (tmp_path / "b").rglob("*") if p.is_file()) < 2 * len(WEIGHTS)
+
+
+def test_a_server_that_is_away_is_not_asked_by_every_item_again(tmp_path: Path) -> None:
+    client = connect("http://127.0.0.1:9", retry=Retry(1, 0.01, 0.01))
+    for _ in range(3):
+        with pytest.raises(TransientError):
+            get(client, "0" * 40, tmp_path)
+    assert client.requests == 3 and client._away_until > 0
+    started = time.monotonic()
+    with pytest.raises(TransientError):
+        get(client, "0" * 40, tmp_path)
+    assert time.monotonic() - started < 0.2
+
+
+def test_facts_are_asked_for_in_one_request_and_kept(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    found = ask_facts(client, REPO, sha, [PATH, "adapter_config.json", "absent"])
+    assert [(item.path, item.size_bytes, item.sha256) for item in found] == [
+        (PATH, len(WEIGHTS), SHA256), ("adapter_config.json", len(CONFIG), None),
+    ]  # fmt: skip
     assert len(hub.requests) == 1
+    facts = FileFacts(tmp_path)
+    facts.learn(REPO, sha, found)
+    facts.save()
+    facts.save()
+    (only,) = tmp_path.iterdir()
+    with only.open("a") as stream:
+        stream.write('["torn')
+    again = FileFacts(tmp_path)
+    assert again.get(REPO, sha, PATH) == found[0]
+    assert again.get(REPO, "0" * 40, PATH) is None
     hub.index.remove(REPO)
     with pytest.raises(ItemError):
-        file_details(client, REPO, "1" * 40, paths, cache_dir=tmp_path)
+        ask_facts(client, REPO, "1" * 40, [PATH])
 
 
 def test_the_token_does_not_reach_the_cdn(hub: HubServer, sha: str, tmp_path: Path) -> None:

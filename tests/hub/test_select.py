@@ -128,7 +128,15 @@ def repo(*paths: str, **fields: object) -> ListedRepo:
         (
             repo("model_index.json", "unet/diffusion_pytorch_model.safetensors"),
             "skipped",
-            "unsupported_format",
+            "full_model",
+        ),
+        (repo("model_index.json", "vae/model.safetensors"), "skipped", "unsupported_format"),
+        (repo("diffusion_pytorch_model.safetensors", tags=("controlnet",)), "skipped", "not_text_to_image"),
+        (repo(STANDARD, gone=True), "gone", "repo_gone"),
+        (
+            repo(STANDARD, base_relation="merge", base_claims=("a/x", "a/y"), base_models=("a/x", "a/y")),
+            "skipped",
+            "no_single_base",
         ),
         (repo("a.ckpt"), "quarantined", "refused_format"),
     ],
@@ -147,3 +155,31 @@ def test_units_carry_pin_and_reason() -> None:
     assert isinstance(units(repo(STANDARD, gated="auto"), try_gated=True)[0], Unit)
     tagged = repo(STANDARD, pipeline_tag="text-generation", tags=("stable-diffusion",))
     assert isinstance(units(tagged)[0], Unit)
+
+
+UNET = "unet/diffusion_pytorch_model"
+
+
+@pytest.mark.parametrize(
+    ("paths", "denoiser"),
+    [
+        (["model_index.json", f"{UNET}.safetensors", f"{UNET}.fp16.safetensors", "vae/model.safetensors"],
+         f"{UNET}.safetensors"),
+        (["model_index.json", f"{UNET}.fp16.safetensors"], f"{UNET}.fp16.safetensors"),
+        (["config.json", "diffusion_pytorch_model.safetensors"], "diffusion_pytorch_model.safetensors"),
+        (["model_index.json", "transformer/diffusion_pytorch_model.safetensors"],
+         "transformer/diffusion_pytorch_model.safetensors"),
+        (["model_index.json", f"{UNET}.bin"], None),
+        ([f"{UNET}-00001-of-00002.safetensors", f"{UNET}-00002-of-00002.safetensors"], None),
+    ],
+)  # fmt: skip
+def test_the_denoiser_stands_for_a_whole_model(paths: list[str], denoiser: str | None) -> None:
+    (item, *_) = units(repo(*paths), full_models=True)
+    if denoiser is None:
+        assert isinstance(item, SettledItem) and item.reason == "unsupported_format"
+    else:
+        assert isinstance(item, Unit) and item.path == denoiser
+
+
+def test_a_lora_named_like_another_part_is_still_a_lora() -> None:
+    assert isinstance(units(repo(STANDARD, tags=("lora", "controlnet")))[0], Unit)

@@ -1,0 +1,111 @@
+"""Sizes and content hashes of files at a commit: learned once, kept beside the downloads, read by every plan.
+
+A listing names files only. What a file weighs and hashes to is told by a request about its repo, or by its
+download. Each process appends to a file of its own, one JSON line per fact, so that nobody waits for anybody and
+a killed process loses a line at most.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from auditor.errors import TransientError
+from auditor.hub.client import HubClient
+from auditor.hub.problems import hub_problems
+from auditor.records.listing import ListedFile
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PATHS_PER_REQUEST = 500
+
+FactKey = tuple[str, str, str]
+"""repo_id, commit sha, path."""
+
+
+class FileFacts:
+    """What is known of files, in memory; what is learned goes to disk with `save`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[FactKey, tuple[int, str | None]] = {}
+        self._new: list[str] = []
+        for path in sorted(folder.glob("*.jsonl")):
+            self._read(path)
+
+    def get(self, repo_id: str, commit_sha: str, path: str) -> ListedFile | None:
+        """The file with its size and, if known, hash; None when nothing is known of it."""
+        fact = self._known.get((repo_id, commit_sha, path))
+        return None if fact is None else ListedFile(path, *fact)
+
+    def learn(self, repo_id: str, commit_sha: str, files: Iterable[ListedFile]) -> None:
+        """Note sizes and hashes."""
+        for item in files:
+            key = (repo_id, commit_sha, item.path)
+            fact = (item.size_bytes or 0, item.sha256)
+            if item.size_bytes is not None and self._known.get(key) != fact:
+                self._known[key] = fact
+                self._new.append(json.dumps([*key, *fact], ensure_ascii=True))
+
+    def save(self) -> None:
+        """Write what was learned since the last call, as one new file."""
+        if not self._new:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        final = self._folder / f"{uuid.uuid4().hex}.jsonl"
+        temporary = final.with_suffix(".tmp")
+        temporary.write_text("\n".join(self._new) + "\n", encoding="utf-8")
+        temporary.replace(final)
+        self._new.clear()
+
+    def _read(self, path: Path) -> None:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                try:
+                    repo_id, commit_sha, name, size, sha256 = json.loads(line)
+                except (ValueError, TypeError):
+                    continue  # a torn line: learned anew
+                if isinstance(size, int):
+                    self._known[repo_id, commit_sha, name] = (size, sha256 if _is_sha256(sha256) else None)
+
+
+def ask_facts(client: HubClient, repo_id: str, commit_sha: str, paths: Iterable[str]) -> tuple[ListedFile, ...]:
+    """Ask for the chosen files' sizes and, for LFS files, hashes: one request; absent paths are left out.
+
+    Raises:
+        ItemError: The repo is gone, gated or disabled.
+        TransientError: The Hub could not be asked.
+    """
+    asked = list(dict.fromkeys(paths))
+    found: dict[str, ListedFile] = {}
+    for start in range(0, len(asked), _PATHS_PER_REQUEST):
+        found |= _ask(client, repo_id, commit_sha, asked[start : start + _PATHS_PER_REQUEST])
+    return tuple(found[path] for path in asked if path in found)
+
+
+def _ask(client: HubClient, repo_id: str, commit_sha: str, paths: list[str]) -> dict[str, ListedFile]:
+    url = f"{client.endpoint}/api/models/{repo_id}/paths-info/{quote(commit_sha, safe='')}"
+    with hub_problems(repo_id, None):
+        response = client.post(url, {"paths": paths, "expand": "false"})
+    try:
+        answer: Any = response.json()
+    except (ValueError, RecursionError) as error:
+        raise TransientError(f"The Hub's answer about the files of {repo_id} is not JSON.") from error
+    found: dict[str, ListedFile] = {}
+    for item in answer if isinstance(answer, list) else []:
+        if not isinstance(item, dict) or item.get("type") != "file":
+            continue
+        path, size = item.get("path"), item.get("size")
+        if isinstance(path, str) and isinstance(size, int) and size >= 0:
+            lfs = item.get("lfs")
+            oid = lfs.get("oid") if isinstance(lfs, dict) else None
+            found[path] = ListedFile(path, size, oid if _is_sha256(oid) else None)
+    return found
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
