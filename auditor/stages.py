@@ -182,7 +182,7 @@ def prefetch(
     planned = manifest.read_manifest(workspace.manifest)
     work = prefetcher(settings, client)
     with stop_signals(work.ask_to_stop):
-        report = work.run(part.of(planned.items), lambda item, fate: on_item(item))
+        report = work.run(part.items(settings), lambda item, fate: on_item(item))
     if part.count == 1:
         manifest.write_manifest(workspace.manifest, planned.with_facts(work.facts))
     return report
@@ -190,10 +190,7 @@ def prefetch(
 
 def prefetch_cost(settings: Settings, client: HubClient, part: Slice) -> PrefetchCost:
     """What a prefetch of the slice would ask and fetch; asks for nothing itself."""
-    from auditor.audit.manifest import read_manifest
-
-    items = part.of(read_manifest(Workspace(settings.work.dir).manifest).items)
-    return prefetcher(settings, client).cost(items)
+    return prefetcher(settings, client).cost(part.items(settings))
 
 
 def prefetcher(settings: Settings, client: HubClient) -> Prefetch:
