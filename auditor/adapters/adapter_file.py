@@ -61,13 +61,17 @@ def inspect_file(path: Path, *, sidecar: Path | None = None, max_bytes: int = li
         raise ItemError("skipped", "too_large", f"The file has {size} bytes; {max_bytes} is the limit.")
     with path.open("rb") as stream:
         require_safetensors(stream.read(SNIFF_BYTES))
-    header = read_header(path)
-    keys = tuple(parse_key(name) for name in sorted(header.tensors))
     beside = path.parent / SIDECAR_NAME
+    return describe(read_header(path), path, sidecar or (beside if beside.is_file() else None))
+
+
+def describe(header: Header, path: Path, sidecar: Path | None = None) -> AdapterFile:
+    """Sort what a header lists. Total: no name or shape makes it raise."""
+    keys = tuple(parse_key(name) for name in sorted(header.tensors))
     grouped = group(keys, header.tensors)
     return AdapterFile(
         path=path,
-        sidecar=sidecar or (beside if beside.is_file() else None),
+        sidecar=sidecar,
         header=header,
         kind=kind_of(keys, header.tensors.values()),
         convention=convention_of(keys),
@@ -77,7 +81,7 @@ def inspect_file(path: Path, *, sidecar: Path | None = None, max_bytes: int = li
         doubled=grouped.doubled,
         misshapen=grouped.misshapen,
         unexpected=tuple(key.name for key in keys if key.part == "other"),
-        family=recognise_family(_widths(grouped.entries)),
+        family=recognise_family(_widths(grouped.entries), _text_widths(grouped.entries)),
         claims=read_claims(header.metadata),
     )
 
@@ -145,3 +149,14 @@ def _widths(entries: Iterable[Entry]) -> list[ModuleWidths]:
         for entry in entries
         if entry.component is None or not entry.component.startswith("text_encoder")
     ]
+
+
+def _text_widths(entries: Iterable[Entry]) -> dict[str, int]:
+    """Hidden width of each text encoder that the file changes, from its attention."""
+    return {
+        entry.component: entry.outputs
+        for entry in entries
+        if entry.component is not None
+        and entry.component.startswith("text_encoder")
+        and entry.module.replace(".", "_").endswith(("self_attn_q_proj", "self_attn_v_proj", "self_attn_out_proj"))
+    }

@@ -1,0 +1,110 @@
+"""Every convention on every published architecture: names and shapes, no weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers.loaders.single_file_utils import (
+    convert_flux_transformer_checkpoint_to_diffusers,
+    convert_ldm_unet_checkpoint,
+    convert_sd3_transformer_checkpoint_to_diffusers,
+)
+
+from auditor.adapters.adapter_file import describe
+from auditor.adapters.fitting import match_layout, require_coverage
+from auditor.adapters.header import Header, TensorInfo
+from auditor.errors import ItemError
+from tests.architectures import ARCHITECTURES, PAGE, SCHEMES, components, layout, match, page, synthetic
+
+PUBLISHED_PARAMETERS = {
+    "sd15": 859_520_964,
+    "sd21": 865_910_724,
+    "sdxl": 2_567_463_684,
+    "sd35_large": 8_056_627_520,
+    "flux1": 11_901_408_320,
+}
+CASES = [(a, name) for a in ARCHITECTURES for name, scheme in SCHEMES.items() if a in scheme.families]
+
+
+@pytest.mark.parametrize(("architecture", "count"), PUBLISHED_PARAMETERS.items())
+def test_the_denoisers_have_the_published_size(architecture: str, count: int) -> None:
+    denoiser = components(architecture)[layout(architecture).denoiser]
+    assert sum(parameter.numel() for parameter in denoiser.parameters()) == count
+    assert all(parameter.is_meta for parameter in denoiser.parameters())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_shapes_name_their_own_family(architecture: str) -> None:
+    assert layout(architecture).family == architecture
+
+
+@pytest.mark.parametrize(("architecture", "convention"), CASES)
+def test_every_module_lands_with_its_shape(architecture: str, convention: str) -> None:
+    adapter, matched = match(architecture, convention)
+    assert not adapter.unpaired and not adapter.doubled and not adapter.misshapen and not adapter.unexpected
+    assert not matched.unmatched and not matched.misshapen
+    assert len(matched.fitted) == len(adapter.entries)
+    places = [(target.component, target.module) for found in matched.fitted for target in found.targets]
+    assert len(places) == len(set(places))
+    base = layout(architecture)
+    if convention != "XLabs" and "processors" not in convention:
+        named = [base.denoiser] if SCHEMES[convention].text is None else list(base.components)
+        assert set(places) == {(c, m) for c in named for m in base.components[c]}
+    if adapter.family.family is not None:
+        assert adapter.family.family == architecture
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_original_names_are_those_that_diffusers_converts(architecture: str) -> None:
+    """diffusers' own converter turns a checkpoint under our original names into its model's exact names and shapes."""
+    base = layout(architecture)
+    denoiser = components(architecture)[base.denoiser]
+    own = denoiser.state_dict()
+    prefix = "model.diffusion_model." if base.denoiser == "unet" else ""
+    checkpoint = {}
+    for original, origin in base.originals.items():
+        if ".processor." in original:  # XLabs' second names for the same modules
+            continue
+        for kind in ("weight", "bias"):
+            parts = [own[f"{module}.{kind}"] for module in origin.modules if f"{module}.{kind}" in own]
+            if parts:
+                named = "scale" if architecture == "flux1" and original.endswith("_norm") else kind
+                checkpoint[f"{prefix}{original}.{named}"] = torch.cat(parts)
+    if architecture.startswith("sd35"):
+        checkpoint["pos_embed"] = own["pos_embed.pos_embed"]
+        converted = convert_sd3_transformer_checkpoint_to_diffusers(checkpoint)
+    elif architecture == "flux1":
+        converted = convert_flux_transformer_checkpoint_to_diffusers(checkpoint)
+    else:
+        converted = convert_ldm_unet_checkpoint(checkpoint, dict(denoiser.config))
+    assert {name: tuple(tensor.shape) for name, tensor in converted.items()} == {
+        name: tuple(tensor.shape) for name, tensor in own.items()
+    }
+
+
+def test_a_kohya_file_for_flux_with_t5_is_partial_and_counted() -> None:
+    adapter = synthetic("flux1", SCHEMES["kohya, original names"])
+    tensors = dict(adapter.header.tensors)
+    for block in range(24):
+        stem = f"lora_te3_encoder_block_{block}_layer_0_SelfAttention_q"
+        for suffix, shape in (("lora_down.weight", (4, 4096)), ("lora_up.weight", (4096, 4)), ("alpha", ())):
+            tensors[f"{stem}.{suffix}"] = TensorInfo(f"{stem}.{suffix}", "F16", shape, 0, 0)
+
+    matched = match_layout(describe(Header(tensors, {}, 0, 0), adapter.path), layout("flux1"))
+    assert len(matched.fitted) == len(adapter.entries)
+    assert [entry.component for entry in matched.unmatched] == ["text_encoder_3"] * 24
+
+
+@pytest.mark.parametrize("pair", [("sd15", "sdxl"), ("sdxl", "sd15"), ("sd15", "sd21"), ("sd35_medium", "sd35_large"),
+                                  ("flux1", "sd35_large")])  # fmt: skip
+def test_a_file_for_another_architecture_is_no_fit(pair: tuple[str, str]) -> None:
+
+    theirs, ours = pair
+    adapter = synthetic(theirs, SCHEMES["diffusers"])
+    with pytest.raises(ItemError) as error:
+        require_coverage(adapter, layout(ours), match_layout(adapter, layout(ours)))
+    assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
+
+
+def test_the_page_says_what_the_code_does() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run: python -m tests.architectures"
