@@ -10,10 +10,11 @@ from pathlib import Path
 
 from auditor import stages
 from auditor.adapters.adapter_file import inspect_file
+from auditor.audit.choosing import choose_base
 from auditor.audit.naming import name_now
 from auditor.audit.one import audit_file
 from auditor.audit.result_file import Result, read_result, result_path
-from auditor.audit.task import Task, choose_base
+from auditor.audit.task import Task
 from auditor.audit.workspace import Workspace
 from auditor.catalog.explain_page import render_page
 from auditor.errors import UserError

@@ -16,6 +16,7 @@ from auditor.text_safety import clean
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "base_model": ("ss_base_model_version", "ss_sd_model_name", "baseModel", "base_model"),
     "base_model_hash": ("ss_new_sd_model_hash", "ss_sd_model_hash"),
+    "base_checkpoint": ("ss_sd_model_name", "base_model", "baseModel"),
     "architecture": ("modelspec.architecture", "family"),
     "network_module": ("ss_network_module",),
     "network_dim": ("ss_network_dim",),

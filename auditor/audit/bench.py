@@ -66,7 +66,7 @@ def open_workbench(
     if base_name not in chosen.active_bases:
         raise UserError(f"no base {base_name!r} is switched on; known: {', '.join(chosen.active_bases)}")
     workspace = Workspace(settings.work.dir)
-    generator = load_base(chosen.active_bases[base_name])
+    generator = load_base(chosen.active_bases[base_name], chosen.application)
     encoder = encoder or load_encoder(settings)
     proposer = proposer or load_proposer(settings)
     lexicon = lexicon_for(chosen.lexicon, chosen.concept_template)
@@ -82,12 +82,13 @@ def open_workbench(
                      scorer, shown, chosen.proposer.max_side)  # fmt: skip
 
 
-def load_base(base: BaseModelSettings) -> DiffusersBase:
+def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
     """The base's pipeline, from its local folder or from the Hub's cache."""
     return DiffusersBase(
         base.path or from_hub_cache(base.repo or "", base.revision), device=best_device(), dtype=base.dtype,
         sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
         batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
+        application=application, compiled=base.compiled,
     )  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def _recipe(
         generation={
             "pipeline": base.pipeline, "sampler": base.sampler, "steps": base.steps, "guidance": base.guidance,
             "size": base.size, "dtype": base.dtype, "batch_size": base.batch_size, "device": best_device(),
+            "compiled": base.compiled,
         },
         probe_set=probes.name,
         probe_set_hash=probes.content_hash,
@@ -135,6 +137,7 @@ def _recipe(
         looks=chosen.looks,
         cosine_error_target=chosen.cosine_error_target,
         seed=chosen.seed,
+        application=chosen.application,
         lora_scale=chosen.lora_scale,
         dose_scales=chosen.dose_scales,
         dose_probes=chosen.dose_probes,

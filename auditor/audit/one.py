@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.audit.bench import Workbench
+from auditor.audit.choosing import BaseChoice, with_trigger
 from auditor.audit.failures import Stopwatch, failure_record, now, versions
 from auditor.audit.measure import (
     ArmImages,
@@ -33,15 +34,6 @@ from auditor.records.result import AuditRecord, Explanation, WorkItem
 THUMBNAILS = 6
 
 
-@dataclass(frozen=True)
-class BaseChoice:
-    """Which base a file goes on, and how sure that is."""
-
-    base_name: str
-    assumed: bool
-    mismatch: bool
-
-
 def audit_file(
     bench: Workbench, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
 ) -> Audited:  # fmt: skip
@@ -53,6 +45,7 @@ def audit_file(
         BaseDamaged: The base differs from its fingerprint; the caller rebuilds it and redoes what came since.
     """
     watch = Stopwatch()
+    item = with_trigger(item, adapter.claims)
     common = {"base_name": bench.base_name, "base_assumed": choice.assumed, "card_mismatch": choice.mismatch}
     try:
         with watch.stage("normalise"):
@@ -102,7 +95,8 @@ def _audit_applied(
             explanations = bench.scorer.explain(_acting(measured, arm, test), ())
     record = AuditRecord(
         item=item, file_sha256=file_sha256, recipe_id=bench.recipe.recipe_id,
-        outcome=outcome, reason=reason, message=message, facts=normalised.facts, proof=proof,
+        outcome=outcome, reason=reason, message=message, proof=proof,
+        facts=replace(normalised.facts, delta_norm=proof.delta_norm),
         effect=effect_record(measured.differences, test, shared, bench.scorer.solver),
         scores=concept_scores(shared, bench.scorer.basis) if acts else (),
         explanations=explanations, proposals="not_asked" if shown is None else "pending",

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from auditor.adapters.adapter_file import AdapterFile, inspect_file
+from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench, load_encoder, open_workbench
+from auditor.audit.choosing import choose_base
 from auditor.audit.failures import failure_record
 from auditor.audit.finishing import Finisher
 from auditor.audit.naming import Audited
-from auditor.audit.one import BaseChoice, audit_file
+from auditor.audit.one import audit_file
 from auditor.audit.proposers import load_proposer, works_ahead
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
 from auditor.audit.signals import stop_signals
@@ -254,23 +255,3 @@ def ends_the_process(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
     return isinstance(error, MemoryError) or "CUDA error" in str(error)
-
-
-def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> BaseChoice:
-    """Which base a file goes on. Shapes decide the family, the card only the exact base within it.
-
-    Raises:
-        ItemError: `unsupported_base` when no active base fits.
-    """
-    bases = settings.recipe.active_bases
-    family = adapter.family.family
-    named = [name for name in (item.base_name, *item.other_bases) if name is not None]
-    for name in named:
-        if family in (None, bases[name].family):
-            return BaseChoice(name, assumed=False, mismatch=False)
-    mismatch = bool(named)
-    fitting = [name for name, base in bases.items() if family is None or base.family == family]
-    if fitting and (family is not None or len(bases) == 1):
-        return BaseChoice(fitting[0], assumed=True, mismatch=mismatch)
-    found = f"it is made for {family}" if family else "its shapes leave the family open and the card names none"
-    raise ItemError("skipped", "unsupported_base", f"No active base fits: {found}.")

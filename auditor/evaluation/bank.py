@@ -9,8 +9,9 @@ from pathlib import Path
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.bench import Workbench, open_workbench
+from auditor.audit.choosing import BaseChoice
 from auditor.audit.naming import name_now
-from auditor.audit.one import BaseChoice, audit_file
+from auditor.audit.one import audit_file
 from auditor.audit.result_file import Result, read_result, result_path, write_result
 from auditor.errors import UserError
 from auditor.pocket.training.adapters import ensure_trained, trained_path

@@ -33,6 +33,8 @@ class MetadataClaims:
 
     base_model: str | None = None
     base_model_hash: str | None = None
+    base_checkpoint: str | None = None
+    """Name or path of the checkpoint it was trained on."""
     architecture: str | None = None
     network_module: str | None = None
     algorithm: str | None = None

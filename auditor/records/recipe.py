@@ -40,6 +40,8 @@ class Recipe(BaseModel):
     """Expected cosine error of V at which it stops."""
     seed: int
     """Seed of the probes' noise."""
+    application: str = "inject"
+    """How adapters are put on: `inject` or `merge`."""
     lora_scale: float
     """Strength at which adapters are scored."""
     dose_scales: tuple[float, ...]

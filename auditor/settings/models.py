@@ -112,6 +112,9 @@ class BaseModelSettings(Section):
     aliases: tuple[Name, ...] = ()
     """Other names under which adapter cards mean this base."""
 
+    checkpoint_hashes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
+    """SHA-256 of the single-file checkpoints that are this base: trainers write it into the adapter file."""
+
     pipeline: Name
     """Pipeline class of diffusers."""
 
@@ -135,6 +138,10 @@ class BaseModelSettings(Section):
 
     batch_size: int = Field(default=8, ge=1)
     """Images denoised together."""
+
+    compiled: bool = False
+    """Compile the denoiser when it is loaded. Pays with `recipe.application` = "merge": injection compiles anew
+    for every adapter."""
 
     @model_validator(mode="after")
     def _has_weights(self) -> BaseModelSettings:
@@ -294,6 +301,10 @@ class RecipeSettings(Section):
 
     seed: int = Field(default=0, ge=0)
     """Seed of the probes' noise. Probe i uses the same noise with and without the adapter."""
+
+    application: Literal["inject", "merge"] = "inject"
+    """How an adapter is put on: low-rank layers beside the base's own (exact at any precision), or added to its weights
+    (faster; rounds to the base's precision). What is no low-rank pair is added to the weights either way."""
 
     lora_scale: float = Field(default=1.0, gt=0, le=4)
     """Strength at which an adapter is scored."""
