@@ -1,4 +1,4 @@
-"""The stages of a run, in order: crawl, plan, audit, propose, merge. Commands and jobs call these and nothing deeper.
+"""The stages of a run, in order: crawl, plan, audit, propose, merge, export. Commands and jobs call nothing deeper.
 
 Each takes the settings, leaves its product in the work folder and may be killed and called again at any time.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.audit.prefetch import Prefetch, PrefetchCost, PrefetchReport
     from auditor.audit.propose import ProposeReport
     from auditor.audit.task import TaskReport
+    from auditor.catalog.export.bundle import ExportFormat, ExportReport
     from auditor.catalog.merge import MergeReport
     from auditor.catalog.reference_rows import BasisVectors
     from auditor.hub.client import HubClient
@@ -309,3 +310,22 @@ def merge(
     return merge_catalog(
         settings.catalog_path, made_from, rebuild=rebuild, readers=settings.catalog.readers, on_results=on_results
     )
+
+
+def export(
+    settings: Settings,
+    formats: tuple[ExportFormat, ...] = (),
+    *,
+    out: Path | None = None,
+    max_pages: int | None = None,
+    dry_run: bool = False,
+    on_step: Note = lambda what: None,
+) -> ExportReport:
+    """Write the published catalog as files; without formats all of them."""
+    from auditor.catalog.export.bundle import FORMATS
+    from auditor.catalog.export.bundle import export as write_export
+
+    return write_export(
+        settings.catalog_path, out or settings.export_dir, Workspace(settings.work.dir).results, formats or FORMATS,
+        max_pages=settings.export.pages if max_pages is None else max_pages, dry_run=dry_run, on_step=on_step,
+    )  # fmt: skip

@@ -3,8 +3,9 @@
     python benchmarks/merge.py --results 80000 --night 2000 --folder /big/disk/merge
 
 Writes the results once (about 150 kB each, so 12 GB for 80,000) and keeps them for the next call. Every merge is the
-real command in a process of its own; time is wall-clock, memory the largest sum of resident sizes over the process
-and its readers. Ends with 1 when the grown catalog differs from the rebuilt one in any row.
+real command in a process of its own; seconds are wall-clock, CPU seconds those of all its processes, memory the
+largest sum of resident sizes over the process and its readers. Ends with 1 when the grown catalog differs from the
+rebuilt one in any row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -67,18 +69,20 @@ def resident_bytes(pid: int) -> int:
 def run_merge(folder: Path, *options: str) -> dict[str, object]:
     """One merge, measured."""
     command = [sys.executable, "-m", "auditor.cli.main", *_SETTINGS, "--work-dir", str(folder), "--quiet"]
-    started, peak = time.monotonic(), 0
+    started, peak, before = time.monotonic(), 0, resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen([*command, "merge", "--json", *options], stdout=subprocess.PIPE, text=True)
     while process.poll() is None:
         peak = max(peak, resident_bytes(process.pid))
         time.sleep(_SAMPLE_S)
-    seconds = time.monotonic() - started
+    seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if process.returncode != 0:
         sys.exit(f"merge ended with {process.returncode}")
     assert process.stdout is not None
     report = json.loads(process.stdout.read())
     size = (folder / "catalog.duckdb").stat().st_size
-    return {"seconds": round(seconds, 1), "peak_rss_gb": round(peak / 1e9, 2), "file_gb": round(size / 1e9, 2),
+    return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
+            "peak_rss_gb": round(peak / 1e9, 2), "file_gb": round(size / 1e9, 2),
             **{name: report[name] for name in ("audits", "read", "carried", "reconciles")}}  # fmt: skip
 
 

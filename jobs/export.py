@@ -1,4 +1,4 @@
-"""Scheduler stage: write pages and files from the catalog. Options are those of `auditor export`."""
+"""Scheduler stage: write the catalog as files. Options are those of `auditor export`."""
 
 import sys
 

@@ -22,6 +22,7 @@ from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
+from auditor.cli.export import export_command
 from auditor.cli.lexicon import app as lexicon_app
 from auditor.cli.propose import propose_command
 from auditor.cli.run import (
@@ -56,6 +57,7 @@ for _name, _command in (
     ("audit", audit_command),
     ("propose", propose_command),
     ("merge", merge_command),
+    ("export", export_command),
     ("explain", explain_command),
 ):
     app.command(_name, rich_help_panel=_RUN)(_command)

@@ -410,6 +410,9 @@ class ExportSettings(Section):
     dir: LocalPath | None = None
     """Folder for pages and exports. Unset: export in the work folder."""
 
+    pages: int = Field(default=5_000, ge=0)
+    """Most pages of single adapters, the scored and most downloaded first; about 40 kB each."""
+
 
 class ClusterSettings(Section):
     """What Slurm is asked for."""

@@ -278,6 +278,8 @@ class Build:
     rich = staticmethod(rich_result)
     recipe = staticmethod(make_recipe)
     fill = staticmethod(fill)
+    world = World
+    repo = staticmethod(lambda item, **changes: ListedRepo(item.repo_id, item.commit_sha, **changes))
     sha = staticmethod(sha)
     vectors = staticmethod(concept_vectors)
 

@@ -1,0 +1,88 @@
+"""The command that hands the catalog to others as files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli.context import settings_of, start_logs
+from auditor.cli.output import emit_json, say, summary, warn
+from auditor.cli.progress import progress
+
+
+class Format(StrEnum):
+    """What an export can hold; the same words as `auditor.catalog.export.bundle.ExportFormat`."""
+
+    tables = "tables"
+    jsonl = "jsonl"
+    csv = "csv"
+    sidecars = "sidecars"
+    site = "site"
+
+
+def export_command(
+    context: typer.Context,
+    formats: Annotated[
+        list[Format] | None, typer.Option("--format", help="Only this product; repeatable. Default: all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to make or replace.")] = None,
+    pages: Annotated[int | None, typer.Option("--pages", min=0, help="Most pages of single adapters.")] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option("--beside", help="Write only sidecars, beside the .safetensors files of this local folder."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; change nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write the catalog as files: Parquet tables, CSV, JSON lines, sidecars, a dataset card, pages to browse.
+
+    The folder is replaced as a whole, so nobody sees half an export; a folder that holds something else is refused.
+
+    Example:
+
+        auditor export --out catalog-files
+
+        auditor export --beside ~/ComfyUI/models/loras
+    """
+    settings = settings_of(context)
+    if beside is not None:
+        _beside(settings.catalog_path, beside, as_json)
+        return
+    from auditor import stages
+
+    if not dry_run:
+        start_logs(context, settings, "export")
+    with progress("export") as step:
+        report = stages.export(
+            settings,
+            tuple(item.value for item in formats or ()),
+            out=out,
+            max_pages=pages,
+            dry_run=dry_run,
+            on_step=lambda what: step(1, what),
+        )
+    if as_json:
+        emit_json({"folder": str(report.folder), "rows": dict(report.rows), "files": report.files,
+                   "bytes": report.bytes, "dry_run": dry_run})  # fmt: skip
+    counts = ", ".join(f"{count} {name}" for name, count in report.rows.items())
+    if dry_run:
+        say(f"would write to {report.folder}: {counts}")
+        return
+    summary([f"export: {report.files} files, {report.bytes / 1e6:.1f} MB in {report.folder}", counts])
+    if report.pages_without_result:
+        warn(f"{report.pages_without_result} pages were left out: their result files are not at hand")
+
+
+def _beside(database: Path, folder: Path, as_json: bool) -> None:
+    from auditor.catalog.export.bundle import annotate
+
+    done = annotate(database, folder)
+    if as_json:
+        emit_json({"written": done.written, "unchanged": done.unchanged, "unknown": done.unknown,
+                   "unreadable": list(done.unreadable)})  # fmt: skip
+    summary([f"sidecars: {done.written} written, {done.unchanged} unchanged, {done.unknown} files not in the catalog"])
+    for path in done.unreadable:
+        warn(f"{path} is not a JSON object and was left alone")

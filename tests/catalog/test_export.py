@@ -1,0 +1,291 @@
+"""Exports: what is in them, that strangers' words stay words, and that a folder is whole or not there."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.audit.result_file import write_result
+from auditor.catalog.export import bundle
+from auditor.catalog.export.bundle import FORMATS, annotate, export, planned_rows
+from auditor.catalog.export.flat import cell
+from auditor.catalog.export.folders import CHECKSUMS, new_folder
+from auditor.catalog.export.sidecars import merge_into
+from auditor.catalog.export.site import script_json
+from auditor.catalog.export.tables import TABLES, _groups
+from auditor.errors import UserError
+
+HOSTILE = (
+    "'; DROP TABLE adapters; --",
+    "</script><script>document.title='owned'</script>",
+    "<img src=x onerror=document.title='owned'>",
+    '=HYPERLINK("http://x","y")',
+    "@SUM(1)",
+    "../../../etc/passwd",
+    "\x1b[2Jcleared",
+    "a\nb,c",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, lexicon, build):
+    """A catalog in which everything that strangers can write is hostile, and its export."""
+    world = build.world(tmp_path_factory.mktemp("export"), lexicon, build.recipe(lexicon))
+    build.fill(world)
+    for number, text in enumerate(HOSTILE):
+        item = world.item(f"eve/{number}{text}", path=f"{text}.safetensors", trigger=text)
+        write_result(world.results, build.rich(item, world.recipe, world.lexicon, text))
+        world.repos[-1] = build.repo(item, license=text, tags=(text,))
+    assert world.merge().reconciles
+    report = export(world.database, world.folder / "out", world.results)
+    return world, report
+
+
+def files_of(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_everything_is_there_and_adds_up(hostile):
+    world, report = hostile
+    listed = 9 + len(HOSTILE)
+    for name in ("cards", "catalog.csv", "catalog.jsonl", "index.html"):
+        assert report.rows[name] == listed, name
+    assert report.rows["scores"] == (8 + len(HOSTILE)) * len(world.lexicon.names)
+    assert report.rows["pages"] == 8 + len(HOSTILE)
+    assert report.rows == planned_rows(world.database, FORMATS, 100)
+    assert report.files == len(files_of(report.folder))
+    sums = dict(reversed(line.split("  ")) for line in (report.folder / CHECKSUMS).read_text().splitlines())
+    assert sorted([*sums, CHECKSUMS]) == files_of(report.folder)
+    for name, digest in sums.items():
+        assert hashlib.sha256((report.folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_no_name_of_a_file_comes_from_a_stranger(hostile):
+    _, report = hostile
+    allowed = re.compile(
+        r"(README\.md|SHA256SUMS|export\.json|index\.html|catalog\.(csv|jsonl)|data/(\w+)/\3\.parquet"
+        r"|pages/[0-9a-f]{2}/[0-9a-f]{20}\.html|sidecars/[0-9a-f]{2}/[0-9a-f]{64}\.metadata\.json)"
+    )
+    assert [name for name in files_of(report.folder) if not allowed.fullmatch(name)] == []
+
+
+def test_tables_are_typed_described_and_sorted(hostile):
+    _, report = hostile
+    for table in TABLES:
+        file = pq.ParquetFile(report.folder / "data" / table.name / f"{table.name}.parquet")
+        assert file.schema_arrow.metadata[b"auditor.schema_version"].isdigit()
+        assert all(field.metadata[b"description"] for field in file.schema_arrow if table.name != "samples"), table.name
+        assert not any(pa.types.is_null(field.type) for field in file.schema_arrow)
+        if file.metadata.num_row_groups:
+            assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+    cards = pq.read_table(report.folder / "data/cards/cards.parquet").to_pylist()
+    keys = [(card["base"] is None, card["base"] or "", card["repo_id"]) for card in cards]
+    assert keys == sorted(keys)
+    samples = pq.read_table(report.folder / "data/samples/samples.parquet")
+    assert samples.column("base_image")[0]["bytes"].as_py().startswith(b"\x89PNG")
+    # The question of the card runs as it stands, on the files alone.
+    card = (report.folder / "README.md").read_text()
+    sql = re.search(r"```sql\n(.*?)```", card, re.S)[1].replace("'data/", f"'{report.folder}/data/")
+    found = duckdb.connect().execute(sql).fetchall()
+    assert found[0][0] == "bob/dark-paint"
+
+
+def test_the_dataset_card_names_files_that_exist_and_no_uploads(hostile):
+    _, report = hostile
+    text = (report.folder / "README.md").read_text()
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["configs"][0] == {"config_name": "cards", "data_files": "data/cards/*.parquet", "default": True}
+    assert all(list(report.folder.glob(config["data_files"])) for config in front["configs"])
+    assert not any(word in text for word in HOSTILE)
+    for table in TABLES:
+        assert f"### {table.name}\n" in text
+
+
+@pytest.mark.parametrize("sizes", [[], [3], [10], [4, 4, 4], [1] * 25, [23, 1]])
+def test_row_groups_have_the_wanted_size(sizes):
+    schema = pa.schema([("x", pa.int64())])
+    batches = [pa.record_batch([pa.array(range(size))], schema=schema) for size in sizes]
+    groups = list(_groups(pa.RecordBatchReader.from_batches(schema, batches), 10))
+    assert [group.num_rows for group in groups[:-1]] == [10] * (len(groups) - 1)
+    assert sum(group.num_rows for group in groups) == sum(sizes)
+
+
+def test_a_spreadsheet_finds_no_formula(hostile):
+    _, report = hostile
+    with (report.folder / "catalog.csv").open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == report.rows["catalog.csv"]
+    for line in lines:
+        for value in line.values():
+            assert not value.lstrip().startswith(("=", "+", "@")) and "\x1b" not in value and "\n" not in value
+    assert any(line["license"].startswith("'=HYPERLINK") for line in lines)
+    records = [json.loads(line) for line in (report.folder / "catalog.jsonl").read_text().split("\n") if line]
+    assert {record["license"] for record in records} >= set(HOSTILE) - {"\x1b[2Jcleared"}
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_no_text_is_a_formula(text):
+    made = cell(text)
+    assert not str(made).lstrip(" \u00a0").startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_pages_hold_uploads_as_text_only(hostile):
+    _, report = hostile
+    index = (report.folder / "index.html").read_text()
+    assert "owned'</script>" not in index and "<img" not in index
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', index, re.S)[1])
+    assert len(data) == report.rows["index.html"]
+    assert any("<script>" in row[0] for row in data), "kept as data"
+    script = re.search(r"<script>(.*?)</script>", index, re.S)[1]
+    digest = __import__("base64").b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in index
+    assert "innerHTML" not in script and "http" not in script.replace("http://www.w3.org/2000/svg", "")
+    for row in data:
+        if row[15] is not None:
+            page = (report.folder / row[15]).read_text()
+            assert "<img src=x" not in page and "</script>" not in page and 'href="../../index.html"' in page
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_text_comes_back_out_of_a_script_element(text):
+    made = script_json([text])
+    assert not set("<>&\u2028\u2029") & set(made)
+    assert json.loads(made) == [text]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_the_index_searches_in_a_browser_and_runs_nothing_of_others(hostile, tmp_path):
+    _, report = hostile
+
+    def page(question):
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                   "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
+                   "--virtual-time-budget=2000", "--dump-dom"]  # fmt: skip
+        address = f"file://{report.folder}/index.html#{question}"
+        return subprocess.run([*command, address], capture_output=True, text=True, timeout=120).stdout
+
+    dom = page("words=watercolor+dark")
+    shown = re.findall(r"<h2><a href=\"pages/[^\"]+\">([^<]*)</a>", dom)
+    assert shown[0] == "bob/dark-paint"
+    everything = page("order=name")
+    assert "owned" not in re.search(r"<title>(.*?)</title>", everything)[1]
+    assert f"{report.rows['index.html']} of {report.rows['index.html']} adapters" in everything
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(hostile, tmp_path):
+    world, _ = hostile
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="not an earlier export"):
+        export(world.database, tmp_path, world.results)
+    with pytest.raises(UserError, match="not an earlier export"):
+        export(world.database, tmp_path / "thesis.txt", world.results, dry_run=True)
+    assert files_of(tmp_path) == ["thesis.txt"]
+
+
+def test_an_export_is_replaced_whole_or_not_at_all(hostile, tmp_path, monkeypatch):
+    world, _ = hostile
+    target = tmp_path / "out"
+    export(world.database, target, world.results, ["csv"])
+    before = {name: (target / name).read_bytes() for name in files_of(target)}
+
+    def broken(*arguments):
+        raise OSError("disk on fire")
+
+    monkeypatch.setattr(bundle, "write_jsonl", broken)
+    with pytest.raises(OSError, match="fire"):
+        export(world.database, target, world.results, ["csv", "jsonl"])
+    assert {name: (target / name).read_bytes() for name in files_of(target)} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    monkeypatch.undo()
+    (tmp_path / ".out.1.abcd.tmp").mkdir()  # left behind by one that was killed
+    report = export(world.database, target, world.results, ["jsonl"])
+    assert files_of(target) == ["SHA256SUMS", "catalog.jsonl", "export.json"] and report.files == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_without_an_exchange_the_folder_is_replaced_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("auditor.catalog.export.folders._exchange", lambda one, other: False)
+    for text in ("one", "two"):
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "export.json").write_text(text)
+    assert (tmp_path / "out/export.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_dry_run_writes_nothing(hostile, tmp_path):
+    world, report = hostile
+    planned = export(world.database, tmp_path / "out", world.results, dry_run=True)
+    assert planned.rows == dict(report.rows) and planned.files == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sidecars_complete_what_is_there(hostile, tmp_path, build):
+    world, _ = hostile
+    loras = tmp_path / "loras" / "sub"
+    loras.mkdir(parents=True)
+    known = b"bytes of a file that was audited"
+    item = world.item("ann/local", file_sha256=hashlib.sha256(known).hexdigest(), trigger="sks")
+    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
+    world.merge()
+    for name, content in (("mine", known), ("broken", known), ("other", b"never seen")):
+        (loras / f"{name}.safetensors").write_bytes(content)
+    mine = {"file_name": "mine", "notes": "I like this.", "tags": ["my tag"], "base_model": "SDXL 1.0",
+            "favorite": True, "from_the_future": {"x": [1]}}  # fmt: skip
+    (loras / "mine.metadata.json").write_text(json.dumps(mine))
+    (loras / "broken.metadata.json").write_text("{half")
+    done = annotate(world.database, tmp_path / "loras")
+    assert (done.written, done.unknown, done.unreadable) == (1, 1, (str(loras / "broken.metadata.json"),))
+    made = json.loads((loras / "mine.metadata.json").read_text())
+    assert {name: made[name] for name in ("favorite", "from_the_future", "base_model")} == {
+        name: mine[name] for name in ("favorite", "from_the_future", "base_model")
+    }
+    assert made["tags"] == ["my tag", "vibrant", "watercolor"] and made["notes"].startswith("I like this.\n[auditor] ")
+    assert made["civitai"] == {"trainedWords": ["sks"]}
+    required = "file_name model_name file_path size modified sha256 base_model preview_url"
+    assert set(required.split()) <= set(made)
+    assert (loras / "broken.metadata.json").read_text() == "{half"
+    again = annotate(world.database, tmp_path / "loras")
+    assert (again.written, again.unchanged) == (0, 1)
+    with pytest.raises(UserError, match="no folder"):
+        annotate(world.database, tmp_path / "nowhere")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(["notes", "tags", "base_model", "civitai", "auditor", "sha256", "mine", "usage_tips"])
+RECORD = {
+    "file_sha256": "ab" * 32, "repo_id": "a/b", "path": "x.safetensors", "size_bytes": 5, "license": None,
+    "trigger": "sks", "outcome": "scored", "reason": None, "message": "Scored.", "commit_sha": "c" * 40, "nsfw": False,
+    "top_concepts": [{"concept": "vibrant", "score": 0.5, "low": 0.4, "high": 0.6}], "explained_share": 0.5,
+    "probes": 12, "recipe_id": "r", "status": "explained", "family": "sdxl",
+}  # fmt: skip
+
+
+@given(st.dictionaries(FIELDS, JSON, max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
+    made = merge_into(existing, RECORD, "x", None)
+    assert merge_into(made, RECORD, "x", None) == made
+    for name in ("sha256", "mine", "usage_tips"):
+        if name in existing:
+            assert made[name] == existing[name]
+    if isinstance(existing.get("notes"), str):
+        assert made["notes"].startswith(existing["notes"].partition("[auditor]")[0])
+    rescored = {**RECORD, "top_concepts": []}
+    own = existing["tags"] if isinstance(existing.get("tags"), list) else []
+    assert ("vibrant" in merge_into(made, rescored, "x", None)["tags"]) == ("vibrant" in own)
