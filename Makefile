@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.auditor-installed
 WORK ?= .auditor
 # vLLM pins its own torch and transformers: an environment apart, spoken to over HTTP only.
+# An older database library: the tests open a catalog with it, as people with older programs do.
+OLDER_DUCKDB := $(VENV)/older-duckdb/duckdb-1.5.5.dist-info
 VLLM_VENV ?= .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.vllm-installed
 # Debian packages that a bare machine may lack.
@@ -66,8 +68,11 @@ types: $(STAMP)
 imports: $(STAMP)
 	$(BIN)/lint-imports
 
-unit: $(STAMP)
+unit: $(STAMP) $(OLDER_DUCKDB)
 	$(BIN)/pytest
+
+$(OLDER_DUCKDB): | $(STAMP)
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/older-duckdb duckdb==1.5.5
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	$(BIN)/pytest -m vllm tests/vllm

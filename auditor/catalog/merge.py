@@ -168,12 +168,25 @@ def merge(
                 with new_database(database) as connection:
                     crash_point("merge_begun")
                     loader = Loader(connection)
+                    listed = _stage(loader, made_from)
                     _fill(loader, database, made_from, state, readers, on_results)
-                    report = _account(loader, made_from, state, clock)
+                    report = _account(loader, made_from, state, listed, clock)
                     _record_run(loader, database, made_from, report, started)
                 return report
             except _StartAgain:
                 continue
+
+
+def _stage(loader: Loader, made_from: MergeInput) -> tuple[int, int]:
+    """Stage listing and plan; first, since a listing that cannot be read is noticed in seconds here.
+
+    Returns:
+        Distinct units, and how often one was listed again.
+    """
+    create_staging(loader.connection)
+    listed = stage_units(loader, made_from.items, made_from.settled, made_from.known_hashes)
+    stage_repos(loader, made_from.repos())
+    return listed
 
 
 def _fill(
@@ -264,12 +277,11 @@ def _published_files(database: Path, row_format: str) -> dict[FileState, int]:
         return {}
 
 
-def _account(loader: Loader, made_from: MergeInput, state: _State, clock: float) -> MergeReport:
+def _account(
+    loader: Loader, made_from: MergeInput, state: _State, staged: tuple[int, int], clock: float
+) -> MergeReport:
     """Join units and audits, and count."""
-    connection = loader.connection
-    create_staging(connection)
-    listed, listed_twice = stage_units(loader, made_from.items, made_from.settled, made_from.known_hashes)
-    stage_repos(loader, made_from.repos())
+    connection, (listed, listed_twice) = loader.connection, staged
     resolve_units(connection, [(recipe.recipe_id, recipe.base_name) for recipe in made_from.recipes])
     without_units = repos_without_units(connection)
     for name, reason, place in in_quarantine(quarantine_folder(made_from.results_folder)):
