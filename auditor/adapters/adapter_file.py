@@ -9,14 +9,16 @@ from pathlib import Path
 from auditor.adapters import limits
 from auditor.adapters.entries import Entry, check_entry, group
 from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family
-from auditor.adapters.header import Header, read_header
+from auditor.adapters.header import Header, TensorInfo, read_header
 from auditor.adapters.keys import ParsedKey, convention_of, parse_key
-from auditor.adapters.kinds import AUDITED, Kind, kind_of, skip_reason
+from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
 from auditor.adapters.metadata import read_claims
 from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar
 from auditor.adapters.sniff import SNIFF_BYTES, require_safetensors, within_size
 from auditor.errors import ItemError, Refused
 from auditor.records.adapter import Convention, MetadataClaims
+
+_OTHER_MODELS = ("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders.", "vae.", "model_ema.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,22 @@ def describe(header: Header, path: Path, sidecar: Path | None = None) -> Adapter
     """Sort what a header lists. Total: no name or shape makes it raise."""
     keys = tuple(parse_key(name) for name in sorted(header.tensors))
     grouped = group(keys, header.tensors)
+    kind = kind_of(keys, header.tensors.values())
+    whole = kind in WHOLE_MODELS
+    widths = _model_widths(header.tensors.values()) if whole else _widths(grouped.entries)
     return AdapterFile(
         path=path,
         sidecar=sidecar,
         header=header,
-        kind=kind_of(keys, header.tensors.values()),
-        convention=convention_of(keys),
+        kind=kind,
+        convention=_model_convention(header.tensors) if whole else convention_of(keys),
         keys=keys,
         entries=grouped.entries,
         unpaired=grouped.unpaired,
         doubled=grouped.doubled,
         misshapen=grouped.misshapen,
         unexpected=tuple(key.name for key in keys if key.part == "other"),
-        family=recognise_family(_widths(grouped.entries), _text_widths(grouped.entries)),
+        family=recognise_family(widths, _text_widths(grouped.entries)),
         claims=read_claims(header.metadata),
     )
 
@@ -98,6 +103,8 @@ def judge(adapter: AdapterFile) -> None:
     if adapter.kind not in AUDITED:
         message = f"The file is a {adapter.kind.replace('_', ' ')}, which is not audited."
         raise ItemError("skipped", skip_reason(adapter.kind), message)
+    if adapter.kind in WHOLE_MODELS:
+        return
     _judge_settings(adapter)
     if adapter.unpaired:
         raise Refused("unpaired_tensors", f"{len(adapter.unpaired)} low-rank factors lack their other half.")
@@ -160,3 +167,21 @@ def _text_widths(entries: Iterable[Entry]) -> dict[str, int]:
         and entry.component.startswith("text_encoder")
         and entry.module.replace(".", "_").endswith(("self_attn_q_proj", "self_attn_v_proj", "self_attn_out_proj"))
     }
+
+
+def _model_widths(tensors: Iterable[TensorInfo]) -> list[ModuleWidths]:
+    """Modules of a whole denoiser, from its weights."""
+    return [
+        ModuleWidths(
+            info.name.removeprefix(CHECKPOINT_PREFIX).removesuffix(".weight").replace(".", "_"),
+            info.shape[1],
+            info.shape[0],
+        )
+        for info in tensors
+        if info.name.endswith(".weight") and len(info.shape) > 1 and not info.name.startswith(_OTHER_MODELS)
+    ]
+
+
+def _model_convention(names: Iterable[str]) -> Convention:
+    ours = ("down_blocks.", "transformer_blocks.", "single_transformer_blocks.")
+    return "diffusers" if any(name.startswith(ours) for name in names) else "original"

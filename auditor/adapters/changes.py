@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from auditor.adapters.keys import Part
+from auditor.errors import Refused
 
 Factors = Mapping[Part, torch.Tensor]
 Axis = Literal["output", "input"]
@@ -41,6 +44,10 @@ class Change:
         """Whether the change depends on the base's own weight."""
         return self.magnitude is not None
 
+    def changed(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """W + strength x (W' - W) in float64."""
+        return weight.double() + strength * self.delta(weight)
+
     def update(self, device: torch.device | str = "cpu") -> torch.Tensor:
         """scale x the product of the factors, float64, without any magnitude."""
         factors = {part: factor.to(device).double() for part, factor in self.factors.items()}
@@ -62,6 +69,36 @@ class Change:
         norm = changed.square().sum(dim=dims, keepdim=True).sqrt() + self.epsilon
         magnitude = self.magnitude.to(weight.device).double().reshape(norm.shape)
         return changed * (magnitude / norm) - pristine
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement:
+    """A weight that takes the place of the base's; read from its file when needed, never all at once."""
+
+    path: Path
+    tensor: str
+    """Its name in the file."""
+    shape: tuple[int, ...]
+
+    @property
+    def needs_weight(self) -> bool:
+        """Always: the change is the difference to the base."""
+        return True
+
+    def changed(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """W + strength x (W' - W) in float64; W' itself at strength 1.
+
+        Raises:
+            Refused: `corrupt_file` or `nonfinite_weights`.
+        """
+        try:
+            with safe_open(self.path, framework="pt", device="cpu") as stored:
+                ours: torch.Tensor = stored.get_tensor(self.tensor).to(weight.device).double().reshape(self.shape)
+        except (SafetensorError, OSError) as error:
+            raise Refused("corrupt_file", "A tensor of the model cannot be read.") from error
+        if not torch.isfinite(ours).all():
+            raise Refused("nonfinite_weights", "The file holds NaN or infinite weights.")
+        return ours if strength == 1.0 else weight.double() + strength * (ours - weight.double())
 
 
 def _lora(factors: Factors) -> torch.Tensor:

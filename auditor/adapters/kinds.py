@@ -14,7 +14,8 @@ Kind = Literal[
     "lora",
     # other ways to write a personalisation
     "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
-    "bundled_embedding", "textual_inversion", "custom_diffusion", "full_checkpoint", "denoiser_weights",
+    "bundled_embedding", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
+    "quantised_model",
     # not a personalisation of a text-to-image model
     "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
@@ -23,8 +24,14 @@ Kind = Literal[
 
 AUDITED: frozenset[Kind] = frozenset({
     "lora", "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias",
+    "checkpoint", "denoiser",
 })  # fmt: skip
 """Kinds whose change to a base is computed; the rest is skipped by name."""
+
+WHOLE_MODELS: frozenset[Kind] = frozenset({"checkpoint", "denoiser"})
+"""A denoiser's own weights, in a single-file checkpoint or alone."""
+CHECKPOINT_PREFIX = "model.diffusion_model."
+"""What the denoiser's tensors begin with in a single-file checkpoint."""
 
 NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
     "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
@@ -41,9 +48,8 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("motion_module", r"motion_module|\.motion_modules\."),
     ("video_lora", r"temporal_transformer|temp_attentions|temp_convs|blocks[._]\d+[._]cross_attn[._][qkvo]"),
     ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
-    ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Acontrol_model\.|input_hint_block"),
+    ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Azero_convs\.|\Acontrol_model\.|input_hint_block"),
     ("control_lora", r"\.norm_[qk]\.scale\Z|query_norm\.scale|\Alora_controlnet\b"),
-    ("full_checkpoint", r"\A(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\."),
 )  # fmt: skip
 _BY_NAME_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
 
@@ -54,7 +60,11 @@ _LANGUAGE_MODEL = re.compile(
 _T2I_ADAPTER = re.compile(r"\A(?:adapter\.)?body\.\d+\.(?:resnets|block|in_conv)")
 _VAE = re.compile(r"\A(?:encoder|decoder|quant_conv|post_quant_conv)\.")
 _UPSCALER = re.compile(r"\A(?:model\.\d+\.sub|conv_first|body\.\d+\.rdb\d|RRDB_trunk)")
-_DENOISER = re.compile(r"\A(?:(?:down|up|transformer|double|joint)_blocks|mid_block)\b")
+_CHECKPOINT = re.compile(r"\A(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.")
+_DENOISER = re.compile(
+    r"\A(?:(?:down|up|transformer|single_transformer|double|single|joint|input|output)_blocks|mid(?:dle)?_block)\b"
+)
+_FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 _TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
 
 
@@ -100,16 +110,24 @@ def _change_kind(keys: Collection[ParsedKey], parts: Collection[Part]) -> Kind:
 
 def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> Kind:
     """Files without a single low-rank factor."""
+    if any(_CHECKPOINT.search(name) for name in names):
+        return _whole_model("checkpoint", tensors)
     if 0 < len(tensors) <= 4 and all(0 < len(t.shape) <= 2 and t.shape[-1] <= 8192 for t in tensors):
         embedding = {"emb_params", "clip_l", "clip_g", "t5", "string_to_param"}
         if any(name in embedding or name.startswith("<") for name in names) or len(tensors) == 1:
             return "textual_inversion"
     by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ("t2i_adapter", _T2I_ADAPTER), ("vae", _VAE), ("upscaler", _UPSCALER),
-        ("denoiser_weights", _DENOISER), ("text_encoder_weights", _TEXT_ENCODER),
+        ("denoiser", _DENOISER), ("text_encoder_weights", _TEXT_ENCODER),
         ("language_model", _LANGUAGE_MODEL),
     )  # fmt: skip
     for kind, pattern in by_majority:
         if sum(1 for name in names if pattern.search(name)) * 2 > len(names):
-            return kind
+            return _whole_model(kind, tensors) if kind == "denoiser" else kind
     return "unknown"
+
+
+def _whole_model(kind: Kind, tensors: Collection[TensorInfo]) -> Kind:
+    """Quantisation noise is no personalisation: such models are told apart and not scored with the others."""
+    weights = [tensor for tensor in tensors if len(tensor.shape) > 1]
+    return "quantised_model" if any(tensor.dtype not in _FLOATS for tensor in weights) else kind

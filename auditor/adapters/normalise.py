@@ -16,14 +16,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from auditor.adapters.adapter_file import AdapterFile, judge, settings_rules
-from auditor.adapters.changes import Axis, Change, tucker_down
+from auditor.adapters.changes import Axis, Change, Replacement, tucker_down
 from auditor.adapters.digests import content_digest, tensors_digest
 from auditor.adapters.entries import Entry
 from auditor.adapters.fitting import Fitted, LayoutMatch, match_layout, require_coverage
 from auditor.adapters.keys import Part
+from auditor.adapters.kinds import WHOLE_MODELS
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import FittedChange, FittedPair, NormalisedAdapter, split_pair, squared_norm
 from auditor.adapters.scaling import checked_scale
+from auditor.adapters.whole_model import normalise_model
 from auditor.errors import Refused
 from auditor.records.adapter import AdapterFacts, AlphaSource
 from auditor.text_safety import clean
@@ -39,6 +41,8 @@ def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
         Refused: The file is unsafe, malformed or contradicts itself or the base.
         ItemError: Skipped: another format, or made for another base.
     """
+    if adapter.kind in WHOLE_MODELS:
+        return normalise_model(adapter, layout)
     judge(adapter)
     match = match_layout(adapter, layout)
     require_coverage(adapter, layout, match)
@@ -178,7 +182,7 @@ def _squares(
         stem = f"{pair.component}.{pair.module}"
         total += squared_norm(tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"])
     for fitted in changes:
-        square = float(fitted.change.update().square().sum())
+        square = 0.0 if isinstance(fitted.change, Replacement) else float(fitted.change.update().square().sum())
         if not math.isfinite(square):
             raise Refused("nonfinite_weights", "The factors multiply to something that is not finite.")
         total += square

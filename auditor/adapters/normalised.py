@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from auditor.adapters.changes import Change
+from auditor.adapters.changes import Change, Replacement
 from auditor.adapters.fitting import Fitted
 from auditor.adapters.layout import Target
 from auditor.records.adapter import AdapterFacts
@@ -29,24 +29,25 @@ class FittedChange:
     targets: tuple[Target, ...]
     parameter: str
     """`weight` or `bias`."""
-    change: Change
+    change: Change | Replacement
 
     @property
     def name(self) -> str:
         """Component and module of the first target, and the parameter."""
         return f"{self.targets[0].component}.{self.targets[0].module}.{self.parameter}"
 
-    def deltas(self, weights: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """The change of each target's parameter, float64.
+    def changed(self, weights: Sequence[torch.Tensor], strength: float) -> Iterator[torch.Tensor]:
+        """Each target's parameter with the change at a strength, float64.
 
         Args:
             weights: The targets' parameters as the base has them, in order.
+            strength: 1 is the file's own.
         """
         pieces = [_swapped(w) if t.halves_swapped else w for t, w in zip(self.targets, weights, strict=True)]
         joint = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-        delta = self.change.delta(joint)
+        changed = self.change.changed(joint, strength)
         for target in self.targets:
-            rows = delta[target.begin : target.end]
+            rows = changed[target.begin : target.end]
             yield _swapped(rows) if target.halves_swapped else rows
 
 
@@ -60,12 +61,14 @@ class NormalisedAdapter:
     pairs: tuple[FittedPair, ...]
     """The modules that `tensors` change."""
     changes: tuple[FittedChange, ...]
-    """What no pair can express: LoHa, LoKr, DoRA, whole differences, biases."""
+    """What no pair can express: LoHa, LoKr, DoRA, whole differences, biases, whole models."""
     unmatched: tuple[str, ...]
     """`component.module` of every entry that the base has no module for, as the file spells it."""
     no_learned_change: bool
     """Every change is exactly zero, as far as the file alone tells."""
     facts: AdapterFacts
+    left_out: tuple[str, ...] = ()
+    """Parts of a whole model that are not put into the base, in words."""
 
     @property
     def components(self) -> tuple[str, ...]:

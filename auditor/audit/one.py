@@ -144,6 +144,9 @@ def _verdict(
             "text_encoder_dropped" if dropped_text else "modules_unmatched",
             message + said,
         )
+    if normalised.left_out:
+        message = f"Scored by its denoiser; its {' and '.join(normalised.left_out)} did not replace the base's."
+        return "scored_partial", "components_left_out", message + said
     if measured.dropped:
         return (
             "scored_partial",

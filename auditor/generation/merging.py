@@ -71,9 +71,9 @@ class Merger:
             for key, parameter in zip(keys, parameters, strict=True):
                 if key not in self._pristine:
                     self._pristine[key] = parameter.detach().to("cpu", copy=True)
-            for parameter, delta in zip(parameters, change.deltas(parameters), strict=True):
-                squares += float(delta.square().sum())
-                merged = (parameter.double() + strength * delta).to(parameter.dtype)
+            for parameter, changed in zip(parameters, change.changed(parameters, strength), strict=True):
+                squares += float((changed - parameter.double()).square().sum())
+                merged = changed.to(parameter.dtype)
                 if not torch.isfinite(merged).all():
                     raise Refused("nonfinite_weights", f"With the change a weight overflows {parameter.dtype}.")
                 parameter.copy_(merged)

@@ -11,6 +11,7 @@ Reason = Literal[
     # scored_partial
     "text_encoder_dropped",
     "modules_unmatched",
+    "components_left_out",
     "probes_dropped",
     "proposals_missing",
     "proposals_pending",

@@ -13,6 +13,7 @@ from diffusers.loaders.single_file_utils import (
 from auditor.adapters.adapter_file import describe
 from auditor.adapters.fitting import match_layout, require_coverage
 from auditor.adapters.header import Header, TensorInfo
+from auditor.adapters.whole_model import fit_model
 from auditor.errors import ItemError
 from tests.architectures import ARCHITECTURES, PAGE, SCHEMES, components, layout, match, page, synthetic
 
@@ -80,6 +81,33 @@ def test_original_names_are_those_that_diffusers_converts(architecture: str) -> 
     assert {name: tuple(tensor.shape) for name, tensor in converted.items()} == {
         name: tuple(tensor.shape) for name, tensor in own.items()
     }
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_whole_model_fits_its_own_architecture_only(architecture: str, prefix: str) -> None:
+    base = layout(architecture)
+    own = base.parameters[base.denoiser]
+    shapes: dict[str, tuple[int, ...]] = dict(own)
+    if prefix:
+        shapes = {}
+        for original, origin in base.originals.items():
+            for kind in ("weight", "bias"):
+                parts = [own[f"{module}.{kind}"] for module in origin.modules if f"{module}.{kind}" in own]
+                if parts and ".processor." not in original:
+                    named = "scale" if architecture == "flux1" and original.endswith("_norm") else kind
+                    shapes[f"{prefix}{original}.{named}"] = (sum(p[0] for p in parts), *parts[0][1:])
+    tensors = {name: TensorInfo(name, "BF16", shape, 0, 0) for name, shape in shapes.items()}
+    model = describe(Header(tensors, {}, 0, 0), PAGE)
+    assert model.kind == ("checkpoint" if prefix else "denoiser")
+    places = fit_model(model, base)
+    landed = {(target.module, place.parameter) for place in places for target in place.targets}
+    assert landed == {tuple(path.rpartition(".")[::2]) for path in own}
+    for other in ARCHITECTURES:
+        if other != architecture:
+            with pytest.raises(ItemError) as error:
+                fit_model(model, layout(other))
+            assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
 
 
 def test_a_kohya_file_for_flux_with_t5_is_partial_and_counted() -> None:
