@@ -49,7 +49,6 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("video_lora", r"temporal_transformer|temp_attentions|temp_convs|blocks[._]\d+[._]cross_attn[._][qkvo]"),
     ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
     ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Azero_convs\.|\Acontrol_model\.|input_hint_block"),
-    ("control_lora", r"\.norm_[qk]\.scale\Z|query_norm\.scale|\Alora_controlnet\b"),
 )  # fmt: skip
 _BY_NAME_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
 
@@ -60,6 +59,8 @@ _LANGUAGE_MODEL = re.compile(
 _T2I_ADAPTER = re.compile(r"\A(?:adapter\.)?body\.\d+\.(?:resnets|block|in_conv)")
 _VAE = re.compile(r"\A(?:encoder|decoder|quant_conv|post_quant_conv)\.")
 _UPSCALER = re.compile(r"\A(?:model\.\d+\.sub|conv_first|body\.\d+\.rdb\d|RRDB_trunk)")
+# Beside low-rank factors only: whole models of FLUX.1 have such norms too.
+_CONTROL_LORA = re.compile(r"\.norm_[qk]\.scale\Z|query_norm\.scale|\Alora_controlnet\b")
 _CHECKPOINT = re.compile(r"\A(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.")
 _DENOISER = re.compile(
     r"\A(?:(?:down|up|transformer|single_transformer|double|single|joint|input|output)_blocks|mid(?:dle)?_block)\b"
@@ -96,6 +97,8 @@ def _change_kind(keys: Collection[ParsedKey], parts: Collection[Part]) -> Kind:
     # a T5 or CLIP half never fills the file: most names must look like a language model's
     if language * 2 > len(changes):
         return "language_model_lora"
+    if any(_CONTROL_LORA.search(key.name) for key in keys):
+        return "control_lora"
     if "dora" in parts or "magnitude" in parts:
         return "dora"
     for kind, stem in (("loha", "hada_"), ("lokr", "lokr_")):
