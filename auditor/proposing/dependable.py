@@ -18,6 +18,8 @@ from auditor.proposing.readiness import check_server
 from auditor.proposing.server import LocalServer
 from auditor.records.proposals import Proposals
 
+_CHECK_S = 30.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -111,6 +113,7 @@ class ServedProposer:
         if not self.server.running:
             return False
         try:
-            return check_server(self.server.start()).ready
+            endpoint = self.server.start()
+            return check_server(endpoint, min(_CHECK_S, endpoint.deadline_s)).ready
         except VlmUnavailable:
             return False

@@ -2,87 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-
-class StubServer:
-    """Answers each request with the next entry of `script`; the last one repeats.
-
-    An entry is a reply text, a (text, finish_reason) pair, an HTTP status, raw body bytes, or a number of
-    seconds as float to hang.
-    """
-
-    def __init__(self) -> None:
-        self.script: list[Any] = ['{"concepts": ["vibrant"]}']
-        self.requests: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-        self._served = 0
-        self.released = threading.Event()
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with stub._lock:
-                    stub.requests.append(body)
-                    entry = stub.script[min(stub._served, len(stub.script) - 1)]
-                    stub._served += 1
-                self._answer(entry)
-
-            def _answer(self, entry: Any) -> None:
-                if isinstance(entry, float):
-                    stub.released.wait(entry)
-                    return
-                if isinstance(entry, int):
-                    self._send(entry, json.dumps({"error": {"message": "stub \x1b[31m says no"}}).encode())
-                elif isinstance(entry, bytes):
-                    self._send(200, entry)
-                else:
-                    text, reason = entry if isinstance(entry, tuple) else (entry, "stop")
-                    self._send(200, completion(text, reason))
-
-            def _send(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        options = {"poll_interval": 0.02}
-        threading.Thread(target=self.server.serve_forever, kwargs=options, daemon=True).start()
-
-    def stop(self) -> None:
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def completion(text: str | None, reason: str = "stop") -> bytes:
-    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": text}}
-    return json.dumps(
-        {
-            "id": "x",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": "m",
-            "choices": [choice],
-        }
-    ).encode()
+from tests.stub_vlm import StubServer
 
 
 @pytest.fixture
