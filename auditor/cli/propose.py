@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ def propose_command(
     with progress("propose", len(stages.waiting(settings, task, tasks))) as step:
         report = stages.propose(settings, task, tasks, on_record=lambda record: step(1, record.item.repo_id))
     if as_json:
-        emit_json(asdict(report))
+        emit_json(vars(report) | {"named": dict(report.named)})
     named = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.named.items())) or "nothing"
     summary([f"propose: {named}; {report.unanswered + report.left} still wait"], next_command="auditor merge")
     if report.other_recipe:
