@@ -24,8 +24,8 @@ GOOD = '{"concepts": ["vibrant"]}'
 class StubServer:
     """Answers each request with the next entry of `script`; the last one repeats.
 
-    An entry is a reply text, a (text, finish_reason) pair, an HTTP status, raw body bytes, or a number of
-    seconds as float to hang.
+    An entry is a reply text, a (text, finish_reason) pair, an HTTP status, raw body bytes, a number of seconds as
+    float to hang, or a function that is called and gives one of these.
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,8 @@ class StubServer:
                 self._answer(entry)
 
             def _answer(self, entry: Any) -> None:
+                if callable(entry):
+                    entry = entry()
                 if isinstance(entry, float):
                     stub.released.wait(entry)
                     return
