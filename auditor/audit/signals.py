@@ -10,6 +10,15 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+_NUMBERS = (signal.SIGTERM, signal.SIGUSR2)
+_early: list[int] = []
+
+
+def hold_signals() -> None:
+    """From now on keep both signals for `stop_signals`: loading the models takes long, and must not be fatal."""
+    for number in _NUMBERS:
+        signal.signal(number, lambda received, _frame: _early.append(received))
+
 
 @contextmanager
 def stop_signals(on_stop: Callable[[], None]) -> Iterator[None]:
@@ -21,10 +30,12 @@ def stop_signals(on_stop: Callable[[], None]) -> Iterator[None]:
 
     before = {}
     try:
-        for number in (signal.SIGTERM, signal.SIGUSR2):
+        for number in _NUMBERS:
             before[number] = signal.signal(number, ask_to_stop)
     except ValueError:  # not the main thread: whoever owns it decides
         pass
+    if _early:
+        ask_to_stop(_early.pop(), None)
     try:
         yield
     finally:

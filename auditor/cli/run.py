@@ -137,7 +137,9 @@ def audit_command(
         auditor audit --task 0 --tasks 4
     """
     from auditor import stages
+    from auditor.audit.signals import hold_signals
 
+    hold_signals()
     settings = settings_of(context)
     if offline:
         settings = settings.model_copy(update={"hub": settings.hub.model_copy(update={"offline": True})})

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from auditor.audit.manifest import read_manifest
 from auditor.audit.recipes import recipe_ids_in_force
 from auditor.audit.result_file import list_results
+from auditor.audit.waiting import list_waiting
 from auditor.audit.workspace import Workspace
 from auditor.files import write_bytes
 from auditor.hub.download import cached_sha256
@@ -32,6 +33,8 @@ class Stored(NamedTuple):
     """Time its audit took."""
     finished_ns: int
     """When the file was published, by the file server's clock."""
+    pending: bool = False
+    """Its concepts are still to be proposed, from kept pictures."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,16 @@ def take_inventory(settings: Settings) -> Inventory:
     wanted = read_manifest(workspace.manifest).items
     stored = stored_results(workspace)
     recipes = recipe_ids_in_force(settings)
+    pictures = {f"{sha256}.{recipe}.safetensors" for sha256, recipe in list_waiting(workspace.waiting)}
     done: dict[WorkItem, Stored] = {}
     passing: dict[WorkItem, Stored] = {}
     for item in wanted:
-        found = [stored[name] for name in _names(workspace, item, recipes.values()) if name in stored]
-        lasting = [s for s in found if s.outcome != DAMAGED and s.reason not in TRANSIENT_REASONS]
+        found = {name: stored[name] for name in _names(workspace, item, recipes.values()) if name in stored}
+        lasting = [s for name, s in found.items() if _lasts(s, has_pictures=name in pictures)]
         if lasting:
             done[item] = lasting[0]
         elif found:
-            passing[item] = found[0]
+            passing[item] = next(iter(found.values()))
     return Inventory(wanted, done, passing)
 
 
@@ -96,6 +100,13 @@ def stored_results(workspace: Workspace) -> dict[str, Stored]:
     return {name: stored for name, (_, _, stored) in index.items()}
 
 
+def _lasts(stored: Stored, *, has_pictures: bool) -> bool:
+    """Whether the audit would leave this result as it is."""
+    if stored.outcome == DAMAGED or stored.reason in TRANSIENT_REASONS:
+        return False
+    return has_pictures or not stored.pending
+
+
 def _names(workspace: Workspace, item: WorkItem, recipes: Iterable[str]) -> list[str]:
     """Names that a result of this item may have."""
     content = item.file_sha256 or cached_sha256(workspace.files, item.repo_id, item.commit_sha, item.path)
@@ -114,7 +125,8 @@ def _header(path: Path, finished_ns: int) -> Stored:
                 raise ValueError(f"header of {size} bytes")
             record = json.loads(json.loads(stream.read(size))["__metadata__"]["record"])
         seconds = sum(float(s) for s in record["timings_s"].values())
-        return Stored(str(record["outcome"]), record["reason"], round(seconds, 3), finished_ns)
+        pending = record["proposals"] == "pending"
+        return Stored(str(record["outcome"]), record["reason"], round(seconds, 3), finished_ns, pending)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Stored(DAMAGED, None, 0.0, finished_ns)
 

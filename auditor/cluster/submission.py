@@ -184,7 +184,7 @@ def _ids(run: Run, queue: Iterable[QueuedJob]) -> dict[Tag, str]:
 
 def _needs_proposals(settings: Settings, inventory: Inventory, slices: Slices) -> bool:
     """Whether results wait, or will wait, for concepts from the separate stage."""
-    waiting = any(stored.reason == "proposals_pending" for stored in inventory.done.values())
+    waiting = any(stored.pending for stored in inventory.done.values())
     return waiting or (bool(slices) and settings.serving.when == "deferred")
 
 
