@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup vllm demo test check lint format types imports unit vllm-tests docs train-pocket constraints clean
+.PHONY: help setup vllm demo test check lint format types imports unit cluster reliability vllm-tests docs train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -73,6 +73,13 @@ unit: $(STAMP) $(OLDER_DUCKDB)
 
 $(OLDER_DUCKDB): | $(STAMP)
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/older-duckdb duckdb==1.5.5
+cluster: $(STAMP)  ## The tests on a real Slurm, which they start and stop; installs it when it is missing (root, Debian)
+	@.ci/slurm
+	$(BIN)/pytest -m slurm tests/cluster
+
+reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the tests see
+	@.ci/slurm
+	RELIABILITY_TABLE=write $(BIN)/pytest -m slurm tests/cluster
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	$(BIN)/pytest -m vllm tests/vllm

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -161,7 +162,8 @@ class Prefetch:
             message = f"The disk that holds {self.workspace.files} is full; free some space, or set hub.cache_bytes."
             raise PrerequisiteMissing(f"{message} What was fetched so far is kept.") from error
         finally:
-            self.facts.save()
+            with suppress(OSError):  # a full disk is told of above, and facts can be asked for again
+                self.facts.save()
         report.stopped = self.stop
         report.requests = self.client.requests - requests
         report.received_bytes = self.client.received - received

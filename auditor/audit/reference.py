@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from auditor.crash import crash_point
 from auditor.encoding.encoder import Encoder
 from auditor.files import replacing
 from auditor.finexl.concepts import ConceptDirections, directions
@@ -204,3 +205,5 @@ def _image_side(
 def _publish(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     with replacing(path) as temporary:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
+        crash_point("reference_written")
+    crash_point("reference_published")

@@ -108,6 +108,7 @@ class Task:
         if self._done(fallback, item.base_name) or self._done(item.name_sha256, item.base_name):
             report.duplicates += fallback in seen
             report.already_done += fallback not in seen
+            self.attempts.settle(item)  # its process may have been killed between the two
             self._take_up(fallback)
             return None
         audited = self._attempt(item, report)
@@ -115,7 +116,11 @@ class Task:
             return None
         record = audited.result.record
         seen.add(record.file_sha256)
-        self._finisher.publish(audited)
+        try:
+            self._finisher.publish(audited)
+        except OSError:
+            self.attempts.end()  # a full disk says nothing about the item
+            raise
         crash_point("item_published")
         self.attempts.settle(item)
         crash_point("item_settled")
@@ -153,6 +158,8 @@ class Task:
             result = None
         except Exception as error:
             if ends_the_process(error):
+                if isinstance(error, OSError):
+                    self.attempts.end()
                 raise
             # A bug that one file brings out must not cost the others their turn; the next run tries it again.
             log.exception("item failed", repo_id=item.repo_id, path=item.path)

@@ -16,7 +16,7 @@ import duckdb
 
 from auditor.catalog.migrations import migrate
 from auditor.crash import crash_point
-from auditor.errors import TransientError, UserError
+from auditor.errors import PrerequisiteMissing, TransientError
 
 STORAGE_VERSION = "v1.4.0"
 """File format: the long-term one, readable by older command-line programs too."""
@@ -55,7 +55,7 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Needs `sole_writer`: what earlier writers left behind when they were killed is swept first.
 
     Raises:
-        UserError: The disk is full; the published database is as it was.
+        PrerequisiteMissing: The disk is full; the published database is as it was.
     """
     for stale in database.parent.glob(f".{database.name}.*.tmp*"):
         shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         publish(temporary, database)
     except (duckdb.Error, OSError) as error:
         if "No space left on device" in str(error):
-            raise UserError(
+            raise PrerequisiteMissing(
                 f"there is no room for a new catalog in {database.parent}; the published one is as it was. "
                 "Make room there for as much again as the catalog takes, and run `auditor merge` again"
             ) from error

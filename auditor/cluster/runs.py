@@ -48,10 +48,10 @@ class Run:
         """Short name of the work folder."""
         return work_key(self.work)
 
-    def freeze(self, settings: Settings) -> None:
-        """Store the settings, once: a job that starts in three hours must not see an edit made in two."""
+    def freeze(self, settings: Settings, *, anew: bool = False) -> None:
+        """Store the settings, once or `anew`: a job that starts in three hours must not see an edit made in two."""
         self.output.mkdir(parents=True, exist_ok=True)
-        if self.config.exists():
+        if self.config.exists() and not anew:
             return
         values = _without_none(settings.model_dump(mode="json"))
         values["work"] = {**_table(values["work"]), "dir": str(self.work)}

@@ -88,8 +88,11 @@ def start(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
 
 
 def resume(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
-    """Submit what the plan still lacks, because somebody asked: requeues are counted from the start again."""
-    run.freeze(settings)
+    """Submit what the plan still lacks, because somebody asked: requeues are counted from the start again.
+
+    The settings are frozen anew, unless jobs of the run still go by the old ones.
+    """
+    run.freeze(settings, anew=not _ids(run, slurm.queue()))
     run.forget_requeues()
     return go_on(settings, run, slurm)
 

@@ -462,8 +462,8 @@ class ClusterSettings(Section):
     requeue_limit: int = Field(default=5, ge=0)
     """Times a task may put itself back in the queue."""
 
-    warning_s: int = Field(default=300, ge=60)
-    """Seconds before the time limit at which a task is told to finish its item and requeue."""
+    warning_s: int = Field(default=300, ge=1)
+    """Seconds before the time limit at which a task is told to finish its item and requeue. Slurm may be up to 60 early."""
 
 
 class Settings(BaseSettings):

@@ -81,7 +81,7 @@ def node(repository: Path, tmp_path: Path) -> Node:
 @pytest.mark.parametrize(("worker", "task"), [(0, 0), (4, 0), (1, 1), (3, 3)])
 def test_a_task_ends_as_its_worker_did_but_forgives_failed_items(node: Node, worker: int, task: int) -> None:
     assert node.start("audit", "abc", "8", python=f"exit {worker}").wait(20) == task
-    assert node.calls() == ["python jobs/audit.py --slices abc --task 11"]
+    assert node.calls() == ["python jobs/audit.py --offline --slices abc --task 11"]
 
 
 @pytest.mark.parametrize("worker", ["exit 75", "kill -9 $$", "exit 139"])
