@@ -73,6 +73,7 @@ unit: $(STAMP) $(OLDER_DUCKDB)
 
 $(OLDER_DUCKDB): | $(STAMP)
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/older-duckdb duckdb==1.5.5
+
 cluster: $(STAMP)  ## The tests on a real Slurm, which they start and stop; installs it when it is missing (root, Debian)
 	@.ci/slurm
 	$(BIN)/pytest -m slurm tests/cluster

@@ -463,7 +463,8 @@ class ClusterSettings(Section):
     """Times a task may put itself back in the queue."""
 
     warning_s: int = Field(default=300, ge=1)
-    """Seconds before the time limit at which a task is told to finish its item and requeue. Slurm may be up to 60 early."""
+    """Seconds before the time limit at which a task is told to finish its item and requeue; Slurm may tell it up to a
+    minute earlier."""
 
 
 class Settings(BaseSettings):

@@ -77,9 +77,9 @@ class Site:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if b"jobs/audit.py" in (entry / "cmdline").read_bytes().split(b"\0")[1:2]:
-                        if config in (entry / "environ").read_bytes():
-                            found.append(int(entry.name))
+                    script = (entry / "cmdline").read_bytes().split(b"\0")[1:2]
+                    if script == [b"jobs/audit.py"] and config in (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
                 except OSError:
                     continue
         return found
