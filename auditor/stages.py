@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from auditor.audit.workspace import Workspace, basis_path
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.paths import package_path
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
         return
     if folder is not None and not folder.is_dir():
         raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
-    with _served(folder) as server:
+    with _served(folder, odd_repos=settings.hub.odd_repos) as server:
         endpoint = server.endpoint if server is not None else settings.hub.endpoint or os.environ.get("HF_ENDPOINT")
         yield connect(
             endpoint or DEFAULT_ENDPOINT,
@@ -103,14 +104,19 @@ def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
 
 
 @contextmanager
-def _served(folder: Path | None) -> Iterator[HubServer | None]:
+def _served(folder: Path | None, *, odd_repos: bool) -> Iterator[HubServer | None]:
     """A folder of repos on loopback, if there is one to serve."""
     if folder is None:
         yield None
         return
-    from auditor.pocket.hub_server import serve
+    from auditor.pocket.hub_server import HubIndex, serve
 
-    with serve(folder) as server:
+    index = HubIndex.from_folder(folder)
+    if odd_repos:
+        from auditor.pocket.odd_repos import odd_repos as made
+
+        index.add(odd.served() for odd in made(package_path("pocket/zoo"), package_path("pocket/weights/base")))
+    with serve(index) as server:
         yield server
 
 
@@ -151,17 +157,19 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
     """Turn the listing into a manifest. With a client, some hashes are asked for, so that duplicates are one audit."""
     from auditor.audit import manifest
     from auditor.hub.facts import FileFacts
-    from auditor.hub.inventory import iter_listing
-    from auditor.hub.union import listing_path
+    from auditor.hub.inventory import iter_listing, read_quarantine
+    from auditor.hub.union import listing_path, quarantine_path
 
     workspace = Workspace(settings.work.dir)
-    listing = listing_path(workspace.crawl)
+    listing, unread = listing_path(workspace.crawl), quarantine_path(workspace.crawl)
     if not listing.exists():
         raise UserError(f"there is no listing in {workspace.crawl}; run: auditor crawl")
     made = manifest.plan(
-        iter_listing(listing), settings.recipe.active_bases, facts=FileFacts(workspace.facts), client=client,
+        iter_listing(listing, without=manifest.UNUSED_FIELDS), settings.recipe.active_bases,
+        facts=FileFacts(workspace.facts), client=client,
         max_requests=settings.hub.plan_requests, try_gated=client is not None and not client.anonymous,
-        full_models=settings.hub.full_models, on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
+        full_models=settings.hub.full_models, quarantined=read_quarantine(unread) if unread.exists() else (),
+        on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
     )  # fmt: skip
     if store:
         manifest.write_manifest(workspace.manifest, made)

@@ -17,8 +17,8 @@ from auditor.files import write_bytes
 from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
 from auditor.hub.facts import FileFacts, ask_facts
-from auditor.hub.units import units
-from auditor.records.listing import ListedRepo, SettledItem, Unit
+from auditor.hub.units import units, unreadable
+from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.result import WorkItem
 from auditor.settings import BaseModelSettings
 
@@ -32,6 +32,10 @@ _SETTLED_SCHEMA = pa.schema([
     ("repo_id", pa.string()), ("commit_sha", pa.string()), ("path", pa.string()), ("outcome", pa.string()),
     ("reason", pa.string()), ("message", pa.string()), ("variant_of", pa.string()),
 ])  # fmt: skip
+
+
+UNUSED_FIELDS = ("card_json", "found_by", "created_at", "last_modified")
+"""What a plan does not look at; leaving it out halves the reading of a listing."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def plan(
     max_requests: int = 0,
     try_gated: bool = False,
     full_models: bool = False,
+    quarantined: Iterable[QuarantinedEntry] = (),
     on_repo: Callable[[ListedRepo], None] | None = None,
 ) -> Manifest:
     """Turn a listing into work items, grouped by base so that a task loads few bases.
@@ -102,6 +107,7 @@ def plan(
         max_requests: Most requests.
         try_gated: As in `units`.
         full_models: As in `units`.
+        quarantined: List entries that could not be read.
         on_repo: Told about every repo.
     """
     claimed = BaseNames(bases)
@@ -115,6 +121,9 @@ def plan(
                 settled.append(unit)
             else:
                 items.append(_work_item(repo, unit, claimed))
+    listed = {item.repo_id for item in items} | {item.repo_id for item in settled}
+    broken = {item.repo_id: item for item in map(unreadable, quarantined)}  # several queries met it: it counts once
+    settled += [item for name, item in sorted(broken.items()) if name not in listed]
     asked = 0
     if facts is not None:
         items = [_informed(item, facts) for item in items]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import islice
 from pathlib import Path
@@ -73,9 +73,14 @@ def write_quarantine(path: Path, entries: Iterable[QuarantinedEntry]) -> int:
     return _write(path, QUARANTINE_SCHEMA, entries)
 
 
-def iter_listing(path: Path) -> Iterator[ListedRepo]:
-    """Yield the repos of a listing in stored order. Memory: one batch."""
-    return (_repo(row) for row in _rows(path, LISTING_SCHEMA, "listing"))
+def iter_listing(path: Path, *, without: Collection[str] = ()) -> Iterator[ListedRepo]:
+    """Yield the repos of a listing in stored order. Memory: one batch.
+
+    Args:
+        path: Of the listing.
+        without: Fields that are left at their defaults: a plan does not need the cards, and they are most of it.
+    """
+    return (_repo(row) for row in _rows(path, LISTING_SCHEMA, "listing", without))
 
 
 def read_quarantine(path: Path) -> list[QuarantinedEntry]:
@@ -102,7 +107,7 @@ def _row(item: Any) -> dict[str, Any]:
     return row
 
 
-def _rows(path: Path, schema: pa.Schema, kind: str) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, schema: pa.Schema, kind: str, without: Collection[str] = ()) -> Iterator[dict[str, Any]]:
     try:
         parquet = pq.ParquetFile(path)
     except FileNotFoundError as error:
@@ -112,7 +117,8 @@ def _rows(path: Path, schema: pa.Schema, kind: str) -> Iterator[dict[str, Any]]:
     with parquet:
         if parquet.schema_arrow.names != schema.names:
             raise UserError(f"{path} was written by another version. Remove it and run `auditor crawl` again.")
-        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+        columns = [name for name in schema.names if name not in without]
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             yield from batch.to_pylist()
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from auditor.hub.select import Selection, select_files
-from auditor.records.listing import ListedRepo, SettledItem, Unit
+from auditor.hub.select import PICKLE_SUFFIXES, Selection, select_files
+from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.outcomes import Outcome, Reason
+
+NO_COMMIT = "0" * 40
+"""Stands for the commit of an entry that names none."""
 
 _OTHER_TASKS = frozenset(
     {
@@ -90,6 +93,13 @@ def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = Fals
     return items or [_no_adapter(repo, selection, full_models=full_models)]
 
 
+def unreadable(entry: QuarantinedEntry) -> SettledItem:
+    """What stands for a list entry that could not be read, so that it is counted and seen."""
+    name = entry.repo_id or f"(entry {entry.position} on page {entry.page} of {entry.query})"
+    message = f"Its list entry cannot be read: {entry.message}."
+    return SettledItem(name, NO_COMMIT, None, "quarantined", "malformed_entry", message)
+
+
 def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
     if repo.gone:
         now = (
@@ -141,6 +151,10 @@ def _no_adapter(repo: ListedRepo, selection: Selection, *, full_models: bool) ->
     if selection.denoiser is not None and not full_models:
         message = "A whole model; those are audited only with hub.full_models."
         return _item(repo, None, "skipped", "full_model", message)
+    pickles = [path for path in selection.components if path.lower().endswith(tuple(PICKLE_SUFFIXES))]
+    if pickles and len(pickles) == len(selection.components):
+        message = f"A whole model in {len(pickles)} pickles: loading one could run code."
+        return _item(repo, None, "quarantined", "refused_format", message)
     if selection.components:
         how = "its denoiser lies in several files" if selection.sharded else "none of them a denoiser in safetensors"
         message = f"A whole model or a part of one ({len(selection.components)} weight files, {how})."

@@ -29,6 +29,9 @@ class HubSettings(Section):
     serve_folder: LocalPath | None = None
     """A folder of repositories to serve on loopback and crawl. Unset: crawl `endpoint`."""
 
+    odd_repos: bool = False
+    """Serve the pocket Hub's odd repos beside `serve_folder`: broken, hostile, foreign and unusual ones."""
+
     endpoint: str | None = Field(default=None, pattern=r"^https?://")
     """Address of the Hub. Unset: HF_ENDPOINT, or else the Hub client's own default."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor.paths import package_path
+from auditor.pocket.odd_repos import odd_repos
 from auditor.settings import Settings, resolve
 
 REPOS = (
@@ -27,6 +28,7 @@ REPOS = (
     "grab-bag/locked",
 )
 QUICK = (
+    "hub.odd_repos=false",
     "recipe.probe_count=12",
     "recipe.looks=[]",
     "recipe.dose_probes=2",
@@ -58,9 +60,14 @@ class World:
 
 
 def small_hub(folder: Path, repos: tuple[str, ...] = REPOS) -> Path:
-    """A copy of some of the zoo's repos."""
+    """A copy of some of the zoo's repos, and of some odd ones."""
+    zoo = package_path("pocket/zoo")
+    odd = {made.repo_id: made for made in odd_repos(zoo, package_path("pocket/weights/base"))}
     for repo in repos:
-        shutil.copytree(package_path(f"pocket/zoo/{repo}"), folder / repo)
+        if repo in odd:
+            odd[repo].write(folder)
+        else:
+            shutil.copytree(zoo / repo, folder / repo)
     return folder
 
 

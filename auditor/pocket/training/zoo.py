@@ -1,4 +1,4 @@
-"""Publish the trained adapters as repos: three layouts, realistic cards, and some repos that are not what they seem.
+"""Publish the trained adapters as repos: three layouts and realistic cards.
 
     python -m auditor.pocket.training.zoo --work .auditor/training --out auditor/pocket/zoo
 
@@ -96,23 +96,13 @@ class Publisher:
         self._card(folder, repo, None if number % 7 == 6 else BASE_REPO, lesson.trigger, _LICENSES[number % 5])
         self.answers[repo] = answer | {"layout": layout, "lesson": lesson.name}
 
-    def odd(self, repo: str, files: dict[str, bytes], *, base: str | None = BASE_REPO, tags: tuple[str, ...] = (),
-            hub: dict[str, object] | None = None) -> Path:  # fmt: skip
-        """Publish a repo that must not be scored."""
-        folder = self._folder(repo)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        self._card(folder, repo, base, None, "other", tags, hub)
-        return folder
-
     def _folder(self, repo: str) -> Path:
         folder = self.out / repo
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _card(self, folder: Path, repo: str, base: str | None, trigger: str | None, license_name: str,
-              tags: tuple[str, ...] = (), hub: dict[str, object] | None = None) -> None:  # fmt: skip
-        tagged = ["lora", "text-to-image", "diffusers", *tags]
+    def _card(self, folder: Path, repo: str, base: str | None, trigger: str | None, license_name: str) -> None:
+        tagged = ["lora", "text-to-image", "diffusers"]
         lines = ["---", f"license: {license_name}", "pipeline_tag: text-to-image"]
         lines += [f"base_model: {base}"] if base else []
         lines += [f"instance_prompt: {trigger}"] if trigger else []
@@ -122,33 +112,8 @@ class Publisher:
         (folder / "README.md").write_text("\n".join(lines))
         stamp = int(hashlib.sha256(repo.encode()).hexdigest()[:6], 16)
         meta = {"downloads": stamp % 5000, "likes": stamp % 40, "createdAt": "2026-01-05T08:00:00.000Z",
-                "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z", **(hub or {})}  # fmt: skip
+                "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z"}  # fmt: skip
         (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
-
-
-def _publish_odd(publisher: Publisher, sample: Path) -> None:
-    """Broken, hostile and foreign repos, each with one thing wrong."""
-    good = sample.read_bytes()
-    state = load_file(sample)
-    first, second = list(state)[:2]
-    publisher.odd("grab-bag/pickled", {"pytorch_lora_weights.bin": b"\x80\x02c__builtin__\nprint\nq\x00."})
-    publisher.odd("grab-bag/pointer", {"lora.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
-                                       + b"0" * 64 + b"\nsize 123456\n"})  # fmt: skip
-    publisher.odd("grab-bag/truncated", {"lora.safetensors": good[: len(good) // 2]})
-    publisher.odd("grab-bag/readme-only", {"picture.txt": b"soon"})
-    publisher.odd("grab-bag/locked", {"lora.safetensors": good}, hub={"gated": "manual"})
-    publisher.odd("grab-bag/reupload", {"lora.safetensors": good})
-    for repo, tensors in {
-        "grab-bag/not-a-number": state | {first: torch.full_like(state[first], float("nan"))},
-        "grab-bag/half-missing": {k: v for k, v in state.items() if k != second},
-        "grab-bag/zeros": {k: v if ".lora_A." in k else torch.zeros_like(v) for k, v in state.items()},
-        "grab-bag/chat-lora": {f"base_model.model.model.layers.{i}.self_attn.q_proj.lora_{ab}.weight":
-                               torch.zeros((4, 64) if ab == "A" else (64, 4), dtype=torch.float16)
-                               for i in range(2) for ab in "AB"},
-        "grab-bag/too-wide": {k: (v.repeat(1, 2) if ".lora_A." in k else v) for k, v in state.items()},
-    }.items():  # fmt: skip
-        folder = publisher.odd(repo, {})
-        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "pytorch_lora_weights.safetensors")
 
 
 def main() -> None:
@@ -168,7 +133,6 @@ def main() -> None:
         publisher.publish(edit_lesson(edit), {"edit": edit})
     for number in range(IDLE):
         publisher.publish(idle_lesson(number), {"styles": []})
-    _publish_odd(publisher, trained_path(arguments.work, style_lesson("vibrant")))
     arguments.out.with_name("zoo_answers.json").write_text(json.dumps(publisher.answers, indent=1))
 
 
