@@ -27,7 +27,7 @@ from auditor.audit.signals import stop_signals
 from auditor.audit.waiting import waiting_path
 from auditor.audit.workspace import Workspace
 from auditor.crash import crash_point
-from auditor.errors import BaseDamaged, ItemError, TransientError
+from auditor.errors import BaseDamaged, ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
 from auditor.proposing.proposer import Proposer
@@ -71,6 +71,7 @@ class Task:
         self._on_reference = on_reference
         self.attempts = Attempts(self.workspace.attempts)
         self._bench: Workbench | None = None
+        self._absent: dict[str, str] = {}
         self._report = TaskReport()
         self._stop = False
         self._finisher = Finisher(self.workspace, self._count, lambda: self._stop)
@@ -156,6 +157,8 @@ class Task:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             report.transient += 1
             result = None
+        except PrerequisiteMissing:
+            raise
         except Exception as error:
             if ends_the_process(error):
                 if isinstance(error, OSError):
@@ -184,7 +187,7 @@ class Task:
         except ItemError as error:
             return Audited(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
         crash_point("item_fetched")
-        bench = self.bench(choice.base_name)
+        bench = self._bench_of(choice.base_name)
         if self._finished(fetched.sha256, bench.recipe.recipe_id):
             report.duplicates += 1
             return None
@@ -214,6 +217,24 @@ class Task:
             self._finisher.use(self._bench.scorer)
         return self._bench
 
+    def _bench_of(self, base_name: str) -> Workbench:
+        """The workbench of a base that may not be here: its adapters are skipped, those of the others go on.
+
+        Raises:
+            ItemError: `base_unavailable`; tried again on the next run.
+            PrerequisiteMissing: It is the only base there is.
+        """
+        if base_name not in self._absent:
+            try:
+                return self.bench(base_name)
+            except PrerequisiteMissing as error:
+                if len(self.settings.recipe.active_bases) == 1:
+                    raise
+                log.error("base unavailable", base=base_name, error=str(error))
+                self._absent[base_name] = str(error)
+        message = f"The base {base_name} is not here: {self._absent[base_name]}"
+        raise ItemError("skipped", "base_unavailable", message)
+
     def _open_proposer(self) -> Proposer | None:
         proposer = load_proposer(self.settings)
         if proposer is not None and self.settings.serving.when == "inline":
@@ -233,7 +254,10 @@ class Task:
             return True
         if base_name is None and self._bench is None:
             return False
-        return self._finished(sha256, self.bench(base_name or self._bench_name()).recipe.recipe_id)
+        try:
+            return self._finished(sha256, self._bench_of(base_name or self._bench_name()).recipe.recipe_id)
+        except ItemError:
+            return False
 
     def _bench_name(self) -> str:
         assert self._bench is not None

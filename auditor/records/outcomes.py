@@ -62,5 +62,7 @@ Reason = Literal[
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-TRANSIENT_REASONS: frozenset[Reason] = frozenset({"download_failed", "vlm_unavailable", "internal_error"})
+TRANSIENT_REASONS: frozenset[Reason] = frozenset(
+    {"download_failed", "vlm_unavailable", "internal_error", "base_unavailable"}
+)
 """Reasons that `audit` tries again on the next run; all others are final for their recipe."""
