@@ -103,7 +103,7 @@ EXPECTED: dict[str, dict[str | None, tuple[str, str | None]]] = {
     "autoencoder": {"weights.safetensors": NOT_IMAGES},
     "esrgan-upscaler": {None: NOT_IMAGES},
     "malformed": {None: ("quarantined", "malformed_entry")},
-    "whole-model": {"unet/diffusion_pytorch_model.safetensors": ("skipped", "unsupported_format")},
+    "whole-model": {"unet/diffusion_pytorch_model.safetensors": SCORED},
 }  # fmt: skip
 """Name under the owner → file (or the repo as a whole) → outcome and reason."""
 
@@ -374,10 +374,14 @@ def document(finished: Finished) -> str:
         "| # | shape | repo or test | file | outcome | reason | message |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     rows: list[tuple[int, str]] = []
+    alike: dict[tuple[str, str, str | None], list[tuple[str | None, str]]] = {}
     for name, path, outcome, reason, message in finished.rows():
-        repo = finished.odd[name]
-        cells = (str(repo.shape or "–"), repo.about, f"`{name}`", f"`{path}`" if path else "–", outcome, reason or "–",
-                 message)  # fmt: skip
+        alike.setdefault((name, outcome, reason), []).append((path, message))
+    for (name, outcome, reason), files in alike.items():
+        repo, (path, message) = finished.odd[name], files[0]
+        shown = f"`{path}`" if path else "–"
+        shown += f" and {len(files) - 1} more" if len(files) > 1 else ""
+        cells = (str(repo.shape or "–"), repo.about, f"`{name}`", shown, outcome, reason or "–", message)
         rows.append((repo.shape or 99, "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"))
     for shape, (about, expected, test) in BEHAVIOURS.items():
         rows.append((shape, f"| {shape} | {about} | `{test}` | – | {expected} | – | – |"))
