@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from auditor.adapters import limits
 from auditor.adapters.entries import Entry, check_entry, group
 from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family
 from auditor.adapters.header import Header, TensorInfo, read_header
-from auditor.adapters.keys import ParsedKey, convention_of, parse_key
+from auditor.adapters.keys import BUNDLE_PREFIX, ParsedKey, convention_of, parse_key
 from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
 from auditor.adapters.metadata import read_claims
 from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar
@@ -26,6 +26,8 @@ class AdapterFile:
     """What the header of a file says. Nothing of its tensors was read."""
 
     path: Path
+    name: str
+    """Its path in the repo; hostile text."""
     sidecar: Path | None
     """adapter_config.json that belongs to the file, if there is one."""
     header: Header
@@ -44,38 +46,86 @@ class AdapterFile:
     """Tensors that are no part of any weight change."""
     family: FamilyEvidence
     claims: MetadataClaims
+    companions: tuple[AdapterFile, ...] = ()
+    """Other files of the same adapter."""
+    in_pipeline: bool = False
+    """It is a part of a whole pipeline, whose other parts are not looked at."""
 
 
-def inspect_file(path: Path, *, sidecar: Path | None = None, max_bytes: int = limits.MAX_FILE_BYTES) -> AdapterFile:
-    """Sniff, parse and sort the header of one file.
+def inspect_file(
+    path: Path,
+    *,
+    name: str | None = None,
+    sidecar: Path | None = None,
+    companions: Mapping[str, Path] | None = None,
+    max_bytes: int = limits.MAX_FILE_BYTES,
+) -> AdapterFile:
+    """Sniff, parse and sort the header of one file, and of the files that belong to it.
 
     Args:
         path: The file, under any name.
-        sidecar: adapter_config.json when it is not beside `path`.
+        name: Its path in the repo; a word without a name of its own is called after it.
+        sidecar: adapter_config.json when it is neither beside `path` nor among the companions.
+        companions: Path in the repo → local file: peft settings, the text-encoder half of a peft folder, words of
+            pivotal tuning, and model_index.json where the file is a part of a whole pipeline.
         max_bytes: Larger files are skipped.
 
     Raises:
         Refused: The content is no safetensors file, or a broken one.
         ItemError: Skipped as `too_large`.
     """
+    name, companions = name or path.name, companions or {}
+    beside = path.parent / SIDECAR_NAME
+    settings = sidecar or companions.get(str(PurePosixPath(name).with_name(SIDECAR_NAME)))
+    file = describe(
+        _checked_header(path, max_bytes), path, settings or (beside if beside.is_file() else None), name=name
+    )
+    parts = []
+    for other, local in sorted(companions.items()):
+        if other == name or not other.endswith(".safetensors"):
+            continue
+        folder = PurePosixPath(other).parent
+        parts.append(
+            describe(
+                _checked_header(local, max_bytes), local, companions.get(str(folder / SIDECAR_NAME)), name=other,
+                component=folder.name if folder.name.startswith("text_encoder") else None,
+            )
+        )  # fmt: skip
+    whole = any(PurePosixPath(other).name == "model_index.json" for other in companions)
+    return replace(file, companions=tuple(parts), in_pipeline=whole)
+
+
+def _checked_header(path: Path, max_bytes: int) -> Header:
     size = path.stat().st_size
     if not within_size(size, max_bytes):
         raise ItemError("skipped", "too_large", f"The file has {size} bytes; {max_bytes} is the limit.")
     with path.open("rb") as stream:
         require_safetensors(stream.read(SNIFF_BYTES))
-    beside = path.parent / SIDECAR_NAME
-    return describe(read_header(path), path, sidecar or (beside if beside.is_file() else None))
+    return read_header(path)
 
 
-def describe(header: Header, path: Path, sidecar: Path | None = None) -> AdapterFile:
-    """Sort what a header lists. Total: no name or shape makes it raise."""
+def describe(
+    header: Header, path: Path, sidecar: Path | None = None, *, name: str | None = None, component: str | None = None
+) -> AdapterFile:
+    """Sort what a header lists. Total: no name or shape makes it raise.
+
+    Args:
+        header: Of the file.
+        path: Where its tensors are.
+        sidecar: Its adapter_config.json.
+        name: Its path in the repo.
+        component: What its folder says the nameless modules belong to.
+    """
     keys = tuple(parse_key(name) for name in sorted(header.tensors))
+    if component is not None:
+        keys = tuple(replace(key, component=component) if key.component is None else key for key in keys)
     grouped = group(keys, header.tensors)
     kind = kind_of(keys, header.tensors.values())
     whole = kind in WHOLE_MODELS
     widths = _model_widths(header.tensors.values()) if whole else _widths(grouped.entries)
     return AdapterFile(
         path=path,
+        name=name or path.name,
         sidecar=sidecar,
         header=header,
         kind=kind,
@@ -85,7 +135,7 @@ def describe(header: Header, path: Path, sidecar: Path | None = None) -> Adapter
         unpaired=grouped.unpaired,
         doubled=grouped.doubled,
         misshapen=grouped.misshapen,
-        unexpected=tuple(key.name for key in keys if key.part == "other"),
+        unexpected=tuple(key.name for key in keys if key.part == "other" and not key.name.startswith(BUNDLE_PREFIX)),
         family=recognise_family(widths, _text_widths(grouped.entries)),
         claims=read_claims(header.metadata),
     )
@@ -103,7 +153,7 @@ def judge(adapter: AdapterFile) -> None:
     if adapter.kind not in AUDITED:
         message = f"The file is a {adapter.kind.replace('_', ' ')}, which is not audited."
         raise ItemError("skipped", skip_reason(adapter.kind), message)
-    if adapter.kind in WHOLE_MODELS:
+    if adapter.kind in WHOLE_MODELS or adapter.kind == "textual_inversion":
         return
     _judge_settings(adapter)
     if adapter.unpaired:

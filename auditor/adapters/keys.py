@@ -23,6 +23,8 @@ Part = Literal[
 either axis, `magnitude` peft's, always per output; `diff` and `diff_b` are whole changes of a weight and a bias;
 `other` is no part of any change."""
 
+BUNDLE_PREFIX = "bundle_emb."
+"""What kohya's and OneTrainer's trainers put before the embeddings they store inside an adapter."""
 DENOISER = "denoiser"
 """Component name of a prefix that means the UNet or the transformer, whichever the base has."""
 

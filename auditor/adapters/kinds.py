@@ -7,14 +7,14 @@ from collections.abc import Collection
 from typing import Literal
 
 from auditor.adapters.header import TensorInfo
-from auditor.adapters.keys import ParsedKey, Part
+from auditor.adapters.keys import BUNDLE_PREFIX, ParsedKey, Part
 from auditor.records.outcomes import Reason
 
 Kind = Literal[
     "lora",
     # other ways to write a personalisation
     "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
-    "bundled_embedding", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
+    "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
     "quantised_model",
     # not a personalisation of a text-to-image model
     "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
@@ -24,7 +24,7 @@ Kind = Literal[
 
 AUDITED: frozenset[Kind] = frozenset({
     "lora", "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias",
-    "checkpoint", "denoiser",
+    "checkpoint", "denoiser", "textual_inversion",
 })  # fmt: skip
 """Kinds whose change to a base is computed; the rest is skipped by name."""
 
@@ -43,7 +43,6 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("oft", r"\.oft_(?:blocks|diag|R|r)\b|\.oft_R\.|\.boft_|\.vera_lambda"),
     ("ia3", r"\.on_input\Z|\.ia3_l\b"),
     ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
-    ("bundled_embedding", r"\Abundle_emb\."),
     ("custom_diffusion", r"custom_diffusion"),
     ("motion_module", r"motion_module|\.motion_modules\."),
     ("video_lora", r"temporal_transformer|temp_attentions|temp_convs|blocks[._]\d+[._]cross_attn[._][qkvo]"),
@@ -70,12 +69,17 @@ _TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
 
 
 def kind_of(keys: Collection[ParsedKey], tensors: Collection[TensorInfo]) -> Kind:
-    """Decide from all names and shapes of a file.
+    """Decide from all names and shapes of a file, embeddings bundled with an adapter left aside.
 
     Args:
         keys: Every tensor name, parsed.
         tensors: Header entries of the same tensors.
     """
+    bundled = sum(1 for key in keys if key.name.startswith(BUNDLE_PREFIX))
+    if bundled:
+        if bundled == len(keys):
+            return "textual_inversion"
+        keys = [key for key in keys if not key.name.startswith(BUNDLE_PREFIX)]
     names = [key.name for key in keys]
     for kind, pattern in _BY_NAME_COMPILED:
         if any(pattern.search(name) for name in names):
@@ -116,7 +120,7 @@ def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> K
     if any(_CHECKPOINT.search(name) for name in names):
         return _whole_model("checkpoint", tensors)
     if 0 < len(tensors) <= 4 and all(0 < len(t.shape) <= 2 and t.shape[-1] <= 8192 for t in tensors):
-        embedding = {"emb_params", "clip_l", "clip_g", "t5", "string_to_param"}
+        embedding = {"emb_params", "clip_l", "clip_g", "t5", "string_to_param", "text_encoders_0", "text_encoders_1"}
         if any(name in embedding or name.startswith("<") for name in names) or len(tensors) == 1:
             return "textual_inversion"
     by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (

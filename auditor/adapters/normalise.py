@@ -1,214 +1,43 @@
-"""Bring any supported adapter file to one form, fitted to one base.
-
-The form is a dictionary of float32 low-rank pairs with alpha / rank multiplied in, which a loader that sees no alpha
-and no metadata cannot misread, and beside it the changes that no such pair expresses.
-"""
+"""Bring any supported adapter file, with the files that belong to it, to one form, fitted to one base."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-
-from auditor.adapters.adapter_file import AdapterFile, judge, settings_rules
-from auditor.adapters.changes import Axis, Change, Replacement, tucker_down
-from auditor.adapters.digests import content_digest, tensors_digest
-from auditor.adapters.entries import Entry
-from auditor.adapters.fitting import Fitted, LayoutMatch, match_layout, require_coverage
-from auditor.adapters.keys import Part
+from auditor.adapters.adapter_file import AdapterFile, judge
+from auditor.adapters.embeddings import has_words, is_pivotal, joined, normalise_embeddings
 from auditor.adapters.kinds import WHOLE_MODELS
 from auditor.adapters.layout import BaseLayout
-from auditor.adapters.normalised import FittedChange, FittedPair, NormalisedAdapter, split_pair, squared_norm
-from auditor.adapters.scaling import checked_scale
+from auditor.adapters.low_rank import normalise_changes
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.adapters.whole_model import normalise_model
-from auditor.errors import Refused
-from auditor.records.adapter import AdapterFacts, AlphaSource
-from auditor.text_safety import clean
-
-_LYCORIS_EPSILON = torch.finfo(torch.float32).eps
-_NO_FACTORS: frozenset[Part] = frozenset({"alpha", "dora", "magnitude", "up_bias", "diff_b"})
+from auditor.errors import ItemError
 
 
 def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
-    """Judge a file, fit it to a base, read its tensors and bake every scale in.
+    """Judge a file and its companions, fit them to a base and read what they change.
 
     Raises:
-        Refused: The file is unsafe, malformed or contradicts itself or the base.
+        Refused: A file is unsafe, malformed or contradicts itself or the base.
         ItemError: Skipped: another format, or made for another base.
     """
+    judge(adapter)
     if adapter.kind in WHOLE_MODELS:
         return normalise_model(adapter, layout)
-    judge(adapter)
-    match = match_layout(adapter, layout)
-    require_coverage(adapter, layout, match)
-    scales = _Scales(adapter)
-    tensors: dict[str, torch.Tensor] = {}
-    pairs: list[FittedPair] = []
-    changes: list[FittedChange] = []
-    with _opened(adapter) as stored:
-        _require_finite(stored, match.unmatched)
-        for found in match.fitted:
-            factors, scale = _read(stored, found.entry), scales.of(found, stored)
-            if found.entry.plain:
-                for pair, down, up in _pairs(found, factors, scale, layout):
-                    name = f"{pair.component}.{pair.module}"
-                    tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = down, up
-                    pairs.append(pair)
-            else:
-                changes += _changes(found, factors, scale)
-    squares = _squares(tensors, pairs, changes)
-    unread = any(change.change.needs_weight for change in changes)
-    return NormalisedAdapter(
-        tensors=tensors,
-        pairs=tuple(pairs),
-        changes=tuple(changes),
-        unmatched=tuple(f"{entry.component or '?'}.{entry.module}" for entry in match.unmatched),
-        no_learned_change=squares == 0.0 and not unread,
-        facts=_facts(adapter, match, scales, math.sqrt(squares), content_digest(tensors, changes)),
-    )
+    if adapter.kind == "textual_inversion":
+        return normalise_embeddings(adapter, layout)
+    result = normalise_changes(adapter, layout)
+    if has_words(adapter):
+        result = joined(result, normalise_embeddings(adapter, layout))
+    for companion in adapter.companions:
+        result = _with(result, companion, layout)
+    return result
 
 
-class _Scales:
-    """Where each entry's scale comes from: the file's alphas, then its embedded settings, then the sidecar."""
-
-    def __init__(self, adapter: AdapterFile) -> None:
-        self._rules = settings_rules(adapter)
-        self.used: list[float] = []
-        self.source: AlphaSource = "none"
-        if any("alpha" in entry.parts for entry in adapter.entries):
-            self.source = "file_keys"
-        elif self._rules:
-            embedded = "lora_adapter_metadata" in adapter.header.metadata
-            self.source = "lora_adapter_metadata" if embedded else "adapter_config"
-
-    def of(self, found: Fitted, stored: Any) -> float:
-        """The scale of one entry."""
-        self.used.append(self._of(found, stored))
-        return self.used[-1]
-
-    def _of(self, found: Fitted, stored: Any) -> float:
-        entry = found.entry
-        if entry.method == "full":
-            return 1.0
-        if "alpha" in entry.parts:
-            alpha = float(stored.get_tensor(entry.parts["alpha"]).double().item())
-            # LyCORIS ignores alpha where no factor is decomposed
-            return checked_scale(alpha, entry.rank) if entry.rank else 1.0
-        rule = self._rules.get(found.component) or self._rules.get("")
-        return 1.0 if rule is None else rule.scale((entry.module, found.targets[0].module), entry.rank)
-
-
-@contextmanager
-def _opened(adapter: AdapterFile) -> Iterator[Any]:
-    try:
-        with safe_open(adapter.path, framework="pt", device="cpu") as stored:
-            yield stored
-    except (SafetensorError, OSError) as error:
-        raise Refused("corrupt_file", f"The tensors cannot be read: {clean(str(error), limit=120)}.") from error
-
-
-def _read(stored: Any, entry: Entry) -> dict[Part, torch.Tensor]:
-    """Every tensor of an entry but its alpha, as float32."""
-    factors: dict[Part, torch.Tensor] = {
-        part: stored.get_tensor(name).float().contiguous() for part, name in entry.parts.items() if part != "alpha"
-    }
-    if not all(torch.isfinite(factor).all() for factor in factors.values()):
-        raise Refused("nonfinite_weights", "The file holds NaN or infinite weights.")
-    return factors
-
-
-def _require_finite(stored: Any, entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        _read(stored, entry)
-
-
-def _pairs(
-    found: Fitted, factors: Mapping[Part, torch.Tensor], scale: float, layout: BaseLayout
-) -> Iterator[tuple[FittedPair, torch.Tensor, torch.Tensor]]:
-    """A and B as float32 in the shapes that each module of the base needs, scale baked into B."""
-    rank, (out, inputs, *kernel) = found.entry.rank, found.weight_shape
-    down = factors["down"]
-    if "mid" in factors:
-        down = tucker_down({part: factor.double() for part, factor in factors.items()}).float()
-    up = (factors["up"].double() * scale).float()
-    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
-        raise Refused("nonfinite_weights", "A factor overflows float32 once its scale is applied.")
-    shapes = [layout.shape(target) for target in found.targets]
-    whole = down.reshape(rank, inputs, *kernel), up.reshape(out, rank, *([1, 1] if kernel else []))
-    yield from split_pair(found, *whole, shapes)
-
-
-def _changes(found: Fitted, factors: Mapping[Part, torch.Tensor], scale: float) -> Iterator[FittedChange]:
-    """The entry as changes of a weight and, where the file has one, of a bias."""
-    entry, shape = found.entry, found.weight_shape
-    of_weight = {part: factor for part, factor in factors.items() if part not in _NO_FACTORS}
-    if of_weight:
-        magnitude = factors.get("dora", factors.get("magnitude"))
-        axis: Axis = "output"
-        if magnitude is not None:
-            axis = _axis(entry, magnitude, shape)
-        epsilon = _LYCORIS_EPSILON if "dora" in factors else 0.0
-        change = Change(entry.method, of_weight, scale, shape, magnitude, axis, epsilon)
-        yield FittedChange(found.targets, "weight", change)
-    bias = factors.get("up_bias", factors.get("diff_b"))
-    if bias is not None:
-        yield FittedChange(found.targets, "bias", Change("full", {"diff": bias}, scale, (bias.shape[0],)))
-
-
-def _axis(entry: Entry, magnitude: torch.Tensor, shape: tuple[int, ...]) -> Axis:
-    """LyCORIS tells the axis by where the magnitude is long: (out, 1, ...) or (1, in, ...); peft has one per output."""
-    count, long_second = magnitude.numel(), magnitude.dim() > 1 and magnitude.shape[0] == 1
-    if "magnitude" in entry.parts or not long_second:
-        if count == shape[0]:
-            return "output"
-    elif len(shape) > 1 and count == shape[1]:
-        return "input"
-    elif count == shape[0]:
-        return "output"
-    raise Refused("shape_mismatch", "A DoRA magnitude is as long as neither side of its weight.")
-
-
-def _squares(
-    tensors: Mapping[str, torch.Tensor], pairs: Sequence[FittedPair], changes: Sequence[FittedChange]
-) -> float:
-    """‖ΔW‖² over all changes, a DoRA's taken before its magnitude, which only the base completes."""
-    total = 0.0
-    for pair in pairs:
-        stem = f"{pair.component}.{pair.module}"
-        total += squared_norm(tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"])
-    for fitted in changes:
-        square = 0.0 if isinstance(fitted.change, Replacement) else float(fitted.change.update().square().sum())
-        if not math.isfinite(square):
-            raise Refused("nonfinite_weights", "The factors multiply to something that is not finite.")
-        total += square
-    return total
-
-
-def _facts(adapter: AdapterFile, match: LayoutMatch, scales: _Scales, norm: float, digest: str) -> AdapterFacts:
-    ranks = [entry.rank for entry in adapter.entries]
-    factors = [name for entry in adapter.entries for part, name in entry.parts.items() if part != "alpha"]
-    return AdapterFacts(
-        convention=adapter.convention,
-        family=adapter.family.family,
-        family_evidence=adapter.family.reasons,
-        size_bytes=adapter.header.file_bytes,
-        dtypes=tuple(sorted({adapter.header.tensors[name].dtype for name in factors})),
-        pairs=len(adapter.entries),
-        matched=dict(Counter(found.component for found in match.fitted)),
-        unmatched=dict(Counter(entry.component or "unnamed" for entry in match.unmatched)),
-        rank_min=min(ranks),
-        rank_max=max(ranks),
-        alpha_source=scales.source,
-        scale_min=min(scales.used),
-        scale_max=max(scales.used),
-        delta_norm=norm,
-        tensors_digest=tensors_digest(adapter),
-        content_digest=digest,
-        claims=adapter.claims,
-        method=adapter.kind,
-    )
+def _with(result: NormalisedAdapter, companion: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
+    """The adapter with one file that belongs to it; a part that does not fit the base is counted as left over."""
+    judge(companion)
+    if companion.kind in WHOLE_MODELS:
+        message = f"A file beside the adapter is a {companion.kind}, not a part of it."
+        raise ItemError("skipped", "unsupported_format", message)
+    if companion.kind == "textual_inversion":
+        return joined(result, normalise_embeddings(companion, layout, pivotal=is_pivotal(companion.name)))
+    return joined(result, normalise_changes(companion, layout))

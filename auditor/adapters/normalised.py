@@ -51,6 +51,23 @@ class FittedChange:
             yield _swapped(rows) if target.halves_swapped else rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenEmbedding:
+    """A word that the file teaches to the text encoders."""
+
+    name: str
+    """As the file or its name spells it, without angle brackets; hostile text."""
+    tokens: tuple[str, ...]
+    """Our spelling, one token per vector."""
+    vectors: Mapping[str, torch.Tensor]
+    """Text encoder → (tokens, width) float32."""
+
+    @property
+    def spelling(self) -> str:
+        """What stands for the word in a prompt."""
+        return "".join(self.tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class NormalisedAdapter:
     """An adapter ready to be put on the base it was fitted to."""
@@ -69,6 +86,8 @@ class NormalisedAdapter:
     facts: AdapterFacts
     left_out: tuple[str, ...] = ()
     """Parts of a whole model that are not put into the base, in words."""
+    embeddings: tuple[TokenEmbedding, ...] = ()
+    """Words that the text encoders learn."""
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def left_out(adapter: AdapterFile) -> tuple[str, ...]:
     """Parts of a checkpoint other than its denoiser, in words: they are not put into the base."""
     names = adapter.header.tensors
     found = (word for prefix, word in _OTHER_PARTS if any(name.startswith(prefix) for name in names))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)) or (("text encoders", "VAE") if adapter.in_pipeline else ())
 
 
 def denoiser_tensors(adapter: AdapterFile) -> Mapping[str, TensorInfo]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditor.adapters.adapter_file import AdapterFile
+from auditor.adapters.embeddings import respell
+from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import ItemError
 from auditor.hub.bases import canonical_base
 from auditor.records.adapter import MetadataClaims
@@ -69,6 +71,17 @@ def with_trigger(item: WorkItem, claims: MetadataClaims) -> WorkItem:
     if found is None:
         return item
     return item.model_copy(update={"trigger": found.text, "trigger_source": found.source})
+
+
+def with_words(item: WorkItem, adapter: NormalisedAdapter) -> WorkItem:
+    """The item with a trigger that says the words which the file teaches: without them they do nothing."""
+    if not adapter.embeddings:
+        return item
+    spelt = respell(item.trigger or "", adapter.embeddings)
+    if any(embedding.spelling in spelt for embedding in adapter.embeddings):
+        return item.model_copy(update={"trigger": spelt})
+    words = " ".join(embedding.spelling for embedding in adapter.embeddings)
+    return item.model_copy(update={"trigger": words, "trigger_source": "embedding"})
 
 
 def _named_by_file(claims: MetadataClaims, bases: Mapping[str, BaseModelSettings]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.audit.bench import Workbench
-from auditor.audit.choosing import BaseChoice, with_trigger
+from auditor.audit.choosing import BaseChoice, with_trigger, with_words
 from auditor.audit.failures import Stopwatch, failure_record, now, versions
 from auditor.audit.measure import (
     ArmImages,
@@ -50,6 +50,7 @@ def audit_file(
     try:
         with watch.stage("normalise"):
             normalised = normalise(adapter, bench.generator.layout())
+        item = with_words(item, normalised)
         if normalised.no_learned_change:
             raise _nothing_learned(normalised)
         return _audit_applied(bench, item, normalised, file_sha256, common, watch)

@@ -176,11 +176,11 @@ class Task:
     def _audit(self, item: WorkItem, report: TaskReport) -> Audited | None:
         """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
         fetched = self._fetch(item, item.path)
-        sidecar = next((p for p in item.companions if p.endswith("adapter_config.json")), None)
         try:
             adapter = inspect_file(
                 fetched.local_path,
-                sidecar=self._fetch(item, sidecar).local_path if sidecar else None,
+                name=item.path,
+                companions={path: self._fetch(item, path).local_path for path in item.companions},
                 max_bytes=self.settings.hub.file_limit,
             )
             choice = choose_base(item, adapter, self.settings)

@@ -99,7 +99,7 @@ class DiffusersBase:
         self._adapter: NormalisedAdapter | None = None
         self._adapter_state = _BASE_TEXT
         self._proof_output: torch.Tensor | None = None
-        self._wearer = Wearer(modules_of(self._pipe), self.application)
+        self._wearer = Wearer(self._pipe, self.application)
         self._watch = PipelineWatch(self._denoiser, self._pipe.vae.decoder, self.calls)
         if self.compiled:
             # the forward alone: the hooks of the watch count, which no graph should try to hold
@@ -128,13 +128,14 @@ class DiffusersBase:
         """
         if self._adapter is not None:
             raise RuntimeError("an adapter is already in place; remove it first")
-        base_output = self._base_proof_output()
+        prompt = " ".join([PROOF_PROMPT, *(embedding.spelling for embedding in adapter.embeddings)])
+        base_output = self._base_proof_output(prompt)
         try:
             norm = self._wearer.put_on(adapter)
             if norm == 0.0 and not adapter.no_learned_change:
                 raise ItemError("no_effect", "no_learned_change", "On this base every weight change is exactly zero.")
             self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
-            shift = _relative_change(self._proof_run(self._text_state(1.0)), base_output)
+            shift = _relative_change(self._proof_run(self._text_state(1.0), prompt), base_output)
             if shift == 0.0 and not adapter.no_learned_change:
                 message = "Every layer carries the adapter, yet the denoiser's output does not move."
                 raise ItemError("failed", "not_applied", message)
@@ -254,12 +255,12 @@ class DiffusersBase:
         return result.images
 
     @torch.inference_mode()
-    def _proof_run(self, state: str) -> torch.Tensor:
+    def _proof_run(self, state: str, prompt: str) -> torch.Tensor:
         """The denoiser's outputs over two unguided steps from a fixed latent, one early and one late."""
         self._watch.purpose = "proof"
         self._watch.start_keeping()
         try:
-            conditioning = self._proof_prompts.arguments([PROOF_PROMPT], state)
+            conditioning = self._proof_prompts.arguments([prompt], state)
             self._call(conditioning, [PROOF_SEED], PROOF_STEPS, 1.0, "latent")
         finally:
             output = self._watch.kept()
@@ -267,9 +268,11 @@ class DiffusersBase:
             raise Refused("nonfinite_weights", "With the adapter the denoiser's output is not finite.")
         return output
 
-    def _base_proof_output(self) -> torch.Tensor:
+    def _base_proof_output(self, prompt: str) -> torch.Tensor:
+        if prompt != PROOF_PROMPT:
+            return self._proof_run(_BASE_TEXT, prompt)
         if self._proof_output is None:
-            self._proof_output = self._proof_run(_BASE_TEXT)
+            self._proof_output = self._proof_run(_BASE_TEXT, prompt)
         return self._proof_output
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import ItemError, UserError
 from auditor.generation.injection import extract, inject, set_scale
+from auditor.generation.loading import modules_of
 from auditor.generation.merging import Merger
+from auditor.generation.tokens import Vocabulary
 
 Application = Literal["inject", "merge"]
 """`inject`: low-rank pairs run beside the layer, exact at any precision. `merge`: added to the weights, which rounds
@@ -21,33 +23,36 @@ APPLICATIONS: tuple[str, ...] = get_args(Application)
 class Wearer:
     """Puts one adapter at a time on a pipeline's components."""
 
-    def __init__(self, components: Mapping[str, torch.nn.Module], application: str = "inject") -> None:
-        """Prepare to change `components`.
+    def __init__(self, pipe: Any, application: str = "inject") -> None:
+        """Prepare to change the components of a pipeline.
 
         Args:
-            components: Name → model, the pipeline's own.
+            pipe: The pipeline.
             application: One of `APPLICATIONS`.
         """
         if application not in APPLICATIONS:
             raise UserError(f"application {application!r} is unknown; choose one of {', '.join(APPLICATIONS)}.")
-        self._components = components
+        self._components: Mapping[str, torch.nn.Module] = modules_of(pipe)
         self._merge_all = application == "merge"
-        self._merger = Merger(components)
+        self._merger = Merger(self._components)
+        self._vocabulary = Vocabulary(pipe)
         self._injected: tuple[str, ...] = ()
 
     def put_on(self, adapter: NormalisedAdapter) -> float:
         """Put every change on at strength 1.
 
         Returns:
-            Frobenius norm of all weight changes together, as they act on this base.
+            Frobenius norm of all weight changes and new embeddings together, as they act on this base.
 
         Raises:
             Refused: A weight or a factor is not finite in the model's precision.
             ItemError: Failed as `not_applied`. In both cases `take_off` must follow.
         """
+        squares = sum(float(v.double().square().sum()) for e in adapter.embeddings for v in e.vectors.values())
+        self._vocabulary.add(adapter.embeddings)
         if self._merge_all:
-            return float(self._merger.put(tuple(adapter.all_changes())) ** 0.5)
-        squares = self._merger.put(adapter.changes) + adapter.pair_squares()
+            return float((squares + self._merger.put(tuple(adapter.all_changes()))) ** 0.5)
+        squares += self._merger.put(adapter.changes) + adapter.pair_squares()
         carried = self._inject(adapter)
         if carried != len(adapter.pairs):
             message = f"{carried} layers carry the adapter where the file has {len(adapter.pairs)} pairs."
@@ -55,10 +60,11 @@ class Wearer:
         return float(squares**0.5)
 
     def set_strength(self, scale: float) -> None:
-        """Multiply the effect; 0 leaves the base's own output, bit for bit."""
+        """Multiply the effect; 0 leaves the base's own output, bit for bit. New words are there or not."""
         for name in self._injected:
             set_scale(self._components[name], scale)
         self._merger.set_strength(scale)
+        self._vocabulary.switch(scale != 0.0)
 
     def take_off(self) -> None:
         """Leave the components as they were; safe to call at any state."""
@@ -66,6 +72,7 @@ class Wearer:
             extract(model)
         self._injected = ()
         self._merger.clear()
+        self._vocabulary.clear()
 
     def _inject(self, adapter: NormalisedAdapter) -> int:
         carried = 0
