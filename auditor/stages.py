@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from auditor.audit.prefetch import Prefetch, PrefetchCost, PrefetchReport
     from auditor.audit.propose import ProposeReport
     from auditor.audit.task import TaskReport
+    from auditor.catalog.accounts import MergeReport
     from auditor.catalog.export.bundle import ExportFormat, ExportReport
-    from auditor.catalog.merge import MergeReport
     from auditor.catalog.reference_rows import BasisVectors
     from auditor.hub.client import HubClient
     from auditor.pocket.hub_server import HubServer

@@ -10,7 +10,6 @@ as pending, which makes the next audit redo it.
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -21,23 +20,22 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from auditor import __version__
+from auditor.catalog.accounts import MergeReport, Reading, account, record_run
 from auditor.catalog.filling import Filler, carry_over
-from auditor.catalog.loading import Loader, Row
+from auditor.catalog.loading import Loader
 from auditor.catalog.migrations import same_schema
 from auditor.catalog.publishing import new_database, sole_writer
-from auditor.catalog.quarantine import in_quarantine, quarantine_folder, set_aside
+from auditor.catalog.quarantine import quarantine_folder, set_aside
 from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference
 from auditor.catalog.result_reading import ReadingRules, find_results, read_block, read_blocks, recipe_of
 from auditor.catalog.result_rows import ROW_TABLES, ROWS_VERSION, FileState
-from auditor.catalog.units import UnitKey, create_staging, repos_without_units, resolve_units, stage_repos, stage_units
+from auditor.catalog.units import UnitKey, create_staging, stage_repos, stage_units
 from auditor.crash import crash_point
 from auditor.errors import UserError
 from auditor.lexicons import Lexicon
 from auditor.probes import ProbeSet
 from auditor.records.listing import ListedRepo, SettledItem
-from auditor.records.outcomes import OUTCOMES, Outcome
 from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE, WorkItem
 
@@ -80,57 +78,8 @@ class MergeInput:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class MergeReport:
-    """What a merge did. `listed` is the sum of `outcomes` and `pending`.
-
-    Attributes:
-        listed: Distinct units: adapter files, and repos without any.
-        outcomes: Units by outcome, all outcomes included.
-        pending: Units without a result.
-        audits: Result files merged, the sum of `read` and `carried`.
-        read: Result files read by this merge.
-        carried: Result files whose rows were taken over from the published catalog.
-        unreferenced: Audits that no listed unit refers to (repos that have left the Hub).
-        other_recipes: Result files of recipes that were not asked for; left alone.
-        rejected: Result files moved to quarantine, with the reason.
-        unreadable: Result files that the disk did not give; left where they are.
-        listed_twice: Units that were given more than once and count once.
-        repos_without_units: Listed repos that no unit belongs to.
-        reconciles: Every listed repo and unit is accounted for in the published file.
-        seconds: Wall-clock time.
-    """
-
-    listed: int
-    outcomes: Mapping[Outcome, int]
-    pending: int
-    audits: int
-    read: int
-    carried: int
-    unreferenced: int
-    other_recipes: int
-    rejected: tuple[tuple[str, str], ...]
-    unreadable: int
-    listed_twice: int
-    repos_without_units: int
-    reconciles: bool
-    seconds: float
-
-
 class _StartAgain(Exception):
     """Places were given to results that turned out bad, or the published catalog cannot be carried over."""
-
-
-@dataclass
-class _State:
-    """What one merge has learned so far; survives starting again."""
-
-    rebuild: bool
-    other_recipes: int = 0
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-    unreadable: set[str] = field(default_factory=set)
-    read: int = 0
-    carried: int = 0
 
 
 def merge(
@@ -161,7 +110,7 @@ def merge(
                 "merge with the lexicon of its results, or audit again with the new one"
             )
     started, clock = datetime.now(UTC), time.monotonic()
-    state = _State(rebuild)
+    state = Reading(rebuild)
     with sole_writer(database):
         while True:
             try:
@@ -170,8 +119,11 @@ def merge(
                     loader = Loader(connection)
                     listed = _stage(loader, made_from)
                     _fill(loader, database, made_from, state, readers, on_results)
-                    report = _account(loader, made_from, state, listed, clock)
-                    _record_run(loader, database, made_from, report, started)
+                    report = account(
+                        loader, made_from.recipes, made_from.lexicon, quarantine_folder(made_from.results_folder),
+                        state, listed, clock,
+                    )  # fmt: skip
+                    record_run(loader, database, made_from.lexicon, made_from.row_format, report, started)
                 return report
             except _StartAgain:
                 continue
@@ -193,7 +145,7 @@ def _fill(
     loader: Loader,
     database: Path,
     made_from: MergeInput,
-    state: _State,
+    state: Reading,
     readers: int | None,
     on_results: Callable[[int], None],
 ) -> None:
@@ -216,7 +168,7 @@ def _fill(
     crash_point("merge_loaded")
 
 
-def _wanted_files(made_from: MergeInput, state: _State) -> list[FileState]:
+def _wanted_files(made_from: MergeInput, state: Reading) -> list[FileState]:
     known = {ANY_RECIPE, *(recipe.recipe_id for recipe in made_from.recipes)}
     found = find_results(made_from.results_folder)
     files = [file for file in found if recipe_of(file.name) in known]
@@ -227,7 +179,7 @@ def _wanted_files(made_from: MergeInput, state: _State) -> list[FileState]:
 def _read_fresh(
     loader: Loader,
     made_from: MergeInput,
-    state: _State,
+    state: Reading,
     files: Sequence[FileState],
     places: Mapping[FileState, int] | None,
     readers: int | None,
@@ -256,7 +208,7 @@ def _read_fresh(
         raise _StartAgain
 
 
-def _reject(name: str, reason: str, rules: ReadingRules, state: _State) -> None:
+def _reject(name: str, reason: str, rules: ReadingRules, state: Reading) -> None:
     """Set a file aside, unless a worker has replaced it by a good one meanwhile."""
     if read_block([FileState(name, 0, 0)], rules).rejected:
         state.rejected.append((Path(name).name, reason))
@@ -275,76 +227,3 @@ def _published_files(database: Path, row_format: str) -> dict[FileState, int]:
             return {FileState(*row[:3]): row[3] for row in rows}
     except (UserError, duckdb.Error):
         return {}
-
-
-def _account(
-    loader: Loader, made_from: MergeInput, state: _State, staged: tuple[int, int], clock: float
-) -> MergeReport:
-    """Join units and audits, and count."""
-    connection, (listed, listed_twice) = loader.connection, staged
-    resolve_units(connection, [(recipe.recipe_id, recipe.base_name) for recipe in made_from.recipes])
-    without_units = repos_without_units(connection)
-    for name, reason, place in in_quarantine(quarantine_folder(made_from.results_folder)):
-        loader.add("rejected_results", name, reason, place)
-    counts = dict(connection.execute("SELECT outcome, count(*) FROM adapters GROUP BY outcome").fetchall())
-    return MergeReport(
-        listed=listed,
-        outcomes={outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
-        pending=counts.get("pending", 0),
-        audits=_one(connection, "SELECT count(*) FROM audits"),
-        read=state.read,
-        carried=state.carried,
-        unreferenced=_one(connection, "SELECT count(*) FROM audits u ANTI JOIN adapters a USING (audit_id)"),
-        other_recipes=state.other_recipes,
-        rejected=tuple(state.rejected),
-        unreadable=len(state.unreadable),
-        listed_twice=listed_twice,
-        repos_without_units=without_units,
-        reconciles=without_units == 0 and listed == sum(counts.values()) and _sound(connection, made_from.lexicon),
-        seconds=time.monotonic() - clock,
-    )
-
-
-def _sound(connection: duckdb.DuckDBPyConnection, lexicon: Lexicon) -> bool:
-    """Whether every scored audit has one score per concept, and every reference leads somewhere."""
-    odd = _one(
-        connection,
-        "SELECT count(*) FROM audits u LEFT JOIN (SELECT audit_id, count(*) AS n FROM scores GROUP BY audit_id) s "
-        "ON s.audit_id = u.audit_id WHERE coalesce(s.n, 0) <> ? "
-        "AND (u.outcome IN ('scored', 'scored_partial') OR s.n IS NOT NULL)",
-        len(lexicon.concepts),
-    )
-    dangling = _one(
-        connection,
-        "SELECT count(*) FROM adapters a ANTI JOIN audits u ON u.audit_id = a.audit_id WHERE a.audit_id IS NOT NULL",
-    )
-    return odd == 0 and dangling == 0
-
-
-def _one(connection: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> int:
-    return int(connection.execute(sql, list(parameters)).fetchall()[0][0])
-
-
-def _record_run(loader: Loader, database: Path, made_from: MergeInput, report: MergeReport, started: datetime) -> None:
-    """Earlier runs and this one."""
-    for run in _earlier_runs(loader, database):
-        loader.add("runs", *run)
-    loader.add(
-        "runs",
-        f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        *(started.replace(tzinfo=None), datetime.now(UTC).replace(tzinfo=None), __version__),
-        *(made_from.lexicon.identifier, made_from.lexicon.content_hash, report.listed, report.pending),
-        *(report.outcomes[outcome] for outcome in OUTCOMES),
-        *(report.audits, report.read, report.carried, len(report.rejected), made_from.row_format),
-    )
-    loader.flush()
-
-
-def _earlier_runs(loader: Loader, database: Path) -> list[Row]:
-    """Run rows of the catalog that is being replaced; none when it cannot be read any more."""
-    columns = ", ".join(loader.schema("runs").names)
-    try:
-        with closing(open_catalog(database)) as old:
-            return list(old.execute(f"SELECT {columns} FROM runs ORDER BY started_at").fetchall())
-    except (UserError, duckdb.Error):
-        return []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
     from auditor.audit.prefetch import PrefetchReport
     from auditor.audit.task import TaskReport
-    from auditor.catalog.merge import MergeReport
+    from auditor.catalog.accounts import MergeReport
     from auditor.hub.client import HubClient
     from auditor.records.listing import CrawlReport
     from auditor.settings import Settings

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from auditor.audit.result_file import Result, png_bytes, write_result
-from auditor.catalog.merge import MergeInput, MergeReport, merge
+from auditor.catalog.accounts import MergeReport
+from auditor.catalog.merge import MergeInput, merge
 from auditor.catalog.reference_rows import BasisVectors
 from auditor.lexicons import Lexicon, load_lexicon
 from auditor.probes import load_probes
