@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auditor.catalog.loading import Loader
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.reading import open_catalog
-from auditor.catalog.reference_rows import load_reference
+from auditor.catalog.reference_rows import BasisVectors, load_reference
 from auditor.catalog.search import search
 from auditor.probes import load_probes
 from tests.synthetic_results import PRODUCTION, SyntheticWorld
@@ -54,7 +54,10 @@ def build(database: Path, adapters: int, concepts: int, folder: Path) -> None:
     world = SyntheticWorld(folder, PRODUCTION, lexicon_name="general-1")
     with sole_writer(database), new_database(database) as connection:
         loader = Loader(connection)
-        load_reference(loader, [world.recipe], world.lexicon, {}, [load_probes("pocket-1")])
+        basis = BasisVectors(world.lexicon.names, world.vectors, np.zeros((0, PRODUCTION.dimension)))
+        load_reference(
+            loader, [world.recipe], world.lexicon, {world.recipe.recipe_id: basis}, [load_probes("pocket-1")]
+        )
         recipe, base = world.recipe.recipe_id, world.base_name
         connection.execute("SELECT setseed(0.5)").fetchall()
         connection.execute(

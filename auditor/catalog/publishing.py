@@ -69,6 +69,8 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         config={
             "memory_limit": _MEMORY_LIMIT,
             "temp_directory": str(spill),
+            # One checkpoint at the end: each one before would write the last row groups again.
+            "wal_autocheckpoint": "1TB",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         },
