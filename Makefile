@@ -54,7 +54,7 @@ demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalo
 	@echo "catalog:  $(WORK)/catalog.duckdb   (duckdb $(WORK)/catalog.duckdb \"FROM most('vibrant', 'watercolor')\")"
 	@echo "more:     $(BIN)/auditor --help"
 
-test: check unit  ## All that the build server runs: check, then the tests
+test: check unit vllm-tests  ## All that the build server runs: check, then the tests
 
 check: lint types imports  ## Style, types and import directions
 
@@ -83,7 +83,7 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 	RELIABILITY_TABLE=write $(BIN)/pytest -m slurm tests/cluster
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
-	$(BIN)/pytest -m vllm tests/vllm
+	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
 
 format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .
