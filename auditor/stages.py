@@ -165,12 +165,17 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
     if not listing.exists():
         raise UserError(f"there is no listing in {workspace.crawl}; run: auditor crawl")
     made = manifest.plan(
-        iter_listing(listing, without=manifest.UNUSED_FIELDS), settings.recipe.active_bases,
-        facts=FileFacts(workspace.facts), client=client,
-        max_requests=settings.hub.plan_requests, try_gated=client is not None and not client.anonymous,
-        full_models=settings.hub.full_models, quarantined=read_quarantine(unread) if unread.exists() else (),
+        iter_listing(listing, without=manifest.UNUSED_FIELDS),
+        settings.recipe.active_bases,
+        facts=FileFacts(workspace.facts),
+        client=client,
+        max_requests=settings.hub.plan_requests,
+        try_gated=client is not None and not client.anonymous,
+        full_models=settings.hub.full_models,
+        max_file_bytes=settings.hub.file_limit,
+        quarantined=read_quarantine(unread) if unread.exists() else (),
         on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
-    )  # fmt: skip
+    )
     if store:
         manifest.write_manifest(workspace.manifest, made)
     return made

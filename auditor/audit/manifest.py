@@ -90,6 +90,7 @@ def plan(
     max_requests: int = 0,
     try_gated: bool = False,
     full_models: bool = False,
+    max_file_bytes: int | None = None,
     quarantined: Iterable[QuarantinedEntry] = (),
     on_repo: Callable[[ListedRepo], None] | None = None,
 ) -> Manifest:
@@ -107,6 +108,7 @@ def plan(
         max_requests: Most requests.
         try_gated: As in `units`.
         full_models: As in `units`.
+        max_file_bytes: Files known to be larger are settled as `too_large`.
         quarantined: List entries that could not be read.
         on_repo: Told about every repo.
     """
@@ -131,6 +133,10 @@ def plan(
             asked, lost = _ask_about(client, items, facts, max_requests)
             settled += [lost[key] for item in items if (key := _key(item)) in lost]
             items = [_informed(item, facts) for item in items if _key(item) not in lost]
+    if max_file_bytes is not None:
+        large = [item for item in items if item.size_bytes is not None and item.size_bytes > max_file_bytes]
+        settled += [_too_large(item, max_file_bytes) for item in large]
+        items = [item for item in items if item.size_bytes is None or item.size_bytes <= max_file_bytes]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
     return Manifest(tuple(items), tuple(settled), asked)
 
@@ -140,6 +146,11 @@ _Key = tuple[str, str, str]
 
 def _key(item: WorkItem) -> _Key:
     return item.repo_id, item.commit_sha, item.path
+
+
+def _too_large(item: WorkItem, limit: int) -> SettledItem:
+    message = f"It has {item.size_bytes:,} bytes, more than the {limit:,} that are downloaded."
+    return SettledItem(*_key(item), "skipped", "too_large", message)
 
 
 def _informed(item: WorkItem, facts: FileFacts) -> WorkItem:

@@ -13,24 +13,35 @@ from auditor.errors import EXIT_PREREQUISITE
 
 def doctor_command(
     context: typer.Context,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Ask the Hub: endpoint, identity, limits in force, cost of a crawl.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what the active profile needs, what is missing, and what to do about it.
 
-    Changes and downloads nothing. Exits with 3 when something required is missing.
+    Changes and downloads nothing. Exits with 3 when something required is missing. With --hub it looks at the Hub
+    alone, by a handful of requests.
 
     Example:
 
         auditor doctor
 
         auditor --profile hub doctor --json
+
+        auditor doctor --hub
     """
     from dataclasses import asdict
 
     from auditor.doctor import examine, something_missing
 
     settings = settings_of(context)
-    checks = examine(settings)
+    if hub:
+        from auditor.hub_doctor import examine_hub
+
+        checks = list(examine_hub(settings).checks)
+    else:
+        checks = examine(settings)
     missing = something_missing(checks)
     if as_json:
         emit_json({"profile": settings.profile, "ready": not missing, "checks": [asdict(check) for check in checks]})

@@ -103,7 +103,7 @@ def fetch(
         known = expected_sha256
         cache.remember(repo_id, commit_sha, path, known)
     if known is not None and (blob := cache.verified(known)) is not None:
-        _check_size(repo_id, path, blob.stat().st_size, max_bytes)
+        _check_size(blob.stat().st_size, max_bytes)
         return FetchedFile(repo_id, commit_sha, path, known, blob.stat().st_size, blob, True)
 
     if client is None:
@@ -111,7 +111,7 @@ def fetch(
     with hub_problems(repo_id, path):
         remote = _ask(client, repo_id, path, commit_sha)
     if remote.size is not None:
-        _check_size(repo_id, path, remote.size, max_bytes)
+        _check_size(remote.size, max_bytes)
     if expected_sha256 is not None and _SHA256.fullmatch(remote.etag) and remote.etag != expected_sha256:
         raise Refused("hash_mismatch", f"{repo_id}/{path} is announced with another hash than when it was listed.")
     blob = cache.verified(remote.etag)
@@ -150,9 +150,9 @@ def drop_cached(cache_dir: Path, sha256: str) -> int:
     return size
 
 
-def _check_size(repo_id: str, path: str, size: int, max_bytes: int) -> None:
+def _check_size(size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        message = f"{repo_id}/{path} has {size:,} bytes, more than the {max_bytes:,} that are downloaded."
+        message = f"It has {size:,} bytes, more than the {max_bytes:,} that are downloaded."
         raise ItemError("skipped", "too_large", message)
 
 
@@ -210,7 +210,7 @@ def _fill(client: HubClient, remote: _Remote, part: Path, repo_id: str, path: st
             ended = _append(client, remote, part, before, max_bytes, deadline)
         except _TooLong:
             part.unlink()
-            _check_size(repo_id, path, max_bytes + 1, max_bytes)
+            _check_size(max_bytes + 1, max_bytes)
             raise
         except _CUT_SHORT:
             ended = False

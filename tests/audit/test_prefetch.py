@@ -48,7 +48,7 @@ def hub() -> Iterator[HubServer]:
 
 
 def client_of(hub: HubServer, token: str | None = None) -> HubClient:
-    return connect(hub.endpoint, retry=QUICK, read_timeout_s=2, token=token)
+    return connect(hub.endpoint, retry=QUICK, read_timeout_s=30, token=token)
 
 
 def planned(client: HubClient, workspace: Workspace, *, max_requests: int = 0) -> Manifest:
