@@ -131,6 +131,22 @@ def layout(architecture: str) -> BaseLayout:
     return layout_of(parts, next(iter(parts)))
 
 
+def original_checkpoint(base: BaseLayout, own: Mapping[str, torch.Tensor], prefix: str = "") -> dict[str, torch.Tensor]:
+    """A denoiser's weights under the names, and in the order of rows, of its original implementation."""
+    scales = any(module.startswith("single_transformer_blocks.") for module in base.modules[base.denoiser])
+    result = {}
+    for original, origin in base.originals.items():
+        if ".processor." in original:  # XLabs' second names for the same modules
+            continue
+        for kind in ("weight", "bias"):
+            parts = [own[f"{module}.{kind}"] for module in origin.modules if f"{module}.{kind}" in own]
+            if parts:
+                named = "scale" if scales and original.endswith("_norm") else kind
+                joint = torch.cat([torch.cat(part.chunk(2)[::-1]) if origin.halves_swapped else part for part in parts])
+                result[f"{prefix}{original}.{named}"] = joint
+    return result
+
+
 @dataclass(frozen=True)
 class Named:
     """One module of a base under the name that a convention gives it."""

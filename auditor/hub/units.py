@@ -88,7 +88,9 @@ def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = Fals
         for choice in selection.chosen
     ]
     if full_models and selection.denoiser is not None:
-        items.append(Unit(repo.repo_id, repo.commit_sha, selection.denoiser, "denoiser of a whole model"))
+        # says to the audit that other parts of the model exist, which it leaves alone
+        index = tuple(path for path in ("model_index.json",) if path in known)
+        items.append(Unit(repo.repo_id, repo.commit_sha, selection.denoiser, "denoiser of a whole model", index))
     items += _settle_files(repo, selection)
     return items or [_no_adapter(repo, selection, full_models=full_models)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from diffusers.loaders.single_file_utils import (
     convert_flux_transformer_checkpoint_to_diffusers,
     convert_ldm_unet_checkpoint,
@@ -15,7 +14,17 @@ from auditor.adapters.fitting import match_layout, require_coverage
 from auditor.adapters.header import Header, TensorInfo
 from auditor.adapters.whole_model import fit_model
 from auditor.errors import ItemError
-from tests.architectures import ARCHITECTURES, PAGE, SCHEMES, components, layout, match, page, synthetic
+from tests.architectures import (
+    ARCHITECTURES,
+    PAGE,
+    SCHEMES,
+    components,
+    layout,
+    match,
+    original_checkpoint,
+    page,
+    synthetic,
+)
 
 PUBLISHED_PARAMETERS = {
     "sd15": 859_520_964,
@@ -61,16 +70,7 @@ def test_original_names_are_those_that_diffusers_converts(architecture: str) -> 
     base = layout(architecture)
     denoiser = components(architecture)[base.denoiser]
     own = denoiser.state_dict()
-    prefix = "model.diffusion_model." if base.denoiser == "unet" else ""
-    checkpoint = {}
-    for original, origin in base.originals.items():
-        if ".processor." in original:  # XLabs' second names for the same modules
-            continue
-        for kind in ("weight", "bias"):
-            parts = [own[f"{module}.{kind}"] for module in origin.modules if f"{module}.{kind}" in own]
-            if parts:
-                named = "scale" if architecture == "flux1" and original.endswith("_norm") else kind
-                checkpoint[f"{prefix}{original}.{named}"] = torch.cat(parts)
+    checkpoint = original_checkpoint(base, own, "model.diffusion_model." if base.denoiser == "unet" else "")
     if architecture.startswith("sd35"):
         checkpoint["pos_embed"] = own["pos_embed.pos_embed"]
         converted = convert_sd3_transformer_checkpoint_to_diffusers(checkpoint)
@@ -88,15 +88,9 @@ def test_original_names_are_those_that_diffusers_converts(architecture: str) -> 
 def test_a_whole_model_fits_its_own_architecture_only(architecture: str, prefix: str) -> None:
     base = layout(architecture)
     own = base.parameters[base.denoiser]
-    shapes: dict[str, tuple[int, ...]] = dict(own)
-    if prefix:
-        shapes = {}
-        for original, origin in base.originals.items():
-            for kind in ("weight", "bias"):
-                parts = [own[f"{module}.{kind}"] for module in origin.modules if f"{module}.{kind}" in own]
-                if parts and ".processor." not in original:
-                    named = "scale" if architecture == "flux1" and original.endswith("_norm") else kind
-                    shapes[f"{prefix}{original}.{named}"] = (sum(p[0] for p in parts), *parts[0][1:])
+    state = components(architecture)[base.denoiser].state_dict()
+    weights = original_checkpoint(base, state, prefix) if prefix else {name: state[name] for name in own}
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     tensors = {name: TensorInfo(name, "BF16", shape, 0, 0) for name, shape in shapes.items()}
     model = describe(Header(tensors, {}, 0, 0), PAGE)
     assert model.kind == ("checkpoint" if prefix else "denoiser")
