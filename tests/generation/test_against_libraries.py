@@ -19,9 +19,8 @@ from auditor.generation.merging import Merger
 from tests.adapter_files import write
 from tests.tiny_models import _unet, random_factors
 
-ATTENTION = [
-    f"down_blocks.0.attentions.0.transformer_blocks.0.attn{i}.{p}" for i in (1, 2) for p in ("to_q", "to_out.0")
-]
+BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0"
+ATTENTION = [f"{BLOCK}.attn{number}.{projection}" for number in (1, 2) for projection in ("to_q", "to_out.0")]
 CONV = ["mid_block.resnets.0.conv1", "up_blocks.1.resnets.0.conv_shortcut"]
 COMMON = {"r": 4, "target_modules": ATTENTION + CONV}
 CONFIGS = {
