@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup vllm demo test check lint format types imports unit cluster reliability vllm-tests docs train-pocket constraints clean
+.PHONY: help setup vllm demo test check lint format types imports unit fuzz cluster reliability vllm-tests docs train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -84,6 +84,10 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
+
+FUZZ_EXAMPLES ?= 20000
+fuzz: $(STAMP)  ## Throw FUZZ_EXAMPLES made-up files at each parser of adapter files (the tests throw a hundred)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -m fuzz --timeout=0 tests/adapters
 
 format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .
