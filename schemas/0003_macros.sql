@@ -46,9 +46,11 @@ CREATE MACRO concept(phrase) AS (
 );
 COMMENT ON MACRO concept IS 'Canonical name of a concept by any of its names: concept(''colourful''). An unknown name is an error that tells near ones';
 
--- The ranking rule. Scores of different concepts have different units, so several wanted concepts are joined by
--- the geometric mean: no choice of units changes its order, and it is 0 unless the adapter has all of them.
--- Ranked first by the mean of the lower ends, so that a wide interval does not win by luck.
+-- The ranking rule. One wanted concept: by the lower end of its score, so that a wide interval does not win by luck.
+-- Several: by the cosine between V and the sum of their directions, so by how nearly the adapter does what all the
+-- words together would do. It falls when one of them is missing and when something nobody asked for is there. The
+-- joint fit behind the single scores cannot rank this: it gives a faint style's share to its neighbours.
+-- An adapter has a concept when its score or its projection reaches a tenth of asking for it in words.
 CREATE MACRO most_of(wanted, without := []::VARCHAR[], least := []::VARCHAR[], k := 20, base := NULL,
                      license := NULL) AS TABLE
 WITH term AS (
@@ -58,12 +60,32 @@ WITH term AS (
         SELECT 'without', unnest(without::VARCHAR[]), generate_subscripts(without::VARCHAR[], 1)
         UNION ALL
         SELECT 'least', unnest(least::VARCHAR[]), generate_subscripts(least::VARCHAR[], 1)) t
+), asked AS (
+    SELECT a.recipe_id, sum(list_inner_product(a.vector, b.vector)) AS square
+    FROM concept_vectors a JOIN concept_vectors b ON b.recipe_id = a.recipe_id
+    WHERE a.concept IN (SELECT concept FROM term WHERE role = 'wanted')
+      AND b.concept IN (SELECT concept FROM term WHERE role = 'wanted')
+    GROUP BY a.recipe_id
+    HAVING count(DISTINCT a.concept) > 1
+       AND count(DISTINCT a.concept) = (SELECT count(DISTINCT concept) FROM term WHERE role = 'wanted')
+), together AS (
+    SELECT u.audit_id,
+        sum(list_inner_product(u.divergence, v.vector))
+            / sqrt(any_value(q.square) * any_value(list_inner_product(u.divergence, u.divergence))) AS fit
+    FROM audits u
+    JOIN asked q ON q.recipe_id = u.recipe_id AND q.square > 0
+    JOIN concept_vectors v ON v.recipe_id = u.recipe_id
+        AND v.concept IN (SELECT concept FROM term WHERE role = 'wanted')
+        AND len(v.vector) = len(u.divergence)
+    WHERE u.outcome IN ('scored', 'scored_partial') AND list_inner_product(u.divergence, u.divergence) > 0
+    GROUP BY u.audit_id
 ), strength AS (
     SELECT s.audit_id,
         power(product(greatest(s.low, 0)) FILTER (t.role = 'wanted'),
               1.0 / greatest(count(*) FILTER (t.role = 'wanted'), 1)) AS certain,
         power(product(greatest(s.score, 0)) FILTER (t.role = 'wanted'),
               1.0 / greatest(count(*) FILTER (t.role = 'wanted'), 1)) AS strength,
+        min(greatest(s.score, s.projection)) FILTER (t.role = 'wanted') AS faintest,
         avg(s.projection) FILTER (t.role = 'least') AS away,
         -- "without": not even the lower end may reach a tenth of asking for it in words.
         coalesce(max(s.low) FILTER (t.role = 'without'), 0) AS unwanted,
@@ -73,29 +95,31 @@ WITH term AS (
     FROM scores s JOIN term t ON t.concept = s.concept
     GROUP BY s.audit_id
 ), hit AS (
-    SELECT m.certain, m.strength, m.away, m.matched, c.*,
+    SELECT m.certain, m.strength, m.away, m.matched, g.fit, c.*,
         row_number() OVER (PARTITION BY c.file_sha256
                            ORDER BY c.downloads DESC, c.created_at, c.repo_id, c.path) AS copy
-    FROM lora_card c LEFT JOIN strength m ON m.audit_id = c.audit_id
+    FROM lora_card c LEFT JOIN strength m ON m.audit_id = c.audit_id LEFT JOIN together g ON g.audit_id = c.audit_id
     WHERE c.outcome IN ('scored', 'scored_partial')
       AND coalesce(m.unwanted, 0) < 0.1
-      AND (len(wanted) = 0 OR m.strength > CASE WHEN len(least) > 0 THEN 0.1 ELSE 0 END)
+      AND (len(wanted) = 0
+           OR (g.fit IS NULL AND m.strength > CASE WHEN len(least) > 0 THEN 0.1 ELSE 0 END)
+           OR (g.fit > 0 AND m.faintest >= 0.1))
       AND (base IS NULL OR lower(base) IN (lower(c.base), lower(c.family)))
       AND (license IS NULL OR lower(license) = lower(c.license))
 )
-SELECT row_number() OVER (ORDER BY h.away NULLS LAST, h.certain DESC NULLS LAST, h.strength DESC NULLS LAST, h.repo_id, h.path) AS place,
-    h.repo_id, h.path, h.strength AS score, h.certain AS at_least, h.matched, h.probes, h.base, h.license,
+SELECT row_number() OVER (ORDER BY h.away NULLS LAST, h.fit DESC NULLS LAST, h.certain DESC NULLS LAST, h.strength DESC NULLS LAST, h.repo_id, h.path) AS place,
+    h.repo_id, h.path, h.strength AS score, h.certain AS at_least, h.fit, h.matched, h.probes, h.base, h.license,
     h.trigger, h.outcome, h.flags, h.copies, h.commit_sha, h.audit_id
 FROM hit h
 WHERE h.copy = 1
 ORDER BY place
 LIMIT k;
-COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts, strongest first; none that surely has one of without; with least, those that move furthest away from it. Equal bytes appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
+COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts: of one the strongest first, of several those that do most nearly what the words together would (fit, a cosine); none that surely has one of without; with least, those that move furthest away from it. Equal bytes appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
 
 CREATE MACRO most(a, b := NULL, k := 20, base := NULL, license := NULL) AS TABLE
 FROM most_of(list_filter([a, b]::VARCHAR[], lambda phrase: phrase IS NOT NULL),
              k := k, base := base, license := license);
-COMMENT ON MACRO TABLE most IS 'The most a (and b) adapters: FROM most(''vibrant'', ''watercolor''). Any spelling or synonym of a concept will do. Ranked by the geometric mean of the lower ends, then of the scores, so both are needed';
+COMMENT ON MACRO TABLE most IS 'The most a (and b) adapters: FROM most(''vibrant'', ''watercolor''). Any spelling or synonym of a concept will do. One concept is ranked by the lower end of its score, two by fit: the cosine of what the adapter does with what both words together would do';
 
 CREATE MACRO audited(repo, file) AS (
     coalesce(

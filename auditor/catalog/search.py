@@ -1,8 +1,9 @@
 """Search: named concepts by the shared basis in SQL, other words by their direction against every stored V.
 
-Ranking. Several wanted things are joined by the geometric mean of their scores: it does not depend on the units
-of the concepts, and is 0 unless the adapter has all of them. The lower ends of the intervals decide first, so
-that a lucky wide interval does not win. "not X" leaves out adapters that surely have a tenth of X or more;
+Ranking. One wanted concept: the lower end of its score decides, so that a lucky wide interval does not win.
+Several: the cosine of V with the sum of their directions (`fit`), which asks how nearly the adapter does what all
+the words together would do; chosen on development styles, where the geometric mean of the joint scores lost the
+fainter style of a pair. Free phrases join by the geometric mean of their scores. "not X" leaves out adapters that surely have a tenth of X or more;
 "least X" puts first what moves furthest away from X, by the projection on X alone, which unlike the
 non-negative joint score can fall below 0.
 """
@@ -53,7 +54,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Hit:
-    """One adapter. `score` is the geometric mean over what was wanted, `at_least` the same of the lower ends."""
+    """One adapter.
+
+    `score` is the geometric mean over what was wanted, `at_least` the same of the lower ends; either is 0 when the
+    joint fit leaves a wanted concept nothing. `fit` is the cosine that ranks when several concepts are wanted.
+    """
 
     place: int
     repo_id: str
@@ -61,6 +66,7 @@ class Hit:
     commit_sha: str
     score: float | None
     at_least: float | None
+    fit: float | None
     matched: tuple[Match, ...]
     probes: int
     base: str | None
@@ -161,6 +167,7 @@ def _hit(record: dict[str, object]) -> Hit:
         commit_sha=str(record["commit_sha"]),
         score=cast("float | None", record["score"]),
         at_least=cast("float | None", record["at_least"]),
+        fit=cast("float | None", record["fit"]),
         matched=tuple(
             Match(
                 str(item["concept"]),

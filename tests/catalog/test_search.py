@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.audit.result_file import read_result
+from auditor.audit.result_file import Result, read_result, write_result
 from auditor.catalog.reading import run_sql
 from auditor.catalog.search import literal, search
 from auditor.errors import UserError
@@ -54,8 +54,8 @@ def names(answer):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("most vibrant watercolor LoRA", ["bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
-        ("colourful aquarelle", ["bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
+        ("most vibrant watercolor LoRA", ["ann/vivid-paint", "bob/dark-paint", "bob/watercolor"]),
+        ("colourful aquarelle", ["ann/vivid-paint", "bob/dark-paint", "bob/watercolor"]),
         ("vibrant watercolor but not dark", ["ann/vivid-paint", "bob/watercolor"]),
         ("most vibrant", ["ann/vibrant", "bob/dark-paint", "ann/vivid-paint", "bob/watercolor"]),
         ("least blurry watercolor", ["cat/sharp", "bob/watercolor", "bob/dark-paint", "ann/vivid-paint"]),
@@ -66,18 +66,38 @@ def test_known_rankings(find, text, expected):
     assert names(find(text)) == expected
 
 
-def test_both_concepts_are_needed_and_the_units_do_not_matter(find):
-    """Strong in one and weak in the other ranks below an even mixture; without one of them it is not listed."""
+def test_both_concepts_are_needed_and_nothing_else(find):
+    """An even mixture comes first, then one with something nobody asked for, then one that is nearly all one thing;
+    without one of them an adapter is not listed, however strong the other is."""
     hits = find("vibrant watercolor").hits
-    assert hits[-1].repo_id == "bob/watercolor"
-    assert hits[0].score == pytest.approx((0.8 * 0.7) ** 0.5, abs=1e-6)
-    assert hits[0].at_least == pytest.approx((0.7 * 0.6) ** 0.5, abs=1e-6)
+    planted = [(0.6, 0.5, 0.0), (0.8, 0.7, 0.5), (0.15, 1.0, 0.0)]  # vibrant, watercolor, dark
+    fits = [(vibrant + water) / 2**0.5 / np.hypot(np.hypot(vibrant, water), dark) for vibrant, water, dark in planted]
+    assert [hit.fit for hit in hits] == pytest.approx(fits, abs=1e-5)
+    assert hits[1].score == pytest.approx((0.8 * 0.7) ** 0.5, abs=1e-6)
+    assert hits[1].at_least == pytest.approx((0.7 * 0.6) ** 0.5, abs=1e-6)
+
+
+def test_a_style_that_the_joint_fit_starves_is_found_by_its_projection(world, build):
+    """Two concepts that look alike: the fit gave one of them everything, V points between them all the same."""
+    item = world.item("ann/both")
+    result = build.result(item, world.recipe, world.lexicon, {"vibrant": 0.6, "watercolor": 0.5})
+    starved = tuple(
+        s.model_copy(update={"score": 0.0, "low": 0.0}) if s.concept == "watercolor" else s
+        for s in result.record.scores
+    )
+    write_result(world.results, Result(result.record.model_copy(update={"scores": starved}), result.arrays))
+    world.add("bob/mostly-vibrant", {"vibrant": 0.9, "watercolor": 0.12})
+    world.add("cat/vibrant", {"vibrant": 0.9})
+    world.merge()
+    hits = search(world.database, "vibrant watercolor").hits
+    assert [hit.repo_id for hit in hits] == ["ann/both", "bob/mostly-vibrant"]
+    assert hits[0].score == 0.0 and hits[0].matched[1].projection == pytest.approx(0.5, abs=1e-6)
 
 
 def test_a_hit_says_why(find):
     hit = find("most vibrant watercolor LoRA", 1).hits[0]
     assert [(m.term, m.kind) for m in hit.matched] == [("vibrant", "concept"), ("watercolor", "concept")]
-    assert hit.matched[0].low == pytest.approx(0.7, abs=1e-6)
+    assert hit.matched[0].low == pytest.approx(0.5, abs=1e-6)
     assert (hit.probes, hit.base, hit.license, hit.place) == (12, "pocket", "mit", 1)
 
 
