@@ -81,9 +81,11 @@ def run_merge(folder: Path, *options: str) -> dict[str, object]:
     assert process.stdout is not None
     report = json.loads(process.stdout.read())
     size = (folder / "catalog.duckdb").stat().st_size
-    return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
+    seen = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
             "peak_rss_gb": round(peak / 1e9, 2), "file_gb": round(size / 1e9, 2),
             **{name: report[name] for name in ("audits", "read", "carried", "reconciles")}}  # fmt: skip
+    print(options or "merge", seen, file=sys.stderr, flush=True)
+    return seen
 
 
 def differences(one: Path, other: Path) -> list[str]:

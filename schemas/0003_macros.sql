@@ -60,25 +60,22 @@ WITH term AS (
         SELECT 'without', unnest(without::VARCHAR[]), generate_subscripts(without::VARCHAR[], 1)
         UNION ALL
         SELECT 'least', unnest(least::VARCHAR[]), generate_subscripts(least::VARCHAR[], 1)) t
-), asked AS (
-    SELECT a.recipe_id, sum(list_inner_product(a.vector, b.vector)) AS square
-    FROM concept_vectors a JOIN concept_vectors b ON b.recipe_id = a.recipe_id
-    WHERE a.concept IN (SELECT concept FROM term WHERE role = 'wanted')
-      AND b.concept IN (SELECT concept FROM term WHERE role = 'wanted')
-    GROUP BY a.recipe_id
-    HAVING count(DISTINCT a.concept) > 1
-       AND count(DISTINCT a.concept) = (SELECT count(DISTINCT concept) FROM term WHERE role = 'wanted')
+), asked AS MATERIALIZED (
+    -- One vector per recipe, so that each V meets one vector however many words there are.
+    SELECT p.recipe_id, list(p.total::FLOAT ORDER BY p.place) AS vector
+    FROM (SELECT v.recipe_id, v.place, sum(v.value) AS total, count(*) AS concepts
+          FROM (SELECT c.recipe_id, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
+                FROM concept_vectors c
+                WHERE c.concept IN (SELECT concept FROM term WHERE role = 'wanted')) v
+          GROUP BY v.recipe_id, v.place) p
+    GROUP BY p.recipe_id
+    HAVING min(p.concepts) > 1
+       AND min(p.concepts) = (SELECT count(DISTINCT concept) FROM term WHERE role = 'wanted')
 ), together AS (
     SELECT u.audit_id,
-        sum(list_inner_product(u.divergence, v.vector))
-            / sqrt(any_value(q.square) * any_value(list_inner_product(u.divergence, u.divergence))) AS fit
-    FROM audits u
-    JOIN asked q ON q.recipe_id = u.recipe_id AND q.square > 0
-    JOIN concept_vectors v ON v.recipe_id = u.recipe_id
-        AND v.concept IN (SELECT concept FROM term WHERE role = 'wanted')
-        AND len(v.vector) = len(u.divergence)
-    WHERE u.outcome IN ('scored', 'scored_partial') AND list_inner_product(u.divergence, u.divergence) > 0
-    GROUP BY u.audit_id
+        CASE WHEN len(u.divergence) = len(q.vector) THEN list_cosine_similarity(u.divergence, q.vector) END AS fit
+    FROM audits u JOIN asked q ON q.recipe_id = u.recipe_id
+    WHERE u.outcome IN ('scored', 'scored_partial')
 ), strength AS (
     SELECT s.audit_id,
         power(product(greatest(s.low, 0)) FILTER (t.role = 'wanted'),
@@ -88,32 +85,46 @@ WITH term AS (
         min(greatest(s.score, s.projection)) FILTER (t.role = 'wanted') AS faintest,
         avg(s.projection) FILTER (t.role = 'least') AS away,
         -- "without": not even the lower end may reach a tenth of asking for it in words.
-        coalesce(max(s.low) FILTER (t.role = 'without'), 0) AS unwanted,
+        coalesce(max(s.low) FILTER (t.role = 'without'), 0) AS unwanted
+    FROM scores s JOIN term t ON t.concept = s.concept
+    GROUP BY s.audit_id
+), hit AS (
+    -- Narrow on purpose: what the answer shows is looked up for the k best only.
+    SELECT a.adapter_id, a.audit_id, a.repo_id, a.path, m.certain, m.strength, m.away,
+        CASE WHEN isfinite(g.fit) THEN g.fit END AS fit,
+        row_number() OVER (PARTITION BY a.file_sha256
+                           ORDER BY a.downloads DESC, a.created_at, a.repo_id, a.path) AS copy
+    FROM adapters a
+    JOIN audits u ON u.audit_id = a.audit_id
+    LEFT JOIN recipes r ON r.recipe_id = u.recipe_id AND u.base_name IS NOT NULL
+    LEFT JOIN strength m ON m.audit_id = a.audit_id
+    LEFT JOIN together g ON g.audit_id = a.audit_id
+    WHERE a.outcome IN ('scored', 'scored_partial')
+      AND coalesce(m.unwanted, 0) < 0.1
+      AND (len(wanted) = 0
+           OR (NOT coalesce(isfinite(g.fit), false)
+               AND m.strength > CASE WHEN len(least) > 0 THEN 0.1 ELSE 0 END)
+           OR (isfinite(g.fit) AND g.fit > 0 AND m.faintest >= 0.1))
+      AND (base IS NULL OR lower(base) IN (lower(coalesce(u.base_name, a.base_name)), lower(r.family)))
+      AND (license IS NULL OR lower(license) = lower(a.license))
+), best AS MATERIALIZED (
+    SELECT * FROM hit WHERE copy = 1
+    ORDER BY away NULLS LAST, fit DESC NULLS LAST, certain DESC NULLS LAST, strength DESC NULLS LAST, repo_id, path
+    LIMIT k
+), why AS (
+    SELECT s.audit_id,
         list({'concept': s.concept, 'score': s.score, 'low': s.low, 'high': s.high, 'projection': s.projection}
              ORDER BY t.role DESC, t.place)
             FILTER (t.role <> 'without') AS matched
     FROM scores s JOIN term t ON t.concept = s.concept
+    WHERE s.audit_id IN (SELECT audit_id FROM best)
     GROUP BY s.audit_id
-), hit AS (
-    SELECT m.certain, m.strength, m.away, m.matched, g.fit, c.*,
-        row_number() OVER (PARTITION BY c.file_sha256
-                           ORDER BY c.downloads DESC, c.created_at, c.repo_id, c.path) AS copy
-    FROM lora_card c LEFT JOIN strength m ON m.audit_id = c.audit_id LEFT JOIN together g ON g.audit_id = c.audit_id
-    WHERE c.outcome IN ('scored', 'scored_partial')
-      AND coalesce(m.unwanted, 0) < 0.1
-      AND (len(wanted) = 0
-           OR (g.fit IS NULL AND m.strength > CASE WHEN len(least) > 0 THEN 0.1 ELSE 0 END)
-           OR (g.fit > 0 AND m.faintest >= 0.1))
-      AND (base IS NULL OR lower(base) IN (lower(c.base), lower(c.family)))
-      AND (license IS NULL OR lower(license) = lower(c.license))
 )
 SELECT row_number() OVER (ORDER BY h.away NULLS LAST, h.fit DESC NULLS LAST, h.certain DESC NULLS LAST, h.strength DESC NULLS LAST, h.repo_id, h.path) AS place,
-    h.repo_id, h.path, h.strength AS score, h.certain AS at_least, h.fit, h.matched, h.probes, h.base, h.license,
-    h.trigger, h.outcome, h.flags, h.copies, h.commit_sha, h.audit_id
-FROM hit h
-WHERE h.copy = 1
-ORDER BY place
-LIMIT k;
+    h.repo_id, h.path, h.strength AS score, h.certain AS at_least, h.fit, w.matched, c.probes, c.base, c.license,
+    c.trigger, c.outcome, c.flags, c.copies, c.commit_sha, h.audit_id
+FROM best h JOIN lora_card c ON c.adapter_id = h.adapter_id LEFT JOIN why w ON w.audit_id = h.audit_id
+ORDER BY place;
 COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts: of one the strongest first, of several those that do most nearly what the words together would (fit, a cosine); none that surely has one of without; with least, those that move furthest away from it. Equal bytes appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
 
 CREATE MACRO most(a, b := NULL, k := 20, base := NULL, license := NULL) AS TABLE
