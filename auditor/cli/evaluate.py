@@ -190,5 +190,27 @@ def proposals_command(context: typer.Context, development: Development = False, 
     say("interval over adapters; named least: " + ", ".join(f"{s} {100 * x:.0f} %" for s, x in found.weakest))
 
 
+@evaluate_app.command("captions")
+def captions_command(
+    context: typer.Context,
+    count: Annotated[int, typer.Option("--count", min=2, max=500, help="Pictures, and captions to choose from.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Count the base's pictures whose own caption the encoder picks out of all of them.
+
+    Example:
+
+        auditor evaluate captions --count 100
+    """
+    from auditor.evaluation.captions import evaluate_captions
+
+    found = evaluate_captions(settings_of(context), count)
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(("what", "right", "95 % interval"), [_share(f"own caption of {count}", found.right)])
+    say(f"chance: {100 * found.chance:.1f} %; such as {'; '.join(f'{a} as {b}' for a, b in found.mistakes[:3])}")
+
+
 def _share(name: str, found: Share) -> tuple[str, str, str]:
     return name, f"{found.right} of {found.cases}", f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
