@@ -141,23 +141,42 @@ def nulls_command(
 
 
 @evaluate_app.command("search")
-def search_quality_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """Count two-style questions whose first answer is right, in the catalog of `auditor nightly`.
+def search_quality_command(
+    context: typer.Context,
+    trained: Annotated[bool, typer.Option("--trained", help="Adapters trained here, not the zoo's catalog.")] = False,
+    development: Development = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count two-style questions whose first answer is right.
+
+    Asks the catalog that `auditor nightly` built over the pocket zoo; with --trained or --development it trains
+    and audits one adapter for each style and each pair of styles that can be seen together, which takes an hour.
 
     Example:
 
-        auditor evaluate search
+        auditor evaluate search --trained
     """
-    from auditor.evaluation.search_quality import evaluate_search
+    from auditor.evaluation.search_quality import evaluate_search, evaluate_trained_search
 
     settings = settings_of(context)
-    found = evaluate_search(settings.catalog_path)
+    if trained or development:
+        from auditor.evaluation.bank import Bank
+        from auditor.evaluation.levels import style_names
+        from auditor.pocket.training.style_pairs import separable_pairs
+
+        start_logs(context, settings, "evaluate-search")
+        styles, pairs = style_names(held_out=not development), separable_pairs(held_out=not development)
+        with progress("search", len(styles) + len(pairs)) as step:
+            bank = Bank(settings, proposals=False)
+            found = evaluate_trained_search(bank, styles, pairs, note=lambda n: step(1, n))
+    else:
+        found = evaluate_search(settings.catalog_path)
     if as_json:
         emit_json(asdict(found))
         return
     emit_table(("question", "first answer", "right"), [(q, a, "yes" if r else "no") for q, a, r in found.answers])
     emit_table(("search", "right first", "95 % interval"), [_share("two styles", found.right)])
-    say(f"chance: {100 * found.chance:.1f} %")
+    say(f"chance: {100 * found.chance:.1f} % of {found.adapters} adapters")
 
 
 @evaluate_app.command("proposals")

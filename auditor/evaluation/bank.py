@@ -17,7 +17,7 @@ from auditor.errors import UserError
 from auditor.pocket.training.adapters import ensure_trained, trained_path
 from auditor.pocket.training.lora import Lesson
 from auditor.records.result import WorkItem
-from auditor.settings import Settings
+from auditor.settings import ProposerSettings, Settings
 
 Note = Callable[[str], None]
 
@@ -33,16 +33,25 @@ class Case:
 class Bank:
     """Trains what is missing, audits what is missing, reads back the rest."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, proposals: bool = True) -> None:
+        """Fix what is audited.
+
+        Args:
+            settings: With one base of our own.
+            proposals: Without, no VLM is asked; shared scores do not depend on it, `paper` does.
+        """
         bases = settings.recipe.active_bases
         if len(bases) != 1 or next(iter(bases.values())).path is None:
             raise UserError("the evaluation trains its own adapters and needs the pocket profile: --profile pocket")
         # Neither the dose response nor triggers are part of these experiments; the pictures they cost are saved.
         recipe = settings.recipe.model_copy(update={"dose_scales": (), "trigger_arms": False, "looks": ()})
+        if not proposals:
+            recipe = recipe.model_copy(update={"proposer": ProposerSettings(kind="none")})
         self.settings = settings.model_copy(update={"recipe": recipe})
         self.base_name, base = next(iter(bases.items()))
         self.base_path = Path(str(base.path))
         self.folder = settings.work.dir / "evaluation"
+        self.results_folder = self.folder / "results"
         self._bench: Workbench | None = None
 
     @property
@@ -70,7 +79,7 @@ class Bank:
     def _result(self, case: Case) -> Result:
         path = trained_path(self.folder, case.lesson, case.step)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        kept = result_path(self.folder / "results", sha256, self.bench.recipe.recipe_id)
+        kept = result_path(self.results_folder, sha256, self.bench.recipe.recipe_id)
         if kept.exists():
             return read_result(kept)
         item = WorkItem(
@@ -79,5 +88,5 @@ class Bank:
         )  # fmt: skip
         audited = audit_file(self.bench, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
         result = name_now(self.bench.scorer, self.bench.proposer, audited)
-        write_result(self.folder / "results", result)
+        write_result(self.results_folder, result)
         return result

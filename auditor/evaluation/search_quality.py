@@ -1,29 +1,43 @@
-"""Does a two-style question put a right adapter first? Asked of the catalog that `auditor nightly` built."""
+"""Does a two-style question put a right adapter first?
+
+Asked of the catalog that `auditor nightly` built over the zoo, or of one made here of adapters trained on demand:
+every pair of held-out styles that can be seen together, among single-style adapters.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from auditor.catalog.merge import MergeInput, merge
+from auditor.catalog.reference_rows import BasisVectors
 from auditor.catalog.search import search
 from auditor.errors import PrerequisiteMissing
+from auditor.evaluation.bank import Bank, Case, Note
 from auditor.evaluation.naming import Share, share
 from auditor.paths import package_path
-from auditor.pocket.training.lessons import STACKED
+from auditor.pocket.training.lessons import STACKED, stacked_lesson, style_lesson
+from auditor.records.listing import ListedRepo
+
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class SearchQuality:
-    """Every question with its first answer, and the share that was right."""
+    """Every question with its first answer, and the share that was right among `adapters`."""
 
     answers: tuple[tuple[str, str, bool], ...]
     right: Share
+    adapters: int
     chance: float
 
 
 def evaluate_search(database: Path) -> SearchQuality:
-    """Ask for every style pair of the zoo.
+    """Ask the zoo's catalog for every style pair of the zoo.
 
     Raises:
         PrerequisiteMissing: There is no catalog, or no list of what the zoo was trained on.
@@ -32,11 +46,33 @@ def evaluate_search(database: Path) -> SearchQuality:
     if not database.exists() or not answers_path.exists():
         raise PrerequisiteMissing(f"the pocket zoo's catalog is needed in {database}; run: auditor nightly")
     taught = {repo: set(answer.get("styles", ())) for repo, answer in json.loads(answers_path.read_text()).items()}
+    return _ask(database, STACKED, taught)
+
+
+def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, note: Note | None = None) -> SearchQuality:
+    """Train and audit one adapter of each style and of each pair, build a catalog of them, and ask for every pair."""
+    lessons = [*map(style_lesson, styles), *(stacked_lesson(*pair) for pair in pairs)]
+    results = bank.results([Case(lesson, lesson.steps) for lesson in lessons], note)
+    items = {case.lesson: result.record.item for case, result in results.items()}
+    bench = bank.bench
+    basis = BasisVectors(bench.lexicon.names, bench.scorer.vectors(bench.lexicon.names).astype(np.float32),
+                         bench.scorer.basis.common.astype(np.float32))  # fmt: skip
+    database = bank.folder / "search.duckdb"
+    repos = [ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items.values()]
+    merge(database, MergeInput(
+        results_folder=bank.results_folder, recipes=[bench.recipe], lexicon=bench.lexicon, repos=lambda: iter(repos),
+        items=list(items.values()), settled=(), basis_vectors={bench.recipe.recipe_id: basis},
+        probe_sets=[bench.all_probes],
+    ))  # fmt: skip
+    return _ask(database, pairs, {item.repo_id: set(lesson.styles) for lesson, item in items.items()})
+
+
+def _ask(database: Path, pairs: Pairs, taught: Mapping[str, set[str]]) -> SearchQuality:
     answers = []
-    for first, second in STACKED:
+    for first, second in pairs:
         question = f"most {first} {second} LoRA"
         hits = search(database, question, 1).hits
         found = hits[0].repo_id if hits else "nothing"
         answers.append((question, found, taught.get(found) == {first, second}))
     right = sum(ok for _, _, ok in answers)
-    return SearchQuality(tuple(answers), share(right, len(answers)), 1 / len(taught))
+    return SearchQuality(tuple(answers), share(right, len(answers)), len(taught), 1 / len(taught))

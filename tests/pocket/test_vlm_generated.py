@@ -1,0 +1,41 @@
+"""Pairs of the pocket generator: what the labels say is what the pictures show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from auditor.evaluation.captions import evaluate_captions
+from auditor.paths import package_path
+from auditor.pocket.vlm import generated
+from auditor.pocket.vlm.generated import build_restyled, draw_scenes, pocket_base, worn
+from auditor.settings import resolve
+
+
+def test_restyled_pairs_differ_where_a_concept_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(generated, "SCENES", 6)
+    pool = build_restyled(tmp_path, 24, seed=3)
+    change = np.abs(pool.images[:, :, 1].astype(int) - pool.images[:, :, 0]).mean((1, 2, 3, 4))
+    named = np.array([bool(c) for c in pool.concepts])
+    assert 0 < named.sum() < len(named)
+    assert change[named].min() > change[~named].max()
+    assert {tuple(np.ravel(image)) for image in pool.images[:, :, 0].reshape(-1, 64 * 64 * 3)[:, ::997]} <= {
+        tuple(image) for image in draw_scenes(pocket_base()[0], 6, 41).images.reshape(6, -1)[:, ::997]
+    }, "the base pictures are the generator's own"
+
+
+def test_an_adapter_is_worn_inside_the_block_only() -> None:
+    base, _ = pocket_base()
+    file = next(package_path("pocket/zoo").glob("*/*/pytorch_lora_weights.safetensors"))
+    scenes = draw_scenes(base, 2, seed=5)
+    with worn(base, file):
+        assert (base.generate(scenes.prompts, scenes.seeds) != scenes.images).any()
+    assert (base.generate(scenes.prompts, scenes.seeds) == scenes.images).all()
+
+
+def test_most_pictures_of_the_base_are_recognised() -> None:
+    found = evaluate_captions(resolve(profile="pocket").settings, 16)
+    assert found.right.cases == 16 and found.right.right >= 10 and found.chance == 1 / 16
+    assert found.right.right + len(found.mistakes) == 16
