@@ -194,7 +194,7 @@ def proposals_command(context: typer.Context, development: Development = False, 
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-proposals")
-    pairs = separable_pairs(held_out=False)[::4] if development else separable_pairs(held_out=True)
+    pairs = separable_pairs(held_out=False)[::4] if development else separable_pairs(held_out=True)[::3]
     styles = style_names(held_out=not development)
     with progress("proposals", len(styles) + len(pairs)) as step:
         found = evaluate_proposals(Bank(settings), styles, pairs, note=lambda n: step(1, n))

@@ -60,7 +60,7 @@ def evaluate_proposals(
     Args:
         bank: Trains and keeps the adapters.
         styles: Of the single-style adapters.
-        pairs: Of the two-style adapters, each asked about a third as often.
+        pairs: Of the two-style adapters, each asked about two thirds as often.
         groups: Questions of three pairs for each single-style adapter, and as many of one pair.
         note: Told about each adapter.
     """
@@ -76,7 +76,7 @@ def evaluate_proposals(
             single[taught] = asked.about(lesson, groups, 1)
             grouped[taught] = asked.about(lesson, groups, GROUP)
         else:
-            joined[taught] = asked.about(lesson, max(1, groups // 3), GROUP)
+            joined[taught] = asked.about(lesson, max(1, 2 * groups // 3), GROUP)
         if note is not None:
             note(lesson.name)
     words = len(bank.bench.lexicon.names)
