@@ -49,16 +49,28 @@ class Batch:
     concepts: tuple[tuple[str, ...], ...]
 
 
-def sample_batch(pools: list[Pool], weights: list[float], size: int, rng: np.random.Generator) -> Batch:
+def sample_batch(
+    pools: list[Pool], weights: list[float], size: int, rng: np.random.Generator, two_share: float | None = None
+) -> Batch:
     """Draw cases, pairs within them, synonyms, and small changes of light and noise per picture.
 
     Mostly three pairs a case, as in production; one or two in a fifth of the batches, as in a last group.
+
+    Args:
+        pools: Where cases come from.
+        weights: Share of each pool.
+        size: Cases.
+        rng: Source of chance.
+        two_share: Share of cases with two concepts or more; None leaves it to the pools.
     """
     pairs = int(rng.choice([1, 2, 3], p=[0.1, 0.1, 0.8]))
     chosen = rng.choice(len(pools), size, p=weights)
     drawn, concepts = [], []
     for p in chosen:
-        case = int(rng.integers(len(pools[p].concepts)))
+        if two_share is None:
+            case = int(rng.integers(len(pools[p].concepts)))
+        else:
+            case = int(rng.choice(pools[p].of_size(several=bool(rng.random() < two_share))))
         rows = rng.permutation(pools[p].images.shape[1])[:pairs]
         drawn.append(pools[p].images[case][np.sort(rows)])
         concepts.append(pools[p].concepts[case])

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ class Pool:
 
     images: NDArray[np.uint8]
     concepts: tuple[tuple[str, ...], ...]
+
+    def of_size(self, *, several: bool) -> NDArray[np.intp]:
+        """Cases with two concepts or more, or those with one or none."""
+        return self._by_size[int(several)]
+
+    @cached_property
+    def _by_size(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        several = np.array([len(c) > 1 for c in self.concepts])
+        return np.flatnonzero(~several), np.flatnonzero(several)
 
 
 def sample_case(rng: np.random.Generator, *, edits: bool = True) -> Case:

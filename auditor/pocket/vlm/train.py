@@ -82,6 +82,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--extra-pool", type=Path, action="append", default=[],
                         help="a further pool, such as pairs of the pocket generator")  # fmt: skip
     parser.add_argument("--extra-share", type=float, default=0.4, help="share of cases from extra pools")
+    parser.add_argument("--two-share", type=float, help="share of cases with two concepts; else as in the pools")
     return parser.parse_args()
 
 
@@ -166,7 +167,7 @@ def main() -> None:
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([SEED, step])
-        batch = _to(sample_batch(pools, weights, arguments.batch, rng), device)
+        batch = _to(sample_batch(pools, weights, arguments.batch, rng, arguments.two_share), device)
         seen, said = objective.losses(batch, student.head, vision_only=step < arguments.eyes_first)
         if (step + 1) % 200 == 0:
             accuracy = held_out_accuracy(objective, held_out)
