@@ -115,6 +115,14 @@ def test_batches_depend_on_the_step_alone(tmp_path: Path) -> None:
         assert {CONCEPTS[i] for i in torch.nonzero(row)[:, 0]} == set(concepts)
 
 
+def test_the_share_of_two_concept_cases_can_be_set(tmp_path: Path) -> None:
+    pool = build_pool(tmp_path, 24, seed=3)
+    assert {len(c) > 1 for c in pool.concepts} == {True, False}
+    for share, several in ((1.0, True), (0.0, False)):
+        batch = sample_batch([pool], [1.0], 12, np.random.default_rng(2), two_share=share)
+        assert {len(c) > 1 for c in batch.concepts} == {several}
+
+
 def test_loss_falls_and_the_gradient_reaches_the_first_layer(tmp_path: Path) -> None:
     model, processor = build_model(seed=1)
     objective, head = Objective(model, processor), ConceptHead()
