@@ -130,7 +130,9 @@ def load_model(folder: Path) -> tuple[Qwen2VLForConditionalGeneration, Qwen2VLPr
     """A finished model with its processor, in single precision, to be trained further."""
     load: Any = Qwen2VLForConditionalGeneration
     model: Qwen2VLForConditionalGeneration = load.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    return model, build_processor(build_tokenizer())
+    tokenizer = build_tokenizer()
+    model.config = build_config(tokenizer)  # as it was before loading wrote its precision into it
+    return model, build_processor(tokenizer)
 
 
 def to_patches(pictures: Tensor) -> Tensor:
