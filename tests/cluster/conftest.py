@@ -29,13 +29,12 @@ REPOS = (
     "mkr/moss-lora",
     "qtest/ember-lora",
     "studio-nine/aurora-lora",
-    "tomo/coral-lora",
+    "mkr/indigo-lora",
     "grab-bag/reupload",
     "grab-bag/truncated",
     "grab-bag/zeros",
     "grab-bag/locked",
     "grab-bag/readme-only",
-    "grab-bag/chat-lora",
 )
 SMALL = (*QUICK, "recipe.probe_count=8", "recipe.dose_probes=2")
 Snapshot = dict[str, AuditRecord]
@@ -122,12 +121,12 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
 def models(planned: Planned) -> Iterator[None]:
     """Loads the models once for all audits of this process and its forks; the rest of the audit is as always."""
     settings = planned.world.settings
-    base = bench.load_base(settings.recipe.active_bases["pocket"])
+    base = bench.load_base(settings.recipe.active_bases["pocket"], settings.recipe.application)
     encoder, proposer = bench.load_encoder(settings), bench.load_proposer(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "load_base", lambda _: base)
-        patch.setattr(task, "load_encoder", lambda _: encoder)
-        patch.setattr(task, "load_proposer", lambda _: proposer)
+        patch.setattr(bench, "load_base", lambda *_: base)
+        patch.setattr(task, "load_encoder", lambda *_: encoder)
+        patch.setattr(task, "load_proposer", lambda *_: proposer)
         yield
 
 

@@ -84,12 +84,11 @@ class Site:
                     continue
         return found
 
-    def stop_worker(self, beside: list[int] | None = None) -> int:
-        """Halt a worker (SIGSTOP) in the middle of its work, once it has published something."""
-        others = set(beside or [])
-        self.wait_for_results()
-        self.rig.wait_for("worker", lambda: bool(set(self.workers()) - others), 60)
-        pid = min(set(self.workers()) - others)
+    def stop_worker(self, *, results: int = 1) -> int:
+        """Halt a worker (SIGSTOP) in the middle of its work, once so many results are published."""
+        self.wait_for_results(results)
+        self.rig.wait_for("worker", lambda: bool(self.workers()), 300)
+        pid = self.workers()[0]
         os.kill(pid, signal.SIGSTOP)
         return pid
 
