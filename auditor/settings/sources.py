@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import cast, get_args
 
@@ -158,6 +159,8 @@ def _parse_override(text: str) -> Tree:
         value: object = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()
+    if isinstance(value, date | time | datetime):
+        value = raw.strip()  # 04:00:00 is a duration here, and no setting is a time of day
     for part in reversed(parts):
         value = {part: value}
     return cast(Tree, value)

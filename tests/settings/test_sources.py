@@ -145,3 +145,8 @@ def test_settings_are_frozen():
     settings = resolve(environment={}).settings
     with pytest.raises(ValueError, match="frozen"):
         settings.recipe.seed = 5
+
+
+def test_a_time_limit_needs_no_quotes():
+    resolved = resolve(config=None, overrides=["cluster.time_limit=00:30:00"], environment={})
+    assert resolved.settings.cluster.time_limit == "00:30:00"
