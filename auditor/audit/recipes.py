@@ -6,9 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from auditor.audit.models import cached_commit
 from auditor.audit.workspace import Workspace
 from auditor.files import write_text
-from auditor.records.recipe import Recipe
+from auditor.lexicons import load_lexicon
+from auditor.probes import load_probes
+from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.settings import Settings
 
 
@@ -25,8 +28,22 @@ def publish_recipe(settings: Settings, recipe: Recipe) -> None:
 
 
 def settings_key(settings: Settings) -> str:
-    """Hash of all settings that a recipe is made from."""
-    canonical = json.dumps(settings.recipe.model_dump(mode="json"), sort_keys=True)
+    """Hash of all that a recipe is made from and that can be known without loading a model."""
+    chosen = settings.recipe
+    lexicon, probes = load_lexicon(chosen.lexicon), load_probes(chosen.probes)
+    models = [*((b.repo, b.revision) for b in chosen.active_bases.values() if b.path is None),
+              (chosen.proposer.model, chosen.proposer.revision)]  # fmt: skip
+    canonical = json.dumps(
+        {
+            "recipe": chosen.model_dump(mode="json"),
+            "algorithm": ALGORITHM_VERSION,
+            "lexicon": lexicon.content_hash,
+            "probes": probes.content_hash,
+            # A branch means another commit once its repo is fetched anew.
+            "commits": [cached_commit(repo, revision) for repo, revision in models if repo is not None],
+        },
+        sort_keys=True,
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
