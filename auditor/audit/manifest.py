@@ -133,10 +133,9 @@ def plan(
             asked, lost = _ask_about(client, items, facts, max_requests)
             settled += [lost[key] for item in items if (key := _key(item)) in lost]
             items = [_informed(item, facts) for item in items if _key(item) not in lost]
-    if max_file_bytes is not None:
-        large = [item for item in items if item.size_bytes is not None and item.size_bytes > max_file_bytes]
-        settled += [_too_large(item, max_file_bytes) for item in large]
-        items = [item for item in items if item.size_bytes is None or item.size_bytes <= max_file_bytes]
+    known_bad = {_key(item): bad for item in items if (bad := _known_bad(item, facts, max_file_bytes)) is not None}
+    settled += known_bad.values()
+    items = [item for item in items if _key(item) not in known_bad]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
     return Manifest(tuple(items), tuple(settled), asked)
 
@@ -148,9 +147,16 @@ def _key(item: WorkItem) -> _Key:
     return item.repo_id, item.commit_sha, item.path
 
 
-def _too_large(item: WorkItem, limit: int) -> SettledItem:
-    message = f"It has {item.size_bytes:,} bytes, more than the {limit:,} that are downloaded."
-    return SettledItem(*_key(item), "skipped", "too_large", message)
+def _known_bad(item: WorkItem, facts: FileFacts | None, max_file_bytes: int | None) -> SettledItem | None:
+    """What settles a file before it is fetched. The scanners' praise counts for nothing."""
+    known = facts.get(*_key(item)) if facts is not None else None
+    if known is not None and known.scan in ("unsafe", "suspicious"):
+        message = f"The Hub's own scan calls it {known.scan}."
+        return SettledItem(*_key(item), "quarantined", "flagged_by_hub", message)
+    if max_file_bytes is not None and item.size_bytes is not None and item.size_bytes > max_file_bytes:
+        message = f"It has {item.size_bytes:,} bytes, more than the {max_file_bytes:,} that are downloaded."
+        return SettledItem(*_key(item), "skipped", "too_large", message)
+    return None
 
 
 def _informed(item: WorkItem, facts: FileFacts) -> WorkItem:

@@ -27,9 +27,8 @@ from auditor.audit.workspace import Workspace
 from auditor.errors import ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import cached_file, fetch, has_content
-from auditor.hub.facts import FileFacts
+from auditor.hub.facts import FileFacts, KnownFile
 from auditor.hub.pace import least_seconds, quota
-from auditor.records.listing import ListedFile
 from auditor.records.result import ANY_RECIPE, WorkItem
 
 _AHEAD = 4
@@ -272,7 +271,7 @@ class Prefetch:
         self._learn(item, path, got.sha256, got.size_bytes)
 
     def _learn(self, item: WorkItem, path: str, sha256: str, size_bytes: int) -> None:
-        self.facts.learn(item.repo_id, item.commit_sha, [ListedFile(path, size_bytes, sha256)])
+        self.facts.learn(item.repo_id, item.commit_sha, [KnownFile(path, size_bytes, sha256)])
 
     def _forget_refusal(self, item: WorkItem) -> None:
         """A file that was gated once and is had now is to be audited."""

@@ -127,6 +127,6 @@ _TUPLES = frozenset(item.name for item in fields(ListedRepo) if str(item.type).s
 
 def _repo(row: dict[str, Any]) -> ListedRepo:
     row["triggers"] = [TriggerCandidate(**item) for item in row["triggers"]]
-    row["files"] = [ListedFile(**item) for item in row["files"]]
+    row["files"] = [ListedFile(item["path"], item["size_bytes"], item["sha256"]) for item in row["files"]]
     values: dict[str, Any] = {n: tuple(value) if n in _TUPLES else value for n, value in row.items()}
     return ListedRepo(**values)

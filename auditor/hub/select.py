@@ -19,10 +19,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 SAFE_SUFFIXES = frozenset({".safetensors", ".sft"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+
+_WEIGHT_ENDINGS = tuple(SAFE_SUFFIXES | PICKLE_SUFFIXES)
 
 _TRAINING_STATE = re.compile(
     r"^(?:optimizer|scheduler|scaler|random_states?|rng_state|training_args|train_state|trainer_state)"
@@ -99,7 +102,8 @@ class Selection:
 
 def select_files(paths: Sequence[str]) -> Selection:
     """Sort the files of a repo into roles. Stable: the order of `paths` does not matter."""
-    weights = sorted(path for path in set(paths) if _suffix(path) in SAFE_SUFFIXES | PICKLE_SUFFIXES)
+    maybe = {path for path in paths if path.lower().endswith(_WEIGHT_ENDINGS)}
+    weights = sorted(path for path in maybe if _suffix(path) in SAFE_SUFFIXES | PICKLE_SUFFIXES)
     unsafe = [path for path in weights if not _safe_name(path)]
     weights = [path for path in weights if _safe_name(path) and not _TRAINING_STATE.match(_stem(path))]
     whole_model = "model_index.json" in paths
@@ -233,6 +237,7 @@ def _ladders(paths: Iterable[str]) -> list[list[str]]:
     return list(groups.values())
 
 
+@lru_cache(maxsize=4_096)
 def _step(path: str) -> tuple[str, tuple[int, ...]]:
     """Return (name without steps, the steps: epoch before step when there are both)."""
     stem, steps = _stem(path), []
@@ -279,7 +284,8 @@ def _safe_name(path: str) -> bool:
     return path.isprintable() and "\\" not in path and not any(part in ("", ".", "..") for part in parts)
 
 
-# Plain string work: pathlib takes most of the time of a plan with 80,000 repos.
+# Plain string work, remembered: every rule asks again, and pathlib took most of the time of a plan of 80,000 repos.
+@lru_cache(maxsize=4_096)
 def _stem(path: str) -> str:
     """The file's name without its last suffix, as pathlib sees it."""
     name = path.rpartition("/")[2]
@@ -287,6 +293,7 @@ def _stem(path: str) -> str:
     return name[:dot] if 0 < dot < len(name) - 1 else name
 
 
+@lru_cache(maxsize=4_096)
 def _suffix(path: str) -> str:
     """The last suffix in lower case, with its dot; empty without one."""
     name = path.rpartition("/")[2]

@@ -43,6 +43,7 @@ Reason = Literal[
     "alpha_out_of_range",
     "hostile_metadata",
     "malformed_entry",
+    "flagged_by_hub",
     # gone
     "repo_gone",
     "file_gone",

@@ -85,13 +85,13 @@ def _layouts(s: _Sources) -> Iterator[OddRepo]:
     )  # fmt: skip
     yield _odd(
         10, "pivotal", "a LoRA with trained embeddings, and the same LoRA in kohya form",
-        {STANDARD: s.resaved("pivotal"), "pivotal.safetensors": make.file_of(make.kohya(s.change), note="pivotal"),
+        {STANDARD: s.published(1), "pivotal.safetensors": make.file_of(make.kohya(s.change), note="pivotal"),
          "pivotal_emb.safetensors": make.file_of({"clip_l": np.full((2, 128), 0.01, np.float32)})},
         card={"base_model": BASE_REPO, "instance_prompt": "a photo of <s0><s1>"},
     )  # fmt: skip
     twin = make.file_of(make.kohya(s.change), note="twin")
     yield _odd(11, "twins", "the same weights in two conventions",
-               {STANDARD: s.resaved("twin"), "twin.safetensors": twin})  # fmt: skip
+               {STANDARD: s.published(2), "twin.safetensors": twin})  # fmt: skip
     harbor = (s.zoo / "ana-k/harbor-lora" / STANDARD).read_bytes()
     for name, content in (("reupload", harbor), ("reupload-2", s.published(2)), ("reupload-3", s.published(2))):
         yield _odd(12, name, "somebody else's file", {"lora.safetensors": content})
@@ -127,11 +127,9 @@ def _formats(s: _Sources) -> Iterator[OddRepo]:
                {"fx.safetensors": make.file_of(kohya_flux | t5)}, card={"base_model": FLUX})  # fmt: skip
     yield _odd(5, "third-encoder", "a part for a third text encoder that the base does not have",
                {"te3.safetensors": make.file_of(make.kohya(change) | t5)})  # fmt: skip
-    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "target_modules": ["to_q", "to_k", "to_v", "to_out.0"],
-              "base_model_name_or_path": BASE_REPO}  # fmt: skip
-    yield _odd(14, "peft", "peft's own layout with its config",
-               {"adapter_model.safetensors": make.file_of(make.diffusers(change, "base_model.model.")),
-                "adapter_config.json": json.dumps(config).encode()})  # fmt: skip
+    names = ("adapter_model.safetensors", "adapter_config.json")
+    peft = {name: (s.zoo / "pixelpusher/opal-lora" / name).read_bytes() for name in names}
+    yield _odd(14, "peft", "peft's own layout with its config", peft)
     yield _odd(15, "default-keys", "peft's adapter name inside the keys",
                {STANDARD: make.file_of(make.with_default(change))})  # fmt: skip
     comfy = {"diffusion_model.double_blocks.0.img_attn.qkv": (3072, 9216),
@@ -152,17 +150,16 @@ def _formats(s: _Sources) -> Iterator[OddRepo]:
 
 
 def _claims(s: _Sources) -> Iterator[OddRepo]:
-    """What cards say about the base."""
-    yield _odd(22, "wrong-card", "made for this base, the card says SDXL", {STANDARD: s.resaved("wrong card")},
-               card={"base_model": SDXL})  # fmt: skip
+    """What cards say about the base. Where it has to be assumed the file is the same: one audit stands for all."""
+    same: dict[str, bytes | int] = {STANDARD: s.resaved("nobody says for which base")}
+    yield _odd(22, "wrong-card", "made for this base, the card says SDXL", same, card={"base_model": SDXL})
     yield _odd(22, "wrong-file", "made for SDXL, the card says this base", {STANDARD: _sdxl(22)})
-    yield _odd(23, "no-base", "a card without a base", {"x.safetensors": s.resaved("no base")}, card={})
-    yield _odd(24, "local-path", "the base is a path on the trainer's machine",
-               {"x.safetensors": s.resaved("local path")},
+    yield _odd(23, "no-base", "a card without a base", same, card={})
+    yield _odd(24, "local-path", "the base is a path on the trainer's machine", same,
                card={"base_model": "/home/me/models/base.safetensors"})  # fmt: skip
-    yield _odd(25, "merged", "two bases, merged", {STANDARD: s.resaved("merged")},
+    yield _odd(25, "merged", "two bases, merged", {STANDARD: s.published(2)},
                card={"base_model": [SDXL, "someone/another-model"], "base_model_relation": "merge"})  # fmt: skip
-    yield _odd(26, "derivative", "made for a popular fine-tune of a base", {STANDARD: s.resaved("derivative")},
+    yield _odd(26, "derivative", "made for a popular fine-tune of a base", same,
                card={"base_model": "LyliaEngine/Pony_Diffusion_V6_XL"})  # fmt: skip
 
 
@@ -222,6 +219,8 @@ def _hostile(s: _Sources) -> Iterator[OddRepo]:
     yield _odd(38, "own-code", "a pipeline that brings its own code",
                {"model_index.json": index.encode(), "pipeline.py": b"raise SystemExit('executed')\n",
                 "unet/diffusion_pytorch_model.bin": _PICKLE})  # fmt: skip
+    yield _odd(38, "flagged", "the Hub's scanners call its file unsafe", {STANDARD: s.published(2)},
+               meta={"security": {STANDARD: "unsafe"}})  # fmt: skip
     yield _odd(38, "odd-names", "file names that are paths, commands and markup",
                {"../../escape.safetensors": s.published(0), "$(touch x);'--.safetensors": s.published(0),
                 "<script>alert(1)</script>.safetensors": s.published(1)})  # fmt: skip
