@@ -288,6 +288,7 @@ def _tensors(stem: str, shape: tuple[int, ...], suffixes: tuple[str, ...]) -> Sh
     return result
 
 
+@cache
 def match(architecture: str, scheme_name: str) -> tuple[AdapterFile, LayoutMatch]:
     """A synthetic file of a convention, and how it meets the architecture."""
     adapter = synthetic(architecture, SCHEMES[scheme_name])

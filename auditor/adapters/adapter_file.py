@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from auditor.adapters import limits
 from auditor.adapters.entries import Entry, check_entry, group
-from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family
+from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family, recognise_words
 from auditor.adapters.header import Header, TensorInfo, read_header
 from auditor.adapters.keys import BUNDLE_PREFIX, ParsedKey, convention_of, parse_key
 from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
@@ -136,7 +136,11 @@ def describe(
         doubled=grouped.doubled,
         misshapen=grouped.misshapen,
         unexpected=tuple(key.name for key in keys if key.part == "other" and not key.name.startswith(BUNDLE_PREFIX)),
-        family=recognise_family(widths, _text_widths(grouped.entries)),
+        family=(
+            recognise_words({n.rpartition(".")[2]: info.shape[-1] for n, info in header.tensors.items() if info.shape})
+            if kind == "textual_inversion"
+            else recognise_family(widths, _text_widths(grouped.entries))
+        ),
         claims=read_claims(header.metadata),
     )
 

@@ -143,3 +143,22 @@ def _bare_transformer(widths: set[int]) -> FamilyEvidence:
         if width in widths and not widths & ({*SD3_WIDTHS, 3072} - {width}):
             return FamilyEvidence(family, (f"transformer blocks of width {width}",), frozenset({family}))
     return FamilyEvidence(None, ("transformer blocks of no width that tells the family",))
+
+
+def recognise_words(widths: Mapping[str, int]) -> FamilyEvidence:
+    """Name the family of the base that embeddings were learnt for.
+
+    Args:
+        widths: Text encoder as the file names it (`clip_l`, `clip_g`, …), or anything else for one that is not named,
+            → width of its vectors.
+    """
+    if widths.get("clip_g") == 1280 or widths.get("text_encoders_1") == 1280:
+        if "t5" in widths:
+            return FamilyEvidence(None, ("embeddings for three text encoders",), frozenset(SD3_WIDTHS.values()))
+        return FamilyEvidence("sdxl", ("embeddings for CLIP-L and CLIP-G",))
+    if "t5" in widths:
+        return FamilyEvidence("flux1", ("embeddings for CLIP-L and T5",))
+    for width, family in ((768, "sd15"), (1024, "sd21")):
+        if set(widths.values()) == {width}:
+            return FamilyEvidence(family, (f"embeddings of width {width} for one text encoder",))
+    return FamilyEvidence(None, ("embeddings of a width that no known base has",))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.adapters.families import ModuleWidths, recognise_family
+from auditor.adapters.families import ModuleWidths, recognise_family, recognise_words
 
 CROSS = "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 
@@ -64,3 +64,14 @@ def test_self_attention_alone_leaves_candidates(names: list[str], text: dict[str
     evidence = recognise_family([ModuleWidths(name, 640, 640) for name in names], text)
     assert evidence.candidates == candidates
     assert evidence.family == (next(iter(candidates)) if len(candidates) == 1 else None)
+
+
+@pytest.mark.parametrize(
+    ("widths", "family"),
+    [
+        ({"<cat>": 768}, "sd15"), ({"emb_params": 1024}, "sd21"), ({"clip_l": 768, "clip_g": 1280}, "sdxl"),
+        ({"clip_l": 768, "t5": 4096}, "flux1"), ({"clip_l": 768, "clip_g": 1280, "t5": 4096}, None), ({"x": 128}, None),
+    ],
+)  # fmt: skip
+def test_family_from_embeddings(widths: dict[str, int], family: str | None) -> None:
+    assert recognise_words(widths).family == family
