@@ -6,6 +6,7 @@ that models and files are only ever touched by one.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.audit.naming import Audited
+from auditor.errors import AuditorError
 from auditor.proposing.proposer import Proposer, VlmUnavailable
 from auditor.records.proposals import Proposals
 
@@ -53,15 +55,23 @@ class Desk:
     ) -> None:
         self.proposer, self.on_answer, self.ahead, self.stopping = proposer, on_answer, ahead, stopping
         self._give_up_at = math.inf
+        self._prepared = False
         self._orders: deque[_Order] = deque()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def prepare(self) -> None:
-        """Let the proposer start what it needs, in the background."""
+        """Let the proposer start what it needs, in the background. Trouble shows again when it is asked."""
         prepare = getattr(self.proposer, "prepare", None)
-        if prepare is not None and self.ahead:
-            self._hand_over(prepare)
+        if self._prepared or prepare is None or not self.ahead:
+            return
+        self._prepared = True
+
+        def quietly() -> None:
+            with contextlib.suppress(AuditorError):
+                prepare()
+
+        self._hand_over(quietly)
 
     def put(self, audited: Audited) -> None:
         """Ask for one adapter's concepts; returns once at most `ahead` are unanswered, or when stopping."""

@@ -50,7 +50,11 @@ class Finisher:
     def open(self, proposer: Proposer, *, ahead: int) -> None:
         """Name concepts from now on; without this, results stay pending."""
         self._desk = Desk(proposer, self._answered, ahead=ahead, stopping=self.stopping)
-        self._desk.prepare()
+
+    def expect(self) -> None:
+        """There will be something to name: let the proposer get ready meanwhile."""
+        if self._desk is not None:
+            self._desk.prepare()
 
     def use(self, scorer: Scorer) -> None:
         """Explain what comes from now on with this scorer. What is on the desk is finished first, with the old one."""

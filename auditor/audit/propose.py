@@ -83,15 +83,19 @@ def propose_waiting(
             report.named[record.outcome] += 1
             on_record(record)
 
+    waiting = list(waiting)
+    if not waiting:
+        return report
     finisher = Finisher(Workspace(settings.work.dir), count, stopping)
+    finisher.open(proposer, ahead=works_ahead(settings))
     encoder = load_encoder(settings)
     try:
-        finisher.open(proposer, ahead=works_ahead(settings))
         for recipe_id, group in itertools.groupby(waiting, key=lambda w: w[1]):
             scorer = _scorer(settings, recipe_id, encoder, proposer)
             if scorer is None:
                 report.other_recipe += len(list(group))
                 continue
+            finisher.expect()
             finisher.use(scorer)
             for file_sha256, _ in group:
                 if stopping():

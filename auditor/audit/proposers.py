@@ -69,7 +69,7 @@ def _on_a_server(settings: Settings, wanted: ProposerSettings, cache: ReplyCache
     else:
         tiles = -(-chosen.max_side // TILE)
         plan = ServerPlan(
-            command=serving.command, model=str(chosen.path or chosen.model),
+            command=serving.command, model=str(chosen.path.absolute()) if chosen.path else chosen.model or "",
             revision=None if chosen.path else revision, endpoint=endpoint, dtype=chosen.dtype,
             images_per_prompt=2 * chosen.pairs_per_request, max_pixels=(tiles * TILE) ** 2,
             log_folder=settings.work.dir.absolute() / "logs", flags=serving.flags,

@@ -191,6 +191,7 @@ class Task:
         if self._finished(fetched.sha256, bench.recipe.recipe_id):
             report.duplicates += 1
             return None
+        self._finisher.expect()
         try:
             result = audit_file(bench, item, adapter, fetched.sha256, choice)
             crash_point("item_measured")

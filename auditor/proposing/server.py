@@ -141,7 +141,7 @@ class LocalServer:
             # A session of its own: Ctrl-C and a scheduler's signal to our group reach us, and we end it in order.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream, start_new_session=True,
-                env=self.plan.variables(key), cwd=folder,
+                env=self.plan.variables(key),
             )  # fmt: skip
         assert self._process.stdout is not None
         said = self._process.stdout.readline().strip()

@@ -20,6 +20,7 @@ from auditor.audit import desk as desk_module
 from auditor.audit.result_file import list_results, read_result
 from auditor.audit.task import Task, TaskReport
 from auditor.audit.workspace import Workspace
+from auditor.errors import PrerequisiteMissing
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.records.proposals import ProposedPhrase
 from tests.audit.conftest import QUICK, World, small_hub
@@ -115,6 +116,10 @@ def test_an_outage_keeps_the_pictures_and_stops_asking(
         report = task.run(stages.plan(world.settings, client).items)
         assert task.bench("pocket").generator.calls.adapted == 0, "no picture is made twice"
     assert report.outcomes == {"scored": 3} and snapshot(world) == undisturbed
+    elsewhere = (o for o in world.overrides if not o.startswith("serving.address"))
+    idle = World(world.work, world.hub, (*elsewhere, "serving.command=['/no/such/vllm']"))
+    assert audit(idle).already_done == 3, "nothing to name: no server is started, wherever it would run"
+    assert not stages.propose(idle.settings).named
 
 
 def test_a_task_that_is_told_to_stop_leaves_the_unanswered_pending(
@@ -152,6 +157,23 @@ def test_a_task_killed_while_the_server_hangs_loses_nothing(
     stub.script = [REPLY]
     audit(world)
     assert snapshot(world) == undisturbed and not waiting(world)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_server_program_that_is_missing_is_named_and_costs_no_picture(
+    tmp_path: Path, reference_folder: Path, ahead: int
+) -> None:  # fmt: skip
+    command = ("recipe.proposer.kind=openai", "serving.command=['/no/such/vllm']", f"serving.ahead={ahead}")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "reference").symlink_to(reference_folder)
+    hub = small_hub(tmp_path / "hub", REPOS[:1])
+    world = World(tmp_path / "work", hub, (*QUICK, f"hub.serve_folder={hub}", "recipe.dose_scales=[]", *command))
+    with stages.hub(world.settings) as client:
+        stages.crawl(world.settings, client)
+        stages.plan(world.settings, client)
+    with pytest.raises(PrerequisiteMissing, match=r"serving\.command"):
+        audit(world)
+    assert len(waiting(world)) == 1
 
 
 TEN_THOUSAND = '{"concepts": [' + ", ".join(['"vibrant"'] * 10_000) + "]}"
