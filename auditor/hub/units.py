@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from auditor.hub.select import PICKLE_SUFFIXES, Selection, select_files
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
@@ -88,8 +89,9 @@ def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = Fals
         for choice in selection.chosen
     ]
     if full_models and selection.denoiser is not None:
-        # says to the audit that other parts of the model exist, which it leaves alone
-        index = tuple(path for path in ("model_index.json",) if path in known)
+        # tells the audit that the model has text encoders or a VAE of its own, which stay behind
+        own = any(PurePosixPath(path).parent.name.startswith(("text_encoder", "vae")) for path in selection.components)
+        index = ("model_index.json",) if own and "model_index.json" in known else ()
         items.append(Unit(repo.repo_id, repo.commit_sha, selection.denoiser, "denoiser of a whole model", index))
     items += _settle_files(repo, selection)
     return items or [_no_adapter(repo, selection, full_models=full_models)]

@@ -40,6 +40,8 @@ def records(tmp_path_factory: pytest.TempPathFactory, reference_folder: Path) ->
     _card(hub / "me" / "tuned")
     (hub / "me" / "tuned" / "unet").mkdir()
     save_file(tuned, hub / "me" / "tuned" / "unet" / "diffusion_pytorch_model.safetensors")
+    (hub / "me" / "tuned" / "vae").mkdir()
+    save_file({"decoder.conv_in.weight": torch.ones(1)}, hub / "me/tuned/vae/diffusion_pytorch_model.safetensors")
     (hub / "me" / "tuned" / "model_index.json").write_text(json.dumps({"_class_name": ["evil", "Pipeline"]}))
     _card(hub / "me" / "word")
     text = load_file(next((base / "text_encoder").glob("*.safetensors")))
