@@ -18,7 +18,7 @@ from auditor.catalog.loading import Loader
 from auditor.catalog.result_reading import Block
 from auditor.catalog.result_rows import ROW_TABLES, SCORE_TABLES, FileState, ScoreBlock
 
-_SCORES_TOGETHER = 4_000
+_SCORES_TOGETHER = 2_000
 """Results whose scores are inserted at once, concept by concept: the database then skips most of the table when it
 is asked about one concept. More would skip more and take more memory (20 bytes per result and concept)."""
 
@@ -35,7 +35,6 @@ class Filler:
 
     def add(self, block: Block, places: NDArray[np.int32]) -> None:
         """Insert the rows of a block; result i gets `places[i]`."""
-        self._loader.connection.execute("BEGIN")
         for name, rows in block.tables.items():
             if name == "images":
                 rows = self._unseen(rows)
@@ -43,7 +42,6 @@ class Filler:
                 own = pc.take(pa.array(places), rows.column("audit_id"))
                 rows = rows.set_column(rows.schema.get_field_index("audit_id"), rows.schema.field("audit_id"), own)
             self._loader.insert(name, rows)
-        self._loader.connection.execute("COMMIT")
         for name, scores in block.scores.items():
             kept = self._scores.setdefault(name, [])
             kept.append(ScoreBlock(places[scores.results], scores.probes, scores.values))

@@ -192,6 +192,8 @@ def _read_fresh(
     filler = Filler(loader, made_from.lexicon.names)
     state.read = 0
     bad = False
+    # One transaction: full row groups go straight into the file, and next to nothing is logged besides.
+    loader.connection.execute("BEGIN")
     for block in read_blocks(files, rules, readers):
         bad |= block.files > len(block.accepted)
         for name, reason in block.rejected:
@@ -204,6 +206,7 @@ def _read_fresh(
         crash_point("merge_batch_loaded")
         on_results(block.files)
     filler.finish()
+    loader.connection.execute("COMMIT")
     if bad and places is not None:
         raise _StartAgain
 
