@@ -61,7 +61,7 @@ def levels_command(
 
 
 @evaluate_app.command("aspects")
-def aspects_command(context: typer.Context, as_json: AsJson = False) -> None:
+def aspects_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
     """Find each adapter's place in the two-aspect mixture grid (paper, Table 3).
 
     Example:
@@ -71,11 +71,13 @@ def aspects_command(context: typer.Context, as_json: AsJson = False) -> None:
     from auditor.evaluation.aspects import evaluate_aspects
     from auditor.evaluation.bank import Bank
     from auditor.pocket.training.lessons import PAIRS_HELD_OUT
+    from auditor.pocket.training.style_pairs import separable_pairs
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-aspects")
+    pairs = separable_pairs(held_out=False)[::4] if development else PAIRS_HELD_OUT
     with progress("aspects") as step:
-        table = evaluate_aspects(Bank(settings), PAIRS_HELD_OUT, note=lambda n: step(1, n))
+        table = evaluate_aspects(Bank(settings), pairs, note=lambda n: step(1, n))
     if as_json:
         emit_json(asdict(table))
         return

@@ -6,16 +6,19 @@ level 0, two at level 1, one at level 2. An adapter is right when both its level
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from auditor.audit.result_file import Result
 from auditor.evaluation.bank import Bank, Case, Note
-from auditor.evaluation.variants import variants
+from auditor.evaluation.variants import Variant, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
+from auditor.finexl.solvers import solve
 from auditor.pocket.training.lessons import GRID, mixture_lesson
 
+PairVariant = Callable[[Result, Sequence[str]], Sequence[float]]
 _TRUTH = {0.0: 0, 0.5: 1, 1.0: 2}
 CHANCE = (1 / 4 + 2 * 1 / 6 + 2 * 1 / 12 + 1 / 9) / 6
 """Share right when both orders are random: the mean over the grid of P(level a) P(level b)."""
@@ -64,12 +67,27 @@ def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | 
     }
     results = bank.results([case for cases in grid.values() for case in cases], note)
     rows = []
-    for name, scored in variants(bank).items():
+    for name, scored in _pair_variants(bank).items():
         shares = []
         for pair, cases in grid.items():
-            found = [levels_from_scores([scored(results[c], style) for c in cases]) for style in pair]
+            values = np.array([scored(results[c], pair) for c in cases])
+            found = [levels_from_scores(column) for column in values.T.tolist()]
             right = [found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)]
             shares.append(sum(right) / len(GRID))
         interval = bootstrap_mean(shares)
         rows.append(AspectsRow(name, interval.mean, interval.low, interval.high, tuple(shares)))
     return Aspects(tuple(pairs), len(pairs) * len(GRID), len(results), tuple(rows), CHANCE)
+
+
+def _pair_variants(bank: Bank) -> dict[str, PairVariant]:
+    """Ways to score both asked styles of one result: each by itself, and the two fitted together and nothing else."""
+    scorer = bank.bench.scorer
+
+    def alone(scored: Variant) -> PairVariant:
+        return lambda result, pair: [scored(result, style) for style in pair]
+
+    def pair_fit(result: Result, pair: Sequence[str]) -> Sequence[float]:
+        mean = result.arrays["divergence"].astype(np.float64)
+        return [float(w) for w in solve(mean, scorer.vectors(pair), "ols")]
+
+    return {name: alone(scored) for name, scored in variants(bank).items()} | {"the two alone": pair_fit}
