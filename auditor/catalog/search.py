@@ -3,9 +3,9 @@
 Ranking. One wanted concept: the lower end of its score decides, so that a lucky wide interval does not win.
 Several: the cosine of V with the sum of their directions (`fit`), which asks how nearly the adapter does what all
 the words together would do; chosen on development styles, where the geometric mean of the joint scores lost the
-fainter style of a pair (docs/results.md: on held-out pairs neither is good). Free phrases join by the geometric mean of their scores. "not X" leaves out adapters that
-surely have a tenth of X or more; "least X" puts first what moves furthest away from X, by the projection on X
-alone, which unlike the non-negative joint score can fall below 0.
+fainter style of a pair (on held-out pairs neither is good: docs/results.md). Free phrases join by the geometric
+mean of their scores. "not X" leaves out adapters that surely have a tenth of X or more; "least X" puts first what
+moves furthest away from X, by the projection on X alone, which unlike the non-negative joint score can fall below 0.
 """
 
 from __future__ import annotations
