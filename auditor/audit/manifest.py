@@ -17,6 +17,7 @@ from auditor.files import write_bytes
 from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
 from auditor.hub.facts import FileFacts, ask_facts
+from auditor.hub.gc_pause import gc_paused
 from auditor.hub.units import units, unreadable
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.result import WorkItem
@@ -112,17 +113,7 @@ def plan(
         quarantined: List entries that could not be read.
         on_repo: Told about every repo.
     """
-    claimed = BaseNames(bases)
-    items: list[WorkItem] = []
-    settled: list[SettledItem] = []
-    for repo in repos:
-        if on_repo is not None:
-            on_repo(repo)
-        for unit in units(repo, try_gated=try_gated, full_models=full_models):
-            if isinstance(unit, SettledItem):
-                settled.append(unit)
-            else:
-                items.append(_work_item(repo, unit, claimed))
+    items, settled = _chosen(repos, BaseNames(bases), try_gated=try_gated, full_models=full_models, on_repo=on_repo)
     listed = {item.repo_id for item in items} | {item.repo_id for item in settled}
     broken = {item.repo_id: item for item in map(unreadable, quarantined)}  # several queries met it: it counts once
     settled += [item for name, item in sorted(broken.items()) if name not in listed]
@@ -138,6 +129,29 @@ def plan(
     items = [item for item in items if _key(item) not in known_bad]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
     return Manifest(tuple(items), tuple(settled), asked)
+
+
+def _chosen(
+    repos: Iterable[ListedRepo],
+    bases: BaseNames,
+    *,
+    try_gated: bool,
+    full_models: bool,
+    on_repo: Callable[[ListedRepo], None] | None,
+) -> tuple[list[WorkItem], list[SettledItem]]:
+    """The units of every repo, by name alone."""
+    items: list[WorkItem] = []
+    settled: list[SettledItem] = []
+    with gc_paused():
+        for repo in repos:
+            if on_repo is not None:
+                on_repo(repo)
+            for unit in units(repo, try_gated=try_gated, full_models=full_models):
+                if isinstance(unit, SettledItem):
+                    settled.append(unit)
+                else:
+                    items.append(_work_item(repo, unit, bases))
+    return items, settled
 
 
 _Key = tuple[str, str, str]

@@ -23,6 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from auditor.crash import crash_point
 from auditor.errors import AuditorError, TransientError, UserError
 from auditor.hub.client import HubClient, transient
+from auditor.hub.gc_pause import gc_paused
 from auditor.hub.history import FinishedCrawl, Mode, read_history, remember, stamp
 from auditor.hub.pace import least_seconds, quota
 from auditor.hub.pages import PageStore, QueryProgress
@@ -99,11 +100,13 @@ def crawl(
     reports = tuple(walk.run(query, number, store) for number, query in enumerate(queries))
     mode: Mode = "full" if since is None else "incremental"
     before = read_history(state_dir).last("full", key)
-    union = ListingUnion.of(store, [query.name for query in queries])
+    with gc_paused():
+        union = ListingUnion.of(store, [query.name for query in queries])
     report = replace(union.report(reports), since=since, identity=identity_of(client))
     if report.complete or not listing_path(state_dir).exists():
         continues = report.complete and before is not None
-        report = write_union(client, union, state_dir, report, carry=since is not None, reconcile=continues)
+        with gc_paused():
+            report = write_union(client, union, state_dir, report, carry=since is not None, reconcile=continues)
     report = replace(
         report,
         requests=client.requests - requests,
