@@ -35,8 +35,8 @@ def search_command(
     """Find adapters by what they do to images.
 
     Concepts of the lexicon are found by any of their names, "not X" and "least X" are understood, and other words
-    are compared through the text encoder. Several concepts are joined by the geometric mean of their scores, the
-    lower ends of the intervals first, so that an adapter must surely have all of them.
+    are compared through the text encoder. One concept is ranked by the lower end of its score; several by fit, the
+    cosine of what an adapter does with what all the words together would do.
 
     Example:
 
@@ -67,9 +67,9 @@ def search_command(
         say("no adapter has all of that; try fewer words, or see which there are: auditor sql 'FROM lora_card'")
         return
     emit_table(
-        ("", "adapter", "score", "why", "probes", "base", "licence", "trigger", "beware"),
+        ("", "adapter", "fit", "score", "why", "probes", "base", "licence", "trigger", "beware"),
         [_row(hit) for hit in answer.hits],
-        numeric=("", "score", "probes"),
+        numeric=("", "fit", "score", "probes"),
     )
     best = answer.hits[0]
     say("score: 1 is as far as the words reach in the text encoder; [lower, upper] end")
@@ -131,6 +131,7 @@ def _row(hit: Hit) -> tuple[object, ...]:
     return (
         hit.place,
         name,
+        None if hit.fit is None else f"{hit.fit:.2f}",
         None if hit.score is None else f"{hit.score:.2f}",
         ", ".join(_why(match) for match in hit.matched),
         hit.probes,
@@ -144,7 +145,7 @@ def _row(hit: Hit) -> tuple[object, ...]:
 def _why(match: Match) -> str:
     if match.low is None or match.high is None:
         return f"{match.term} {match.score:.2f}"
-    if match.score == 0 and match.projection < 0:
+    if match.score == 0 and match.projection != 0:
         return f"{match.term} {match.projection:.2f} (alone)"
     return f"{match.term} {match.score:.2f} [{match.low:.2f}, {match.high:.2f}]"
 

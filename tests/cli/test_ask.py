@@ -37,10 +37,11 @@ def test_search_names_the_adapter_and_says_why(ask):
     done = ask("search", "most vibrant watercolor LoRA")
     assert done.code == 0
     first = done.stdout.splitlines()[1]
-    assert "bob/dark-paint" in first
-    assert "vibrant 0.80 [0.70, 0.90]" in first
+    assert "ann/vivid-paint" in first, "nothing but the two; bob/dark-paint is stronger but dark as well"
+    assert "vibrant 0.60 [0.50, 0.70]" in first
+    assert "1.00" in first, "the fit of 0.6 and 0.5 is 0.996"
     assert "mit" in first
-    assert "auditor show bob/dark-paint" in done.stderr
+    assert "auditor show ann/vivid-paint" in done.stderr
 
 
 def test_search_prints_sql_that_sql_answers(ask):
