@@ -30,11 +30,18 @@ run_stage() {
     esac
 }
 
+# How Slurm calls this job. One task of an array has the number of the whole array, so that number alone will not do.
+if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then
+    THIS_JOB=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+else
+    THIS_JOB=$SLURM_JOB_ID
+fi
+
 # Puts this job back in the queue, unless it was there too often or is on its way out: a job that was cancelled stays
 # cancelled, and one that is preempted is put back by Slurm.
 put_back() {
     local state
-    state=$(scontrol show job --oneliner "$SLURM_JOB_ID" 2>/dev/null | grep -o ' JobState=[A-Z_]*' || true)
+    state=$(scontrol show job --oneliner "$THIS_JOB" 2>/dev/null | grep -o ' JobState=[A-Z_]*' || true)
     if [ -n "$state" ] && [ "$state" != " JobState=RUNNING" ]; then
         echo "the stage $1; not put back, because the job is ending (${state# })" >&2
         exit 1
@@ -46,7 +53,7 @@ put_back() {
     fi
     echo "the stage $1; back in the queue" >&2
     trap - USR2 TERM
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$THIS_JOB"
     # Slurm ends this shell now. If it could not be asked, the job has failed.
     sleep 60
     exit 1

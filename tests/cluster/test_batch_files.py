@@ -62,7 +62,7 @@ class Node:
             ["bash", str(batch_file), str(run_folder), f"{script}.-", *arguments],
             cwd=self.folder,
             env={
-                "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "100", "SLURM_ARRAY_TASK_ID": "3",
+                "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "100", "SLURM_ARRAY_JOB_ID": "97", "SLURM_ARRAY_TASK_ID": "3",
                 "PYTHON_BIN": str(worker), **environment,
             },
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -88,15 +88,15 @@ def test_a_task_ends_as_its_worker_did_but_forgives_failed_items(node: Node, wor
 def test_a_task_that_stopped_or_was_killed_puts_itself_back(node: Node, worker: str) -> None:
     node.start("audit", "abc", "8", python=worker).wait(20)
     assert node.calls()[1:] == [
-        "scontrol show job --oneliner 100",
+        "scontrol show job --oneliner 97_3",
         "python jobs/requeue.py audit.-.3",
-        "scontrol requeue 100",
+        "scontrol requeue 97_3",
     ]
 
 
 def test_a_task_that_was_there_too_often_fails_and_not_with_75(node: Node) -> None:
     assert node.start("audit", "abc", "0", python="exit 75", requeue=1).wait(20) == 1
-    assert "scontrol requeue 100" not in node.calls()
+    assert "scontrol requeue 97_3" not in node.calls()
 
 
 @pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "PREEMPTED"])
@@ -115,7 +115,7 @@ def test_the_warning_reaches_the_worker_and_the_shell_waits(node: Node, number: 
     _until((node.folder / "up").exists)
     job.send_signal(number)
     job.wait(20)
-    assert node.calls()[-1] == "scontrol requeue 100"
+    assert node.calls()[-1] == "scontrol requeue 97_3"
 
 
 def test_crawl_plans_and_submits_the_rest_even_if_single_items_failed(node: Node) -> None:
