@@ -8,14 +8,15 @@ export AUDITOR_CONFIG="$RUN_FOLDER/auditor.toml"
 
 # run_stage SCRIPT ARGUMENT...: runs one stage to its end, so that signals reach it, and acts on its exit code.
 run_stage() {
-    local worker code=0
+    local worker='' warned='' code=0
+    # The batch shell alone hears Slurm's warning; it passes it on and keeps waiting, because a shell that dies here
+    # would take the worker with it in the middle of an item.
+    trap 'warned=USR2; [ -z "$worker" ] || kill -USR2 "$worker" 2>/dev/null || true' USR2
+    trap 'warned=TERM; [ -z "$worker" ] || kill -TERM "$worker" 2>/dev/null || true' TERM
     # shellcheck disable=SC2086  # CONTAINER is several words, or none
     $CONTAINER "$PYTHON_BIN" "$@" &
     worker=$!
-    # The batch shell alone hears Slurm's warning; it passes it on and keeps waiting, because a shell that dies here
-    # would take the worker with it in the middle of an item.
-    trap 'kill -USR2 "$worker" 2>/dev/null || true' USR2
-    trap 'kill -TERM "$worker" 2>/dev/null || true' TERM
+    [ -z "$warned" ] || kill "-$warned" "$worker" 2>/dev/null || true
     while kill -0 "$worker" 2>/dev/null; do
         wait "$worker" || true
     done

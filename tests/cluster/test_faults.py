@@ -42,7 +42,8 @@ from tests.cluster.forks import command, in_child, join, small_disk, start_child
 from tests.cluster.table import FaultTable
 from tests.synthetic_results import SyntheticWorld
 
-pytestmark = pytest.mark.slurm  # for the time and the rights they need; they run beside the tests on Slurm
+# `slurm` for the time and the rights they need: they run beside the tests on Slurm.
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 KILLED = -signal.SIGKILL
 FEW = ("mkr/moss-lora", "grab-bag/truncated", "ana-k/harbor-lora")
