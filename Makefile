@@ -54,7 +54,7 @@ demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalo
 	@echo "catalog:  $(WORK)/catalog.duckdb   (duckdb $(WORK)/catalog.duckdb \"FROM most('vibrant', 'watercolor')\")"
 	@echo "more:     $(BIN)/auditor --help"
 
-test: check unit vllm-tests  ## All that the build server runs: check, then the tests
+test: check unit vllm-tests cluster  ## All that the build server runs: check, then the tests
 
 check: lint types imports  ## Style, types and import directions
 

@@ -225,7 +225,7 @@ def put_off_for_ever(stage: Stage) -> Seen:
     made.rig.run("scontrol", "release", array)
     made.drain()
     assert made.requeues() == 1
-    assert made.printed().count("audit: ") == 2, made.printed()
+    assert made.printed().count(" 9 put off") == 2, made.printed()
     assert "too often" in made.printed()
     assert not snapshot(made.world)
     return {"tasks that end with 75 for ever": "limit 1: ran twice, then failed with exit code 1"}
