@@ -22,6 +22,7 @@ from auditor.cluster.tags import STAGES, Tag, parse_tag, work_key
 from auditor.errors import TransientError, UserError
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings, resolve
+from tests.cluster.table import FAULTS, FaultTable
 
 
 def make_item(number: int, base: str | None = "pocket", content: int | None = None) -> WorkItem:
@@ -192,3 +193,7 @@ def test_retry_moves_results_aside_and_the_items_are_wanted_again(settings: Sett
     done = retry(settings, "poison", dry_run=False)
     assert [path.name for path in done.moved_to.iterdir()] == [poison.name]
     assert set(take_inventory(settings).done) == {wanted[1]}
+
+
+def test_the_page_on_reliability_tells_of_every_fault(repository: Path) -> None:
+    assert list(FaultTable(repository / "docs" / "reliability.md").rows()) == list(FAULTS)
