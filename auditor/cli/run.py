@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auditor.cli import steps
 from auditor.cli.context import settings_of, start_logs
-from auditor.cli.output import emit_json, emit_table, say, summary, warn
-from auditor.cli.progress import Step, progress
-from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE, UserError
+from auditor.cli.output import emit_json, emit_table, say
+from auditor.cli.progress import progress
+from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE
 
 if TYPE_CHECKING:
-    from auditor.audit.manifest import Manifest
-    from auditor.audit.prefetch import PrefetchReport
     from auditor.audit.task import TaskReport
-    from auditor.catalog.accounts import MergeReport
-    from auditor.hub.client import HubClient
-    from auditor.records.listing import CrawlReport
-    from auditor.settings import Settings
-    from auditor.stages import Part, Slice
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -48,7 +41,7 @@ def crawl_command(
     settings = settings_of(context)
     start_logs(context, settings, "crawl")
     with stages.hub(settings) as client:
-        report = _crawl(settings, client, dry_run, full=full)
+        report = steps.crawl(settings, client, dry_run, full=full)
     if as_json:
         emit_json({**asdict(report), "complete": report.complete, "pages": report.pages})
 
@@ -67,12 +60,12 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
     settings = settings_of(context)
     start_logs(context, settings, "plan")
     if dry_run:
-        manifest = _plan(settings, None, store=False)
+        manifest = steps.plan(settings, None, store=False)
         unknown = len({(i.repo_id, i.commit_sha) for i in manifest.items if i.size_bytes is None})
         say(f"a plan asks about {min(unknown, settings.hub.plan_requests)} of {unknown} repos of unknown size")
     else:
         with stages.maybe_hub(settings) as client:
-            manifest = _plan(settings, client, store=True)
+            manifest = steps.plan(settings, client, store=True)
     if as_json:
         emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
                    "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch,
@@ -111,7 +104,7 @@ def prefetch_command(
             if as_json:
                 emit_json(asdict(cost))
             return
-        report = _prefetch(settings, client, part)
+        report = steps.prefetch(settings, client, part)
     if as_json:
         emit_json({**asdict(report), "bytes_per_second": round(report.bytes_per_second)})
     if report.put_off or report.no_room or report.stopped:
@@ -146,7 +139,7 @@ def audit_command(
     start_logs(context, settings, f"audit-{task}")
     part = stages.Slice(task, tasks) if slices is None else stages.StoredSlice(slices, task)
     with stages.maybe_hub(settings) as client:
-        report = _audit(settings, client, part, dry_run)
+        report = steps.audit(settings, client, part, dry_run)
     if report is not None:
         _leave(report)
 
@@ -170,7 +163,7 @@ def merge_command(
     """
     settings = settings_of(context)
     start_logs(context, settings, "merge")
-    report = _merge(settings, rebuild=rebuild)
+    report = steps.merge(settings, rebuild=rebuild)
     if as_json:
         emit_json({"listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
                    "audits": report.audits, "read": report.read, "carried": report.carried,
@@ -192,13 +185,13 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
     settings = settings_of(context)
     start_logs(context, settings, "nightly")
     with stages.hub(settings) as client:
-        _crawl(settings, client, dry_run)
+        steps.crawl(settings, client, dry_run)
         if dry_run:
             return
-        _plan(settings, client, store=True)
+        steps.plan(settings, client, store=True)
         while True:
-            fetched = _prefetch(settings, client, stages.Slice())
-            report = _audit(settings, client, stages.Slice(), dry_run=False)
+            fetched = steps.prefetch(settings, client, stages.Slice())
+            report = steps.audit(settings, client, stages.Slice(), dry_run=False)
             # A full cache is worked off in rounds, as long as each makes room for some.
             if not fetched.no_room or not fetched.fetched or report is None or report.interrupted:
                 break
@@ -207,7 +200,7 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
             proposed = stages.propose(settings, on_record=lambda named: step(1, named.item.repo_id))
         if report is not None:
             report.unanswered = proposed.unanswered + proposed.left
-    _merge(settings)
+    steps.merge(settings)
     if report is not None:
         _leave(report)
 
@@ -249,104 +242,6 @@ def explain_command(
             numeric=("score", "low", "high", "alignment"),
         )  # fmt: skip
     say(f"page: {where}")
-
-
-def _crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = False) -> CrawlReport:
-    from auditor import stages
-
-    with progress("crawl") as step:
-        report = stages.crawl(settings, client, full=full, dry_run=dry_run, on_page=lambda note: step(1, note))
-    kind = f"changes since {report.since}" if report.since else "everything"
-    if dry_run:
-        known = "" if report.estimate_known else " at least"
-        needs = f"{report.estimated_requests} requests, {(report.estimated_seconds or 0) / 60:.1f} min"
-        say(f"a crawl ({kind}) needs{known} {needs}, {(report.estimated_bytes or 0) / 1e6:.1f} MB")
-        return report
-    vanished = ", ".join(f"{count} {fate}" for fate, count in sorted(report.vanished.items()))
-    summary([f"crawl ({kind}): {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed "
-             f"entries, {report.requests} requests, {report.received / 1e6:.1f} MB, {report.seconds:.1f} s",
-             *([f"not listed any more: {vanished}"] if vanished else [])])  # fmt: skip
-    if not report.complete:
-        for query in report.queries:
-            if query.error is not None:
-                warn(f"query {query.name} stopped after {query.pages} pages: {query.error}")
-        warn("not every query reached its last page; run the same command again, it goes on there")
-    return report
-
-
-def _plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manifest:
-    from auditor import stages
-
-    with progress("plan") as step:
-        manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
-    about = "about " if manifest.unknown_sizes else ""
-    size = (
-        f"{about}{manifest.estimated_bytes / 1e6:,.1f} MB" if manifest.estimated_bytes is not None else "size unknown"
-    )
-    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
-             f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"])  # fmt: skip
-    return manifest
-
-
-def _prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchReport:
-    from auditor import stages
-
-    with progress("prefetch") as step:
-        report = stages.prefetch(settings, client, part, on_item=lambda item: step(1, item.repo_id))
-    failed = "".join(f", {count} {reason}" for reason, count in sorted(report.failed.items()))
-    waiting = f", {report.no_room} wait for room in the cache" if report.no_room else ""
-    there = report.present + report.duplicates
-    traffic = f"{report.received_bytes / 1e6:.1f} MB, {report.bytes_per_second / 1e6:.1f} MB/s"
-    summary([f"prefetch: {report.fetched} fetched, {there} there before, {report.done} not needed{failed}, "
-             f"{report.put_off} put off{waiting}; {traffic}, {report.requests} requests"])  # fmt: skip
-    return report
-
-
-def _audit(settings: Settings, client: HubClient | None, part: Part, dry_run: bool) -> TaskReport | None:
-    from auditor import stages
-
-    items = part.items(settings)
-    if dry_run:
-        images = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
-        say(f"{len(items)} files, about {len(items) * images} pictures beside the base's own")
-        return None
-    with progress("audit", len(items)) as step:
-        report = stages.audit(
-            settings, client, part,
-            on_item=lambda item, record: step(1, item.repo_id),
-            on_reference=_reference_note(step),
-        )  # fmt: skip
-    done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "nothing new"
-    summary([f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
-             f"{report.transient} put off"])  # fmt: skip
-    if report.pending:
-        say(f"{report.pending} results wait for their concepts; `auditor propose` names them")
-    return report
-
-
-def _reference_note(step: Step) -> Callable[[str, int, int], None]:
-    def note(what: str, done: int, total: int) -> None:
-        step(0, f"reference {done}/{total}: {what}")
-
-    return note
-
-
-def _merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
-    from auditor import stages
-
-    with progress("merge") as step:
-        report = stages.merge(settings, rebuild=rebuild, on_results=lambda count: step(count))
-    counts = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items() if n)
-    summary(
-        [f"catalog: {report.listed} units = {counts}, {report.pending} pending"
-         f"{'' if report.reconciles else ' (counts do not reconcile)'}; {settings.catalog_path}"],
-        next_command='auditor search "most vibrant watercolor LoRA"',
-    )  # fmt: skip
-    if report.rejected:
-        warn(f"{len(report.rejected)} result files were damaged and set aside; run `auditor audit` to redo them")
-    if not report.reconciles:
-        raise UserError("listed units do not equal outcomes plus pending; run `auditor plan` and `auditor merge` again")
-    return report
 
 
 def _leave(report: TaskReport) -> None:

@@ -1,20 +1,22 @@
-"""Settings: what they are (`models`), where their values come from (`sources`).
+"""Settings: what they are (`models`, `recipe`), where their values come from (`sources`).
 
 Precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the profile, then the default.
 """
 
 from auditor.settings.models import (
-    BaseModelSettings,
     CatalogSettings,
     ClusterSettings,
-    EncoderSettings,
     ExportSettings,
     HubSettings,
+    Settings,
+    WorkSettings,
+)
+from auditor.settings.recipe import (
+    BaseModelSettings,
+    EncoderSettings,
     ProposerSettings,
     RecipeSettings,
-    Settings,
     SolverSettings,
-    WorkSettings,
 )
 from auditor.settings.sources import PROFILES, ResolvedSettings, resolve
 

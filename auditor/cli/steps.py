@@ -1,0 +1,127 @@
+"""The stages as the commands run them: with a progress bar, and with a summary at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from auditor.cli.output import say, summary, warn
+from auditor.cli.progress import Step, progress
+from auditor.errors import UserError
+
+if TYPE_CHECKING:
+    from auditor.audit.manifest import Manifest
+    from auditor.audit.prefetch import PrefetchReport
+    from auditor.audit.task import TaskReport
+    from auditor.catalog.accounts import MergeReport
+    from auditor.hub.client import HubClient
+    from auditor.records.listing import CrawlReport
+    from auditor.settings import Settings
+    from auditor.stages import Part, Slice
+
+
+def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = False) -> CrawlReport:
+    """List the Hub; say what was found, or in a dry run what it would cost."""
+    from auditor import stages
+
+    with progress("crawl") as step:
+        report = stages.crawl(settings, client, full=full, dry_run=dry_run, on_page=lambda note: step(1, note))
+    kind = f"changes since {report.since}" if report.since else "everything"
+    if dry_run:
+        known = "" if report.estimate_known else " at least"
+        needs = f"{report.estimated_requests} requests, {(report.estimated_seconds or 0) / 60:.1f} min"
+        say(f"a crawl ({kind}) needs{known} {needs}, {(report.estimated_bytes or 0) / 1e6:.1f} MB")
+        return report
+    vanished = ", ".join(f"{count} {fate}" for fate, count in sorted(report.vanished.items()))
+    summary([f"crawl ({kind}): {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed "
+             f"entries, {report.requests} requests, {report.received / 1e6:.1f} MB, {report.seconds:.1f} s",
+             *([f"not listed any more: {vanished}"] if vanished else [])])  # fmt: skip
+    if not report.complete:
+        for query in report.queries:
+            if query.error is not None:
+                warn(f"query {query.name} stopped after {query.pages} pages: {query.error}")
+        warn("not every query reached its last page; run the same command again, it goes on there")
+    return report
+
+
+def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manifest:
+    """Choose the files; say how many and how large."""
+    from auditor import stages
+
+    with progress("plan") as step:
+        manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
+    about = "about " if manifest.unknown_sizes else ""
+    size = (
+        f"{about}{manifest.estimated_bytes / 1e6:,.1f} MB" if manifest.estimated_bytes is not None else "size unknown"
+    )
+    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
+             f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"])  # fmt: skip
+    return manifest
+
+
+def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchReport:
+    """Fetch the files of one slice; say what came and what did not."""
+    from auditor import stages
+
+    with progress("prefetch") as step:
+        report = stages.prefetch(settings, client, part, on_item=lambda item: step(1, item.repo_id))
+    failed = "".join(f", {count} {reason}" for reason, count in sorted(report.failed.items()))
+    waiting = f", {report.no_room} wait for room in the cache" if report.no_room else ""
+    there = report.present + report.duplicates
+    traffic = f"{report.received_bytes / 1e6:.1f} MB, {report.bytes_per_second / 1e6:.1f} MB/s"
+    summary([f"prefetch: {report.fetched} fetched, {there} there before, {report.done} not needed{failed}, "
+             f"{report.put_off} put off{waiting}; {traffic}, {report.requests} requests"])  # fmt: skip
+    return report
+
+
+def audit(settings: Settings, client: HubClient | None, part: Part, dry_run: bool) -> TaskReport | None:
+    """Audit one part of the plan; say how it ended. None: a dry run."""
+    from auditor import stages
+
+    items = part.items(settings)
+    if dry_run:
+        images = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
+        say(f"{len(items)} files, about {len(items) * images} pictures beside the base's own")
+        return None
+    with progress("audit", len(items)) as step:
+        report = stages.audit(
+            settings, client, part,
+            on_item=lambda item, record: step(1, item.repo_id),
+            on_reference=_reference_note(step),
+        )  # fmt: skip
+    done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "nothing new"
+    summary([f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
+             f"{report.transient} put off"])  # fmt: skip
+    if report.pending:
+        say(f"{report.pending} results wait for their concepts; `auditor propose` names them")
+    return report
+
+
+def _reference_note(step: Step) -> Callable[[str, int, int], None]:
+    def note(what: str, done: int, total: int) -> None:
+        step(0, f"reference {done}/{total}: {what}")
+
+    return note
+
+
+def merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
+    """Build the catalog; say what is in it.
+
+    Raises:
+        UserError: The counts do not add up.
+    """
+    from auditor import stages
+
+    with progress("merge") as step:
+        report = stages.merge(settings, rebuild=rebuild, on_results=lambda count: step(count))
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items() if n)
+    summary(
+        [f"catalog: {report.listed} units = {counts}, {report.pending} pending"
+         f"{'' if report.reconciles else ' (counts do not reconcile)'}; {settings.catalog_path}"],
+        next_command='auditor search "most vibrant watercolor LoRA"',
+    )  # fmt: skip
+    if report.rejected:
+        warn(f"{len(report.rejected)} result files were damaged and set aside; run `auditor audit` to redo them")
+    if not report.reconciles:
+        raise UserError("listed units do not equal outcomes plus pending; run `auditor plan` and `auditor merge` again")
+    return report

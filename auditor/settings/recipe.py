@@ -1,0 +1,268 @@
+"""The part of the settings that can change a score: bases, probes, encoder, proposer, solver."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from auditor.settings.section import BaseKey, LocalPath, Name, Section
+
+
+class BaseModelSettings(Section):
+    """One base model that adapters are audited on."""
+
+    enabled: bool = True
+    """False takes a base that the profile names out of the run."""
+
+    family: Name
+    """Architecture family; adapters of another family are never applied to this base."""
+
+    repo: Name | None = None
+    """Hub repository of the base. May be unset when `path` is given."""
+
+    revision: Name = "main"
+    """Branch, tag or sha. A recipe always records the sha that it led to."""
+
+    path: LocalPath | None = None
+    """Local folder in the Hub's layout; used instead of a download when set."""
+
+    aliases: tuple[Name, ...] = ()
+    """Other names under which adapter cards mean this base."""
+
+    checkpoint_hashes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
+    """SHA-256 of the single-file checkpoints that are this base: trainers write it into the adapter file."""
+
+    pipeline: Name
+    """Pipeline class of diffusers."""
+
+    variant: Name | None = None
+    """Weight file variant, such as fp16. Unset: the files without a variant."""
+
+    size: int = Field(ge=16, le=4096, multiple_of=8)
+    """Width and height of the generated images, in pixels."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the weights while generating."""
+
+    steps: int = Field(ge=1, le=1000)
+    """Denoising steps per image."""
+
+    guidance: float = Field(ge=0, le=50)
+    """Guidance scale. 1 or less: no classifier-free guidance."""
+
+    sampler: Name = "ddim"
+    """Sampler, deterministic given the noise."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Images denoised together."""
+
+    compiled: bool = False
+    """Compile the denoiser when it is loaded. Pays with `recipe.application` = "merge": injection compiles anew
+    for every adapter."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> BaseModelSettings:
+        if self.repo is None and self.path is None:
+            raise ValueError("a base needs `repo` (on the Hub) or `path` (a local folder)")
+        return self
+
+
+class EncoderSettings(Section):
+    """The image and text encoder in whose space differences are measured."""
+
+    kind: Literal["open_clip"] = "open_clip"
+    """Which adapter of the encoding room reads it."""
+
+    name: Name
+    """Model name in open_clip."""
+
+    path: LocalPath | None = None
+    """Local folder with config and weights. Unset: `pretrained` is downloaded."""
+
+    pretrained: Name | None = None
+    """Pretrained tag in open_clip."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Images or texts encoded together."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> EncoderSettings:
+        if self.path is None and self.pretrained is None:
+            raise ValueError("the encoder needs `path` or `pretrained`")
+        return self
+
+
+class ProposerSettings(Section):
+    """The vision-language model that names what differs between base and adapted images."""
+
+    kind: Literal["transformers", "openai", "none"] = "none"
+    """In this process, on an OpenAI-compatible server (see [serving]), or none: the lexicon alone is scored."""
+
+    model: Name | None = None
+    """Model repository, also the name that a server knows it by."""
+
+    revision: Name = "main"
+    """Branch, tag or sha of the model. A branch is looked up in the Hub cache; the recipe records the sha."""
+
+    path: LocalPath | None = None
+    """Local folder of the model; used instead of a download when set."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the model's weights while it answers. A server at an address must have been started with it."""
+
+    max_side: int = Field(default=512, ge=16, le=4096)
+    """Longest side of the pictures shown, in pixels; larger ones are shrunk."""
+
+    pairs_per_request: int = Field(default=3, ge=1, le=32)
+    """Base and adapted image pairs shown in one prompt."""
+
+    requests: int = Field(default=8, ge=1)
+    """Prompts per adapter."""
+
+    attempts: int = Field(default=3, ge=1, le=10)
+    """Tries per prompt, each with another seed, until a reply fits the schema."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """Sampling temperature of the first try; 0 always takes the likeliest word."""
+
+    retry_temperature: float = Field(default=0.7, ge=0, le=2)
+    """Least temperature of later tries: without chance they would repeat the first."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the first try; later ones count up from it."""
+
+    max_tokens: int = Field(default=96, ge=1)
+    """Longest reply."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> ProposerSettings:
+        if self.kind == "openai" and self.model is None:
+            raise ValueError("kind `openai` needs `model`, the name that the server knows it by")
+        if self.kind == "transformers" and self.path is None and self.model is None:
+            raise ValueError("kind `transformers` needs `path` or `model`")
+        return self
+
+
+class SolverSettings(Section):
+    """How a mean difference becomes concept scores, and when the answer is withheld."""
+
+    variant: Literal["paper", "robust"] = "robust"
+    """`paper`: Algorithm 1 as published. `robust`: ordered candidates and a non-negative fit."""
+
+    basis: Literal["text", "image", "mean", "agreement", "stacked", "either"] = "mean"
+    """Where concept directions come from: the text encoder, rendered image pairs, or a way to use both."""
+
+    common: Literal["none", "mean", "null"] = "none"
+    """What is removed as the direction that any text adds: nothing, the lexicon's mean, or neutral words."""
+
+    length: Literal["image", "text"] = "text"
+    """Unit of a score: how far the base moves when asked for the concept, or how far its words reach as text."""
+
+    image_probes: int = Field(default=8, ge=1)
+    """Probes on which the base renders each lexicon concept for the image side. Costs images once per recipe."""
+
+    order: Literal["cosine", "support", "pursuit", "given"] = "pursuit"
+    """Order in which the robust variant takes candidates."""
+
+    redundancy: Literal["max_cosine", "span_share"] = "max_cosine"
+    """What the robust variant compares with `max_redundancy`."""
+
+    max_redundancy: float = Field(default=0.7, gt=0, le=1)
+    """The robust variant drops a candidate that is more redundant than this."""
+
+    fit: Literal["nnls", "ols", "projection"] = "nnls"
+    """How the shared basis is fitted."""
+
+    ridge: float = Field(default=0.0, ge=0)
+    """Penalty on weights, in units of the mean squared concept length."""
+
+    max_concepts: int = Field(default=12, ge=1)
+    """Most concepts in one explanation of the robust variant."""
+
+    minimum_share: float = Field(default=0.1, ge=0, lt=1)
+    """Below this explained share an adapter's change is called unexplained."""
+
+    e_ortho: float = Field(default=0.3, gt=0)
+    """Variant `paper`: drops candidates whose cosines with the kept ones sum to this or more (Eq. 9)."""
+
+    e_decomp: float = Field(default=0.2, ge=0, lt=1)
+    """Relative residual below which no more concepts are added (Eq. 11)."""
+
+    bootstrap: int = Field(default=1000, ge=0)
+    """Resamples over probes behind each interval."""
+
+    null_draws: int = Field(default=1000, ge=0)
+    """Sign flips behind each p-value."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Level of intervals (1 − alpha) and of the no-effect decision."""
+
+
+class RecipeSettings(Section):
+    """Everything that can change a score. Its canonical form is hashed into the recipe id."""
+
+    bases: dict[BaseKey, BaseModelSettings] = Field(default_factory=dict)
+    """Base models by short name."""
+
+    probes: Name
+    """Probe set: a versioned, ordered list of prompts."""
+
+    probe_count: int = Field(ge=2)
+    """Most probes used for one adapter."""
+
+    looks: tuple[int, ...] = ()
+    """Numbers of probes at which the error is estimated. Those above `probe_count` are not reached."""
+
+    cosine_error_target: float = Field(default=0.02, gt=0, lt=1)
+    """At a look, sampling stops when the expected cosine error of the mean difference is below this."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the probes' noise. Probe i uses the same noise with and without the adapter."""
+
+    application: Literal["inject", "merge"] = "inject"
+    """How an adapter is put on: low-rank layers beside the base's own (exact at any precision), or added to its weights
+    (faster; rounds to the base's precision). What is no low-rank pair is added to the weights either way."""
+
+    lora_scale: float = Field(default=1.0, gt=0, le=4)
+    """Strength at which an adapter is scored."""
+
+    dose_scales: tuple[float, ...] = (0.5, 1.0, 1.5)
+    """Strengths of the dose response. Empty: not measured."""
+
+    dose_probes: int = Field(default=8, ge=1)
+    """Probes used for the dose response."""
+
+    trigger_arms: bool = True
+    """Also generate with the declared trigger word, on base and adapter, when there is one."""
+
+    lexicon: Name
+    """Versioned word list that every adapter is scored on."""
+
+    concept_template: str = Field(default="{prompt}, {concept}", max_length=500)
+    """How a concept is added to a prompt."""
+
+    encoder: EncoderSettings
+    """Image and text encoder."""
+
+    proposer: ProposerSettings = ProposerSettings()
+    """Concept proposals."""
+
+    solver: SolverSettings = SolverSettings()
+    """Decomposition and thresholds."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> RecipeSettings:
+        if list(self.looks) != sorted(set(self.looks)) or any(look < 2 for look in self.looks):
+            raise ValueError("`looks` must be increasing numbers of probes, each at least 2")
+        if any(not 0 < scale <= 4 for scale in self.dose_scales):
+            raise ValueError("`dose_scales` must lie above 0 and at most at 4")
+        missing = [word for word in ("{prompt}", "{concept}") if word not in self.concept_template]
+        if missing:
+            raise ValueError(f"`concept_template` lacks {' and '.join(missing)}")
+        return self
+
+    @property
+    def active_bases(self) -> dict[str, BaseModelSettings]:
+        """The bases that are not switched off, by short name."""
+        return {key: base for key, base in self.bases.items() if base.enabled}

@@ -1,0 +1,21 @@
+"""What every table of settings shares: strictness, and the types of names and paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from auditor.paths import expand
+
+LocalPath = Annotated[Path, BeforeValidator(expand)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+# Lower case and without dashes, so that an environment variable can name every base.
+BaseKey = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+
+
+class Section(BaseModel):
+    """One table of auditor.toml: frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
