@@ -440,6 +440,7 @@ CREATE TABLE adapters (
     message VARCHAR NOT NULL,
     audit_id INTEGER,
     file_sha256 VARCHAR,
+    weights VARCHAR,
     size_bytes BIGINT,
     copies INTEGER NOT NULL,
     variant_of VARCHAR,
@@ -471,8 +472,9 @@ COMMENT ON COLUMN adapters.reason IS 'Machine-readable reason; null for scored a
 COMMENT ON COLUMN adapters.message IS 'One sentence for people';
 COMMENT ON COLUMN adapters.audit_id IS 'Audit of its bytes; null when settled without one, or pending';
 COMMENT ON COLUMN adapters.file_sha256 IS 'Hash of the bytes; null when unknown';
+COMMENT ON COLUMN adapters.weights IS 'Digest of the weight changes as applied, so that one adapter in two spellings has one; the hash of the bytes where nothing was applied';
 COMMENT ON COLUMN adapters.size_bytes IS 'Size; null when unknown';
-COMMENT ON COLUMN adapters.copies IS 'Listed units with the same bytes, this one included';
+COMMENT ON COLUMN adapters.copies IS 'Listed units with the same weights, in whatever spelling, this one included';
 COMMENT ON COLUMN adapters.variant_of IS 'File of the same repo that was audited in its place';
 COMMENT ON COLUMN adapters.base_name IS 'Base model in our settings that the card points to; null when open';
 COMMENT ON COLUMN adapters.base_claim IS 'What the card says about its base';

@@ -51,7 +51,7 @@ COMMENT ON COLUMN lora_card.likes IS 'Likes of the repo';
 COMMENT ON COLUMN lora_card.tags IS 'Tags on the Hub';
 COMMENT ON COLUMN lora_card.nsfw IS 'Tagged as not for all audiences';
 COMMENT ON COLUMN lora_card.gated IS 'auto or manual when terms must be accepted';
-COMMENT ON COLUMN lora_card.copies IS 'Listed units with the same bytes, this one included';
+COMMENT ON COLUMN lora_card.copies IS 'Listed units with the same weights, in whatever spelling, this one included';
 COMMENT ON COLUMN lora_card.created_at IS 'Creation of the repo, UTC';
 COMMENT ON COLUMN lora_card.last_modified IS 'Last change of the repo, UTC';
 COMMENT ON COLUMN lora_card.file_sha256 IS 'Hash of the bytes';

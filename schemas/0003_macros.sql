@@ -92,7 +92,7 @@ WITH term AS (
     -- Narrow on purpose: what the answer shows is looked up for the k best only.
     SELECT a.adapter_id, a.audit_id, a.repo_id, a.path, m.certain, m.strength, m.away,
         CASE WHEN isfinite(g.fit) THEN g.fit END AS fit,
-        row_number() OVER (PARTITION BY a.file_sha256
+        row_number() OVER (PARTITION BY a.weights
                            ORDER BY a.downloads DESC, a.created_at, a.repo_id, a.path) AS copy
     FROM adapters a
     JOIN audits u ON u.audit_id = a.audit_id
@@ -125,7 +125,7 @@ SELECT row_number() OVER (ORDER BY h.away NULLS LAST, h.fit DESC NULLS LAST, h.c
     c.trigger, c.outcome, c.flags, c.copies, c.commit_sha, h.audit_id
 FROM best h JOIN lora_card c ON c.adapter_id = h.adapter_id LEFT JOIN why w ON w.audit_id = h.audit_id
 ORDER BY place;
-COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts: of one the strongest first, of several those that do most nearly what the words together would (fit, a cosine); none that surely has one of without; with least, those that move furthest away from it. Equal bytes appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
+COMMENT ON MACRO TABLE most_of IS 'Adapters that have all wanted concepts: of one the strongest first, of several those that do most nearly what the words together would (fit, a cosine); none that surely has one of without; with least, those that move furthest away from it. Equal weights appear once. most_of([''vibrant'', ''watercolor''], without := [''dark''], k := 5, base := ''sdxl'', license := ''mit'')';
 
 CREATE MACRO most(a, b := NULL, k := 20, base := NULL, license := NULL) AS TABLE
 FROM most_of(list_filter([a, b]::VARCHAR[], lambda phrase: phrase IS NOT NULL),

@@ -66,8 +66,9 @@ def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Ca
             details = {name: fetch(connection, sql, [card["audit_id"]]).records() for name, sql in _DETAILS.items()}
             copies = fetch(
                 connection,
-                "SELECT DISTINCT repo_id FROM adapters WHERE file_sha256 = ? AND repo_id <> ? ORDER BY repo_id",
-                [card["file_sha256"], card["repo_id"]],
+                "SELECT DISTINCT repo_id FROM adapters WHERE repo_id <> ? AND weights IN "
+                "(SELECT weights FROM adapters WHERE file_sha256 = ?) ORDER BY repo_id",
+                [card["repo_id"], card["file_sha256"]],
             )
             cards.append(
                 Card(

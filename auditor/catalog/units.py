@@ -63,9 +63,10 @@ SELECT row_number() OVER (ORDER BY t.repo_id, t.path NULLS FIRST, t.commit_sha) 
     coalesce(t.outcome, t.audit_outcome, 'pending') AS outcome,
     coalesce(t.reason, t.audit_reason) AS reason,
     coalesce(t.message, t.audit_message, 'Not audited yet.') AS message,
-    t.audit_id, t.file_sha256,
+    t.audit_id, t.file_sha256, coalesce(f.content_digest, t.file_sha256) AS weights,
     coalesce(t.size_bytes, f.size_bytes) AS size_bytes,
-    CASE WHEN t.file_sha256 IS NULL THEN 1 ELSE count(*) OVER (PARTITION BY t.file_sha256) END AS copies,
+    CASE WHEN t.file_sha256 IS NULL THEN 1
+         ELSE count(*) OVER (PARTITION BY coalesce(f.content_digest, t.file_sha256)) END AS copies,
     t.variant_of, t.base_name, t.base_claim,
     coalesce(p.base_models, []) AS base_models, p.base_relation, p.license,
     t.trigger, t.trigger_source, p.instance_prompt,
@@ -74,7 +75,7 @@ SELECT row_number() OVER (ORDER BY t.repo_id, t.path NULLS FIRST, t.commit_sha) 
     p.created_at, p.last_modified
 FROM unit t
 LEFT JOIN staged_repos p ON p.repo_id = t.repo_id
-LEFT JOIN (SELECT u.file_sha256, max(k.size_bytes) AS size_bytes
+LEFT JOIN (SELECT u.file_sha256, max(k.size_bytes) AS size_bytes, min(k.content_digest) AS content_digest
            FROM file_facts k JOIN audits u ON u.audit_id = k.audit_id GROUP BY u.file_sha256) f
     ON f.file_sha256 = t.file_sha256
 ORDER BY adapter_id
@@ -84,7 +85,7 @@ _FILES = """
 INSERT INTO files BY NAME
 SELECT a.file_sha256, coalesce(a.size_bytes, f.size_bytes) AS size_bytes, a.copies,
     f.* EXCLUDE (file_sha256, audit_id, size_bytes)
-FROM (SELECT file_sha256, max(size_bytes) AS size_bytes, max(copies) AS copies FROM adapters
+FROM (SELECT file_sha256, max(size_bytes) AS size_bytes, count(*) AS copies FROM adapters
       WHERE file_sha256 IS NOT NULL GROUP BY file_sha256) a
 LEFT JOIN (SELECT DISTINCT ON (u.file_sha256) u.file_sha256, k.*
            FROM file_facts k JOIN audits u ON u.audit_id = k.audit_id

@@ -244,7 +244,21 @@ def test_twins_are_recognised_by_their_content(finished: Finished) -> None:
             "SELECT count(*), count(DISTINCT content_digest) FROM adapters a JOIN files f USING (file_sha256) "
             f"WHERE a.repo_id = '{OWNER}/twins'"
         ).fetchone()
+        known = connection.execute(
+            f"SELECT count(DISTINCT weights), min(copies) FROM adapters WHERE repo_id = '{OWNER}/twins'"
+        ).fetchone()
+        top = connection.execute(
+            "SELECT s.concept FROM scores s JOIN adapters a USING (audit_id) "
+            f"WHERE a.repo_id = '{OWNER}/twins' ORDER BY s.score DESC LIMIT 1"
+        ).fetchone()
+        assert top is not None
+        found = connection.execute(
+            f"SELECT count(*) FROM most('{top[0]}', k := 1000) m JOIN adapters a USING (repo_id, path) "
+            f"WHERE a.weights IN (SELECT weights FROM adapters WHERE repo_id = '{OWNER}/twins')"
+        ).fetchone()
     assert digests == (2, 1)
+    assert known is not None and known[0] == 1 and known[1] >= 2
+    assert found == (1,)  # search shows them once
 
 
 def test_a_new_readme_is_no_new_work(finished: Finished) -> None:
