@@ -60,7 +60,8 @@ def a_whole_night(stage: Stage) -> Seen:
     for _ in range(2):
         made.auditor("submit", "--run", RUN)
     assert len(made.jobs()) == 1
-    made.rig.wait_for("array", lambda: bool(made.jobs("audit")), 200)
+    # The export comes last: before it is there, the crawl job is still submitting.
+    made.rig.wait_for("chain", lambda: bool(made.jobs("audit")) and bool(made.jobs("export")), 200)
     array = set(made.jobs())
     made.auditor("plan")
     assert "lacks nothing" in made.auditor("submit", "--resume", "--run", RUN)
