@@ -78,6 +78,10 @@ class MergeInput:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+_COMMIT_RESULTS = 2_000
+"""Results per transaction while reading."""
+
+
 class _StartAgain(Exception):
     """Places were given to results that turned out bad, or the published catalog cannot be carried over."""
 
@@ -192,7 +196,8 @@ def _read_fresh(
     filler = Filler(loader, made_from.lexicon.names)
     state.read = 0
     bad = False
-    # One transaction: full row groups go straight into the file, and next to nothing is logged besides.
+    # Large transactions: full row groups go straight into the file, and little is logged besides. One for all would
+    # keep gigabytes in memory, beyond the database's own limit.
     loader.connection.execute("BEGIN")
     for block in read_blocks(files, rules, readers):
         bad |= block.files > len(block.accepted)
@@ -203,6 +208,9 @@ def _read_fresh(
         own = numbers if places is None else [places[file] for file in block.accepted]
         filler.add(block, np.array(own, dtype=np.int32))
         state.read += len(block.accepted)
+        if state.read // _COMMIT_RESULTS > (state.read - len(block.accepted)) // _COMMIT_RESULTS:
+            loader.connection.execute("COMMIT")
+            loader.connection.execute("BEGIN")
         crash_point("merge_batch_loaded")
         on_results(block.files)
     filler.finish()
