@@ -83,7 +83,8 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 	RELIABILITY_TABLE=write $(BIN)/pytest -m slurm tests/cluster
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
-	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
+	@.ci/slurm
+	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm tests/cluster
 
 FUZZ_EXAMPLES ?= 20000
 fuzz: $(STAMP)  ## Throw FUZZ_EXAMPLES made-up files at each parser of adapter files (the tests throw a hundred)
