@@ -29,6 +29,8 @@ FAULTS = {
     "merge killed (-9) at 25 random moments": "the catalog is always whole; the next merge equals an undisturbed one",
     "result file truncated, emptied, bit-flipped, foreign": "set aside with the reason, audited again, equal",
     "clock stepped back by a day": "results equal",
+    "VLM server stopped (SIGSTOP) for a whole audit": "pictures are kept; the next audit names them, drawing nothing",
+    "VLM server killed (-9) while an audit runs": "its engine goes too; the task starts it again; results equal",
 }
 """Fault → what must happen. The tests must see every one of them."""
 

@@ -18,6 +18,7 @@ from auditor.proposing.openai_proposer import Endpoint
 from auditor.proposing.server import LocalServer
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.audit.test_propose import snapshot, waiting
+from tests.cluster.table import FaultTable
 from tests.proposing.test_server import gone
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
@@ -103,6 +104,8 @@ def test_a_server_that_stands_still_costs_no_picture(
         assert task.run(stages.plan(at_address.settings, client).items).outcomes == {"scored": 3}
         assert task.bench("pocket").generator.calls.adapted == 0
     assert snapshot(at_address) == undisturbed
+    saw("VLM server stopped (SIGSTOP) for a whole audit",
+        "three results left pending, then all equal with no picture drawn")  # fmt: skip
 
 
 def test_a_task_starts_its_server_and_starts_it_again_when_killed(
@@ -138,6 +141,13 @@ def test_a_task_starts_its_server_and_starts_it_again_when_killed(
     assert len(engines) >= 2 and gone(engines), "the API server and at least one engine process"
     assert not servers[0].running
     assert snapshot(world) == undisturbed and not waiting(world)
+    saw("VLM server killed (-9) while an audit runs",
+        "started again once, nothing of the first left running; all equal")  # fmt: skip
+
+
+def saw(fault: str, seen: str) -> None:
+    """The page on reliability must say the same."""
+    FaultTable(Path(__file__).resolve().parents[2] / "docs" / "reliability.md").add(fault, seen)
 
 
 def members(group: int) -> list[int]:
