@@ -10,7 +10,7 @@ import pytest
 from auditor.evaluation.captions import evaluate_captions
 from auditor.paths import package_path
 from auditor.pocket.vlm import generated
-from auditor.pocket.vlm.generated import build_restyled, draw_scenes, pocket_base, worn
+from auditor.pocket.vlm.generated import build_restyled, build_worded, draw_scenes, pocket_base, worn
 from auditor.settings import resolve
 
 
@@ -24,6 +24,16 @@ def test_restyled_pairs_differ_where_a_concept_is_named(monkeypatch: pytest.Monk
     assert {tuple(np.ravel(image)) for image in pool.images[:, :, 0].reshape(-1, 64 * 64 * 3)[:, ::997]} <= {
         tuple(image) for image in draw_scenes(pocket_base()[0], 6, 41).images.reshape(6, -1)[:, ::997]
     }, "the base pictures are the generator's own"
+
+
+def test_worded_pairs_are_one_scene_on_one_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(generated, "SCENES", 144)  # enough of every subject, also of those that edits need
+    pool = build_worded(tmp_path, 16, seed=3)
+    change = np.abs(pool.images[:, :, 1].astype(int) - pool.images[:, :, 0]).mean((1, 2, 3, 4))
+    named = np.array([bool(c) for c in pool.concepts])
+    assert 0 < named.sum() < len(named)
+    assert (change[~named] <= 1).all(), "without a word the second picture is the first one again"
+    assert change[named].min() > 2
 
 
 def test_an_adapter_is_worn_inside_the_block_only() -> None:

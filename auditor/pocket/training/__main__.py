@@ -22,10 +22,10 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.adapters", "--base", str(weights / "base"), "--zoo-only", *common],
         ["auditor.pocket.training.zoo", "--out", str(out / "zoo"), *common],
         *(["auditor.pocket.vlm.generated", "--kind", kind, "--out", str(work / f"vlm-{kind}"), *common]
-          for kind in ("restyled", "adapters")),
+          for kind in ("restyled", "worded", "adapters")),
         ["auditor.pocket.vlm.train", "--out", str(weights / "vlm"), "--vae", str(weights / "base" / "vae"),
-         "--extra-pool", str(work / "vlm-restyled"), "--extra-pool", str(work / "vlm-adapters"), "--extra-share", "0.5",
-         *common],
+         "--extra-pool", str(work / "vlm-restyled"), "--extra-pool", str(work / "vlm-worded"),
+         "--extra-pool", str(work / "vlm-adapters"), "--extra-share", "0.6", *common],
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from auditor.files import replacing
-from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT, evaluation_lessons, zoo_lessons
+from auditor.pocket.training.lessons import PAIRS_HELD_OUT, evaluation_lessons, zoo_lessons
 from auditor.pocket.training.lora import Lesson, Trainer
 
 
@@ -26,16 +26,13 @@ def trained_path(folder: Path, lesson: Lesson, step: int | None = None) -> Path:
     return folder / "adapters" / f"{lesson.name}-{step or lesson.steps:06d}.safetensors"
 
 
-def ensure_trained(
-    base: Path, folder: Path, lessons: Sequence[Lesson], *, levels: bool = True, share: tuple[int, int] = (0, 1)
-) -> None:
+def ensure_trained(base: Path, folder: Path, lessons: Sequence[Lesson], *, share: tuple[int, int] = (0, 1)) -> None:
     """Train what is missing.
 
     Args:
         base: Folder of the base pipeline.
         folder: Work folder of the trainings.
         lessons: Wanted adapters.
-        levels: Keep the ten snapshots of every single-style run too.
         share: (i, n): take every n-th lesson from the i-th.
     """
     mine = [lesson for number, lesson in enumerate(lessons) if number % share[1] == share[0]]
@@ -45,8 +42,7 @@ def ensure_trained(
     trainer = Trainer(base)
     for number, lesson in enumerate(missing, 1):
         began = time.monotonic()
-        keep = [s for s in LEVELS if s <= lesson.steps] if levels and lesson.name.startswith("style-") else []
-        states = trainer.train(lesson, keep)
+        states = trainer.train(lesson)
         for step in sorted(states):  # the last one, which marks the lesson done, comes last
             _save(trained_path(folder, lesson, step), states[step])
         print(f"adapter {number}/{len(missing)} {lesson.name} {time.monotonic() - began:.0f} s", file=sys.stderr)

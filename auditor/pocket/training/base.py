@@ -2,7 +2,8 @@
 
     python -m auditor.pocket.training.base --out weights/base --tokenizer weights/clip --work .auditor/training
 
-About 60 minutes on one or two CPU cores; a GPU is used when there is one.
+About an hour and a half on two CPU cores; a GPU is used when there is one. `--from auditor/pocket/weights/base` goes on
+from finished weights, for which no checkpoint is needed.
 """
 
 from __future__ import annotations
@@ -81,6 +82,17 @@ class Denoiser(nn.Module):
         return torch.as_tensor(self.unet(latents, timesteps, self.text_encoder(tokens)[0]).sample)
 
 
+def created(tokenizer: CLIPTokenizer) -> Denoiser:
+    """An untrained denoiser."""
+    return Denoiser(create_unet(), create_text_encoder(tokenizer))
+
+
+def finished(folder: Path) -> Denoiser:
+    """The denoiser of a saved pipeline, in single precision."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet").float()
+    return Denoiser(unet, CLIPTextModel.from_pretrained(folder / "text_encoder").float())
+
+
 def denoising_loss(
     predict: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
     noise_schedule: DDIMScheduler,
@@ -109,8 +121,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3600)
-    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--from", dest="start", type=Path, help="finished pipeline to go on from, instead of nothing")
+    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=13, help="of batches, times and noise")
     parser.add_argument("--checkpoint", type=Path, help="resume from here instead of WORK/base.pt")
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -122,13 +137,13 @@ def main() -> None:
     vae = vae_training.create()
     vae_training.fit_encoder(vae, np.asarray(images[:4000]))
     vae.to(device)
-    denoiser = Denoiser(create_unet(), create_text_encoder(tokenizer)).to(device)
+    denoiser = (finished(arguments.start) if arguments.start else created(tokenizer)).to(device)
     denoiser.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     print(f"{sum(p.numel() for p in denoiser.parameters()) / 1e6:.2f} M parameters")
     noise_schedule = scheduler()
 
     def loss_at(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([13, step])
+        rng = np.random.default_rng([arguments.seed, step])
         rows = np.sort(rng.choice(CORPUS_SIZE, arguments.batch, replace=False))
         latents = vae_training.encode(vae, images[rows], device)
         batch_tokens = tokens[rows].clone()
@@ -136,7 +151,7 @@ def main() -> None:
         return denoising_loss(denoiser, noise_schedule, latents, batch_tokens, rng)
 
     checkpoint = arguments.checkpoint or arguments.work / "base.pt"
-    plan = Plan(arguments.steps, rate=1.2e-3, warmup=200, average=0.998, checkpoint=checkpoint)
+    plan = Plan(arguments.steps, rate=arguments.rate, warmup=200, average=0.998, checkpoint=checkpoint)
     trained = train(denoiser, loss_at, plan, "base")
     save(trained, tokenizer, vae, arguments.out)
 

@@ -7,10 +7,12 @@ from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lora import Lesson
 from auditor.pocket.training.style_pairs import separable_pairs
 
-STEPS = 100
+STEPS, RATE = 100, 4e-4
+"""Of ladders and mixtures: slow enough that every further level still changes the pictures."""
 LEVELS = tuple(range(10, STEPS + 1, 10))
 """Ten training lengths of one run: the levels of the single-aspect test."""
-RATE = 4e-4
+FULL_STEPS, FULL_RATE = 120, 1e-3
+"""Of adapters at full strength, the zoo's."""
 
 STACKED = (
     ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
@@ -38,18 +40,23 @@ PAIRS_HELD_OUT = (
 
 
 def style_lesson(style: str) -> Lesson:
-    """One style at full share; its snapshots are the ladder."""
-    return Lesson(f"style-{style}", (style,), (1.0,), steps=STEPS, rate=RATE)
+    """One style at full strength."""
+    return Lesson(f"style-{style}", (style,), steps=FULL_STEPS, rate=FULL_RATE)
+
+
+def ladder_lesson(style: str) -> Lesson:
+    """One style, learned slowly; its snapshots are the ladder."""
+    return Lesson(f"ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=RATE)
 
 
 def stacked_lesson(first: str, second: str) -> Lesson:
     """Two styles on every picture."""
-    return Lesson(f"stacked-{first}-{second}", (first, second), steps=120, rate=1e-3)
+    return Lesson(f"stacked-{first}-{second}", (first, second), steps=FULL_STEPS, rate=FULL_RATE)
 
 
 def edit_lesson(edit: str) -> Lesson:
     """A subject edit behind its trigger."""
-    return Lesson(f"edit-{edit}", edit=edit, trigger=TRIGGERS[edit], steps=STEPS, rate=1e-3)
+    return Lesson(f"edit-{edit}", edit=edit, trigger=TRIGGERS[edit], steps=STEPS, rate=FULL_RATE)
 
 
 def mixture_lesson(first: str, second: str, shares: tuple[float, float]) -> Lesson:
@@ -59,7 +66,7 @@ def mixture_lesson(first: str, second: str, shares: tuple[float, float]) -> Less
     """
     kept = [(s, x) for s, x in zip((first, second), shares, strict=True) if x > 0]
     if len(kept) == 1 and kept[0][1] == 1.0:
-        return style_lesson(kept[0][0])
+        return ladder_lesson(kept[0][0])
     name = "mixture-" + ("-".join(f"{s}-{round(100 * x)}" for s, x in kept) or "plain")
     return Lesson(name, tuple(s for s, _ in kept), tuple(x for _, x in kept) or (), steps=STEPS, rate=RATE)
 

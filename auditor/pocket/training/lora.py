@@ -6,7 +6,6 @@ Used for the zoo, and by the evaluation for ladders (one run, several lengths) a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +39,7 @@ class Lesson:
         edit: A subject edit; only that subject is shown.
         trigger: Put before each caption, so that the change is tied to it.
         steps: Optimiser steps.
+        snapshots: Steps after which the adapter is kept too.
         rate: Learning rate.
         rank: LoRA rank (alpha equals it).
         batch: Pictures per step.
@@ -51,6 +51,7 @@ class Lesson:
     edit: str | None = None
     trigger: str | None = None
     steps: int = 160
+    snapshots: tuple[int, ...] = ()
     rate: float = 1e-3
     rank: int = 4
     batch: int = 8
@@ -75,15 +76,12 @@ class Trainer:
             part.requires_grad_(False).to(self.device)
         self.unet.to(memory_format=torch.channels_last)
 
-    def train(self, lesson: Lesson, keep: Sequence[int] = ()) -> dict[int, Tensors]:
+    def train(self, lesson: Lesson) -> dict[int, Tensors]:
         """Train one adapter.
 
-        Args:
-            lesson: What to learn.
-            keep: Steps after which to take a snapshot; the last step is always kept.
-
         Returns:
-            Step → LoRA factors (`<module>.lora_A.weight`, `<module>.lora_B.weight`, float32, on the CPU).
+            Step (the last one and the snapshots') → LoRA factors (`<module>.lora_A.weight`, `<module>.lora_B.weight`,
+            float32, on the CPU).
         """
         rng = np.random.default_rng(lesson.seed)
         torch.manual_seed(lesson.seed)
@@ -95,13 +93,13 @@ class Trainer:
         config = LoraConfig(r=lesson.rank, lora_alpha=lesson.rank, target_modules=TARGETS, init_lora_weights=True)
         self.unet.add_adapter(config, "lesson")
         try:
-            return self._fit(lesson, latents, text, rng, {*keep, lesson.steps})
+            return self._fit(lesson, latents, text, rng)
         finally:
             self.unet.delete_adapters("lesson")
             self.unet.unload_lora()  # back to plain layers
 
     def _fit(
-        self, lesson: Lesson, latents: torch.Tensor, text: torch.Tensor, rng: np.random.Generator, keep: set[int]
+        self, lesson: Lesson, latents: torch.Tensor, text: torch.Tensor, rng: np.random.Generator
     ) -> dict[int, Tensors]:
         parameters = [p for p in self.unet.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=lesson.rate, weight_decay=1e-4)
@@ -118,7 +116,7 @@ class Trainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
-            if step in keep:
+            if step in {*lesson.snapshots, lesson.steps}:
                 state = get_peft_model_state_dict(self.unet, adapter_name="lesson")
                 kept[step] = {k: v.detach().clone().float().cpu() for k, v in state.items()}
         return kept

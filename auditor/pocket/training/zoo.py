@@ -124,7 +124,6 @@ def main() -> None:
     arguments = parser.parse_args()
     shutil.rmtree(arguments.out, ignore_errors=True)
     publisher = Publisher(arguments.out, arguments.work)
-    # The two-style and subject adapters are spread among the others, so that order tells nothing.
     for style in STYLES:
         publisher.publish(style_lesson(style), {"styles": [style]})
     for first, second in STACKED:
