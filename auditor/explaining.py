@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.choosing import choose_base
 from auditor.audit.naming import name_now
@@ -48,7 +48,7 @@ def explain_target(
         result = _local(settings, path, trigger, on_reference)
         return Explained(result, render_page(result, None, recipe=_recipe(settings, result)))
     repo, item = _planned(settings, target)
-    with stages.hub(settings) as client, closing(Task(settings, client, on_reference=on_reference)) as task:
+    with connecting.hub(settings) as client, closing(Task(settings, client, on_reference=on_reference)) as task:
         task.run([item])
         result = _stored(settings, task, item)
     return Explained(result, render_page(result, repo, recipe=_recipe(settings, result)))
@@ -82,7 +82,7 @@ def _planned(settings: Settings, repo_id: str) -> tuple[ListedRepo, WorkItem]:
 
     workspace = Workspace(settings.work.dir)
     if not (workspace.manifest / "items.parquet").exists():
-        with stages.hub(settings) as client:
+        with connecting.hub(settings) as client:
             stages.crawl(settings, client)
             stages.plan(settings, client)
     manifest = read_manifest(workspace.manifest)

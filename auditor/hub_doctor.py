@@ -12,7 +12,7 @@ import httpx2
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.doctor import Check
 from auditor.errors import AuditorError
 from auditor.hub.client import HubClient, Retry
@@ -41,7 +41,7 @@ def examine_hub(settings: Settings) -> HubFindings:
     """Look at endpoint, identity, limits, switches and budget. Never waits long, never raises for the Hub's sake."""
     if settings.hub.offline:
         return HubFindings((Check("hub", "warning", "hub.offline is set", "unset it to crawl and prefetch"),))
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         client.retry = _PATIENCE
         client.pace.max_wait_s = _PATIENCE.max_announced_s
         reached = _endpoint(settings, client)

@@ -5,119 +5,32 @@ Each takes the settings, leaves its product in the work folder and may be killed
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.audit.workspace import Workspace, basis_path
-from auditor.errors import PrerequisiteMissing, UserError
-from auditor.paths import package_path
+from auditor.errors import UserError
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
     from auditor.audit.prefetch import Prefetch, PrefetchCost, PrefetchReport
     from auditor.audit.propose import ProposeReport
+    from auditor.audit.slices import Part, Slice
     from auditor.audit.task import TaskReport
     from auditor.catalog.accounts import MergeReport
     from auditor.catalog.export.bundle import ExportFormat, ExportReport
     from auditor.catalog.reference_rows import BasisVectors
     from auditor.hub.client import HubClient
-    from auditor.pocket.hub_server import HubServer
     from auditor.records.listing import CrawlReport
     from auditor.records.recipe import Recipe
     from auditor.records.result import AuditRecord, WorkItem
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Task `index` of `count`: the i-th contiguous part of the manifest, so that a task meets few bases."""
-
-    index: int = 0
-    count: int = 1
-
-    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
-        """This task's items."""
-        from auditor.audit.manifest import read_manifest
-
-        if not 0 <= self.index < self.count:
-            raise UserError(f"task {self.index} of {self.count} does not exist; count from 0")
-        items = read_manifest(Workspace(settings.work.dir).manifest).items
-        edges = [round(len(items) * i / self.count) for i in (self.index, self.index + 1)]
-        return items[edges[0] : edges[1]]
-
-
-@dataclass(frozen=True)
-class StoredSlice:
-    """One slice of those that a submission stored: a later plan does not change them."""
-
-    slices_id: str
-    index: int
-
-    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
-        """This task's items."""
-        from auditor.cluster.slices import read_slice
-
-        return read_slice(Workspace(settings.work.dir).slices, self.slices_id, self.index)
-
-
-Part = Slice | StoredSlice
-"""What one task audits."""
-
-
-@contextmanager
-def hub(settings: Settings) -> Iterator[HubClient]:
-    """A client of the Hub of the settings; a folder of repos is served on loopback for as long as it is open."""
-    with maybe_hub(settings) as client:
-        if client is None:
-            raise UserError("This needs the Hub, and hub.offline is set. What was prefetched: auditor audit --offline")
-        yield client
-
-
-@contextmanager
-def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
-    """The same, or None when the settings say that there is no Hub to ask."""
-    from auditor.hub.client import DEFAULT_ENDPOINT, connect
-
-    folder = settings.hub.serve_folder
-    if settings.hub.offline:
-        yield None
-        return
-    if folder is not None and not folder.is_dir():
-        raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
-    with _served(folder, odd_repos=settings.hub.odd_repos) as server:
-        endpoint = server.endpoint if server is not None else settings.hub.endpoint or os.environ.get("HF_ENDPOINT")
-        yield connect(
-            endpoint or DEFAULT_ENDPOINT,
-            token=None if server is not None else os.environ.get("HF_TOKEN"),
-            connect_timeout_s=settings.hub.connect_timeout_s,
-            read_timeout_s=settings.hub.read_timeout_s,
-            answer_s=settings.hub.answer_timeout_s,
-        )
-
-
-@contextmanager
-def _served(folder: Path | None, *, odd_repos: bool) -> Iterator[HubServer | None]:
-    """A folder of repos on loopback, if there is one to serve."""
-    if folder is None:
-        yield None
-        return
-    from auditor.pocket.hub_server import HubIndex, serve
-
-    index = HubIndex.from_folder(folder)
-    if odd_repos:
-        from auditor.pocket.odd_repos import odd_repos as made
-
-        index.add(odd.served() for odd in made(package_path("pocket/zoo"), package_path("pocket/weights/base")))
-    with serve(index) as server:
-        yield server
 
 
 def crawl(
@@ -236,9 +149,9 @@ def audit(
 def waiting(settings: Settings, task: int = 0, tasks: int = 1) -> list[tuple[str, str]]:
     """One task's share of the results that wait for a proposer: (file sha256, recipe id)."""
     from auditor.audit.propose import waiting_for
+    from auditor.audit.slices import check_task
 
-    if task >= tasks:
-        raise UserError(f"task {task} of {tasks} does not exist; count from 0")
+    check_task(task, tasks)
     return waiting_for(settings, task, tasks)
 
 
@@ -267,18 +180,17 @@ def current_recipes(settings: Settings) -> list[Recipe]:
 
 def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, str, str | None], str]:
     """Content hashes learned by fetching, for items whose hash the Hub did not state."""
-    from auditor.hub.download import cached_sha256
+    from auditor.hub.cache import FileCache
     from auditor.hub.facts import FileFacts
 
-    facts = FileFacts(workspace.facts)
+    facts, cache = FileFacts(workspace.facts), FileCache(workspace.files)
     found: dict[tuple[str, str, str | None], str] = {}
     for item in manifest.items:
         if item.file_sha256 is None:
-            key = (item.repo_id, item.commit_sha, item.path)
-            known = facts.get(*key)
-            sha256 = (known.sha256 if known else None) or cached_sha256(workspace.files, *key)
+            known = facts.get(*item.key)
+            sha256 = (known.sha256 if known else None) or cache.lookup(*item.key)
             if sha256 is not None:
-                found[key] = sha256
+                found[item.key] = sha256
     return found
 
 

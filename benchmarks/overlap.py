@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit.task import Task
 from auditor.settings import Settings, resolve
 from tests.stub_vlm import GOOD, StubServer
@@ -26,7 +26,7 @@ from tests.stub_vlm import GOOD, StubServer
 
 def audit_seconds(settings: Settings, adapters: int) -> float:
     """Seconds per adapter of a task's loop; its models are loaded before."""
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         stages.crawl(settings, client)
         items = [i for i in stages.plan(settings, client).items if not i.repo_id.startswith("grab-bag/")][:adapters]
         task = Task(settings, client)

@@ -20,7 +20,7 @@ from auditor.hub.facts import FileFacts, ask_facts
 from auditor.hub.gc_pause import gc_paused
 from auditor.hub.units import units, unreadable
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
-from auditor.records.result import WorkItem
+from auditor.records.result import ItemKey, WorkItem
 from auditor.settings import BaseModelSettings
 
 _ITEM_SCHEMA = pa.schema([
@@ -122,11 +122,11 @@ def plan(
         items = [_informed(item, facts) for item in items]
         if client is not None and max_requests > 0:
             asked, lost = _ask_about(client, items, facts, max_requests)
-            settled += [lost[key] for item in items if (key := _key(item)) in lost]
-            items = [_informed(item, facts) for item in items if _key(item) not in lost]
-    known_bad = {_key(item): bad for item in items if (bad := _known_bad(item, facts, max_file_bytes)) is not None}
+            settled += [lost[item.key] for item in items if item.key in lost]
+            items = [_informed(item, facts) for item in items if item.key not in lost]
+    known_bad = {item.key: bad for item in items if (bad := _known_bad(item, facts, max_file_bytes)) is not None}
     settled += known_bad.values()
-    items = [item for item in items if _key(item) not in known_bad]
+    items = [item for item in items if item.key not in known_bad]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
     return Manifest(tuple(items), tuple(settled), asked)
 
@@ -154,29 +154,22 @@ def _chosen(
     return items, settled
 
 
-_Key = tuple[str, str, str]
-
-
-def _key(item: WorkItem) -> _Key:
-    return item.repo_id, item.commit_sha, item.path
-
-
 def _known_bad(item: WorkItem, facts: FileFacts | None, max_file_bytes: int | None) -> SettledItem | None:
     """What settles a file before it is fetched. The scanners' praise counts for nothing."""
-    known = facts.get(*_key(item)) if facts is not None else None
+    known = facts.get(*item.key) if facts is not None else None
     if known is not None and known.scan in ("unsafe", "suspicious"):
         message = f"The Hub's own scan calls it {known.scan}."
-        return SettledItem(*_key(item), "quarantined", "flagged_by_hub", message)
+        return SettledItem(*item.key, "quarantined", "flagged_by_hub", message)
     if max_file_bytes is not None and item.size_bytes is not None and item.size_bytes > max_file_bytes:
         message = f"It has {item.size_bytes:,} bytes, more than the {max_file_bytes:,} that are downloaded."
-        return SettledItem(*_key(item), "skipped", "too_large", message)
+        return SettledItem(*item.key, "skipped", "too_large", message)
     return None
 
 
 def _informed(item: WorkItem, facts: FileFacts) -> WorkItem:
     if item.file_sha256 is not None and item.size_bytes is not None:
         return item
-    known = facts.get(*_key(item))
+    known = facts.get(*item.key)
     if known is None:
         return item
     return item.model_copy(update={"file_sha256": known.sha256, "size_bytes": known.size_bytes})
@@ -184,14 +177,14 @@ def _informed(item: WorkItem, facts: FileFacts) -> WorkItem:
 
 def _ask_about(
     client: HubClient, items: list[WorkItem], facts: FileFacts, max_requests: int
-) -> tuple[int, dict[_Key, SettledItem]]:
+) -> tuple[int, dict[ItemKey, SettledItem]]:
     """Ask for the files of some repos; return the requests spent and the files whose repo is lost since listing."""
     wanted: dict[tuple[str, str], list[WorkItem]] = defaultdict(list)
     for item in items:
         if item.size_bytes is None:
             wanted[item.repo_id, item.commit_sha].append(item)
     order = sorted(wanted, key=lambda repo: hashlib.sha256(repo[0].encode("utf-8", "replace")).digest())
-    lost: dict[_Key, SettledItem] = {}
+    lost: dict[ItemKey, SettledItem] = {}
     asked = 0
     for repo in order[:max_requests]:
         asked += 1
@@ -200,7 +193,7 @@ def _ask_about(
         except ItemError as error:
             # The repo changed between listing and planning; every file of it shares the outcome.
             for item in wanted[repo]:
-                lost[_key(item)] = SettledItem(*_key(item), error.outcome, error.reason, error.message)
+                lost[item.key] = SettledItem(*item.key, error.outcome, error.reason, error.message)
         except TransientError:
             break  # what is not known now is learned by downloading
     facts.save()

@@ -25,8 +25,9 @@ from auditor.audit.result_file import CorruptResult, Result, read_result, result
 from auditor.audit.room import CacheRoom
 from auditor.audit.workspace import Workspace
 from auditor.errors import ItemError, PrerequisiteMissing, TransientError
+from auditor.hub.cache import FileCache
 from auditor.hub.client import HubClient
-from auditor.hub.download import cached_file, fetch, has_content
+from auditor.hub.download import fetch
 from auditor.hub.facts import FileFacts, KnownFile
 from auditor.hub.pace import least_seconds, quota
 from auditor.records.result import ANY_RECIPE, WorkItem
@@ -123,6 +124,7 @@ class Prefetch:
         self.facts = FileFacts(workspace.facts)
         self.stop = False
         self._recipes = (ANY_RECIPE, *recipe_ids)
+        self._cache = FileCache(workspace.files)
         self._room = CacheRoom(workspace.files, limits.cache_bytes)
 
     def wanted(self, items: Sequence[WorkItem], report: PrefetchReport, copies: list[WorkItem]) -> Iterator[WorkItem]:
@@ -195,18 +197,14 @@ class Prefetch:
 
     def _orphans(self, copies: Sequence[WorkItem], report: PrefetchReport) -> Iterator[WorkItem]:
         for item in copies:
-            if item.file_sha256 is not None and has_content(self.workspace.files, item.file_sha256):
+            if item.file_sha256 is not None and self._cache.size(item.file_sha256) is not None:
                 report.duplicates += 1
             else:
                 yield item
 
     def cost(self, items: Sequence[WorkItem]) -> PrefetchCost:
         """What a run would need, without a request."""
-        missing = [
-            item
-            for item in self.wanted(items, PrefetchReport(), [])
-            if cached_file(self.workspace.files, item.repo_id, item.commit_sha, item.path) is None
-        ]
+        missing = [item for item in self.wanted(items, PrefetchReport(), []) if self._cache.find(*item.key) is None]
         sizes = [item.size_bytes for item in missing if item.size_bytes is not None]
         files = sum(1 + len(item.companions) for item in missing)
         limit, window = quota("resolvers", anonymous=self.client.anonymous, seen=self.client.pace.seen.get("resolvers"))
@@ -241,7 +239,7 @@ class Prefetch:
         """Fetch one item; return what became of it, and the reason when it is not to be had."""
         if self.stop:
             return "put_off", None
-        known = cached_file(self.workspace.files, item.repo_id, item.commit_sha, item.path)
+        known = self._cache.find(*item.key)
         if known is not None:
             self._learn(item, item.path, *known)
         elif not self._room.reserve(item.size_bytes or 0):
@@ -261,7 +259,7 @@ class Prefetch:
         return ("fetched" if known is None else "present"), None
 
     def _fetch(self, item: WorkItem, path: str) -> None:
-        if cached_file(self.workspace.files, item.repo_id, item.commit_sha, path) is not None:
+        if self._cache.find(item.repo_id, item.commit_sha, path) is not None:
             return  # its hash is proved again when it is opened
         got = fetch(
             self.client, item.repo_id, path, commit_sha=item.commit_sha, cache_dir=self.workspace.files,

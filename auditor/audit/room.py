@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from auditor.hub.download import drop_cached
+from auditor.hub.cache import FileCache
 
 
 class CacheRoom:
     """Room in one cache folder, as one process sees it. Without a limit there is always room."""
 
     def __init__(self, cache_dir: Path, limit_bytes: int | None) -> None:
-        self._folder = cache_dir
+        self._cache = FileCache(cache_dir)
         self._limit = limit_bytes
-        self._used = sum(size for _, size, _ in self._blobs()) if limit_bytes is not None else 0
+        self._used = sum(content.size_bytes for content, _ in self._cache.contents()) if limit_bytes is not None else 0
         self._needed: set[str] = set()
         self._lock = threading.Lock()
 
@@ -43,20 +43,9 @@ class CacheRoom:
 
     def _evict(self, wanted_bytes: int) -> None:
         freed = 0
-        for sha256, _, _ in sorted(self._blobs(), key=lambda blob: blob[2]):
+        for content, _ in sorted(self._cache.contents(), key=lambda known: known[1]):
             if freed >= wanted_bytes:
                 break
-            if sha256 not in self._needed:
-                freed += drop_cached(self._folder, sha256)
+            if content.sha256 not in self._needed:
+                freed += self._cache.remove(content.sha256)
         self._used -= freed
-
-    def _blobs(self) -> list[tuple[str, int, float]]:
-        """(sha256, bytes, time of the download) of everything in the cache."""
-        found = []
-        for path in (self._folder / "blobs").glob("*/*"):
-            try:
-                about = path.stat()
-            except OSError:
-                continue
-            found.append((path.name, about.st_size, about.st_mtime))
-        return found

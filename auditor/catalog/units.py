@@ -121,7 +121,7 @@ def stage_units(
         )
     for item in items:
         given += 1
-        key = (item.repo_id, item.commit_sha, item.path)
+        key = item.key
         rows[key] = (
             *(item.repo_id, item.commit_sha, item.path, None, None, None, None),
             item.file_sha256 or known_hashes.get(key),

@@ -36,11 +36,11 @@ def crawl_command(
 
         auditor crawl --dry-run
     """
-    from auditor import stages
+    from auditor import connecting
 
     settings = settings_of(context)
     start_logs(context, settings, "crawl")
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         report = steps.crawl(settings, client, dry_run, full=full)
     if as_json:
         emit_json({**asdict(report), "complete": report.complete, "pages": report.pages})
@@ -55,7 +55,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
 
         auditor plan --dry-run
     """
-    from auditor import stages
+    from auditor import connecting
 
     settings = settings_of(context)
     start_logs(context, settings, "plan")
@@ -64,7 +64,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
         unknown = len({(i.repo_id, i.commit_sha) for i in manifest.items if i.size_bytes is None})
         say(f"a plan asks about {min(unknown, settings.hub.plan_requests)} of {unknown} repos of unknown size")
     else:
-        with stages.maybe_hub(settings) as client:
+        with connecting.maybe_hub(settings) as client:
             manifest = steps.plan(settings, client, store=True)
     if as_json:
         emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
@@ -90,12 +90,13 @@ def prefetch_command(
 
         auditor prefetch --dry-run
     """
-    from auditor import stages
+    from auditor import connecting, stages
+    from auditor.audit.slices import Slice
 
     settings = settings_of(context)
     start_logs(context, settings, f"prefetch-{task}")
-    part = stages.Slice(task, tasks)
-    with stages.hub(settings) as client:
+    part = Slice(task, tasks)
+    with connecting.hub(settings) as client:
         if dry_run:
             cost = stages.prefetch_cost(settings, client, part)
             size = f"about {cost.bytes / 1e6:,.1f} MB" if cost.bytes is not None else "an unknown number of bytes"
@@ -129,16 +130,17 @@ def audit_command(
 
         auditor audit --task 0 --tasks 4
     """
-    from auditor import stages
+    from auditor import connecting
     from auditor.audit.signals import hold_signals
+    from auditor.audit.slices import Slice, StoredSlice
 
     hold_signals()
     settings = settings_of(context)
     if offline:
         settings = settings.model_copy(update={"hub": settings.hub.model_copy(update={"offline": True})})
     start_logs(context, settings, f"audit-{task}")
-    part = stages.Slice(task, tasks) if slices is None else stages.StoredSlice(slices, task)
-    with stages.maybe_hub(settings) as client:
+    part = Slice(task, tasks) if slices is None else StoredSlice(slices, task)
+    with connecting.maybe_hub(settings) as client:
         report = steps.audit(settings, client, part, dry_run)
     if report is not None:
         _leave(report)
@@ -180,18 +182,19 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
 
         auditor nightly
     """
-    from auditor import stages
+    from auditor import connecting, stages
+    from auditor.audit.slices import Slice
 
     settings = settings_of(context)
     start_logs(context, settings, "nightly")
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         steps.crawl(settings, client, dry_run)
         if dry_run:
             return
         steps.plan(settings, client, store=True)
         while True:
-            fetched = steps.prefetch(settings, client, stages.Slice())
-            report = steps.audit(settings, client, stages.Slice(), dry_run=False)
+            fetched = steps.prefetch(settings, client, Slice())
+            report = steps.audit(settings, client, Slice(), dry_run=False)
             # A full cache is worked off in rounds, as long as each makes room for some.
             if not fetched.no_room or not fetched.fetched or report is None or report.interrupted:
                 break

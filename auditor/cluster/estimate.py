@@ -9,7 +9,7 @@ from typing import Literal
 
 from auditor.cluster.inventory import Inventory
 from auditor.cluster.submission import Chain
-from auditor.hub.download import cached_sha256
+from auditor.hub.cache import FileCache
 from auditor.records.result import WorkItem
 from auditor.settings import Settings
 
@@ -68,5 +68,5 @@ def assumed_seconds(settings: Settings, item: WorkItem) -> float:
 def _bytes(settings: Settings, items: Iterable[WorkItem]) -> int:
     from auditor.audit.workspace import Workspace
 
-    cache = Workspace(settings.work.dir).files
-    return sum(i.size_bytes or 0 for i in items if cached_sha256(cache, i.repo_id, i.commit_sha, i.path) is None)
+    cache = FileCache(Workspace(settings.work.dir).files)
+    return sum(i.size_bytes or 0 for i in items if cache.lookup(*i.key) is None)

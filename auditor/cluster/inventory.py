@@ -13,7 +13,7 @@ from auditor.audit.recipes import recipe_ids_in_force
 from auditor.audit.result_file import list_results
 from auditor.audit.workspace import Workspace
 from auditor.files import write_bytes
-from auditor.hub.download import cached_sha256
+from auditor.hub.cache import FileCache
 from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, WorkItem
 from auditor.settings import Settings
@@ -108,7 +108,7 @@ def _lasts(stored: Stored, *, has_pictures: bool) -> bool:
 
 def _names(workspace: Workspace, item: WorkItem, recipes: Iterable[str]) -> list[str]:
     """Names that a result of this item may have."""
-    content = item.file_sha256 or cached_sha256(workspace.files, item.repo_id, item.commit_sha, item.path)
+    content = item.file_sha256 or FileCache(workspace.files).lookup(*item.key)
     names = [f"{item.name_sha256}.{ANY_RECIPE}.safetensors"]
     if content is not None:
         names += [f"{content}.{recipe}.safetensors" for recipe in (ANY_RECIPE, *recipes)]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from auditor.cluster.inventory import DAMAGED, Inventory, Stored, take_inventory
 from auditor.cluster.runs import Run
-from auditor.cluster.slices import item_key
 from auditor.cluster.slurm import QueuedJob
 from auditor.cluster.submission import held_items
 from auditor.cluster.tags import STAGES
@@ -68,7 +67,7 @@ def take_status(settings: Settings, run: Run | None, queue: Iterable[QueuedJob] 
     inventory = take_inventory(settings)
     jobs = list(queue) if queue is not None else None
     held = held_items(settings, run, jobs) if run is not None and jobs is not None else set()
-    remaining = [item_key(item) for item in inventory.remaining]
+    remaining = [item.key for item in inventory.remaining]
     per_hour = _speed(inventory)
     return Status(
         run=run.name if run is not None else None,

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import structlog
 
+from auditor.audit.slices import Slices, cut, item_keys, slices_id, write_slices
 from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import Inventory, take_inventory
 from auditor.cluster.jobs import Job, single_job, sliced_arrays, whole_array
 from auditor.cluster.runs import Run
-from auditor.cluster.slices import ItemKey, Slices, cut, item_key, item_keys, slices_id, write_slices
 from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmissionUnsure
 from auditor.cluster.tags import Tag
 from auditor.errors import TransientError
-from auditor.records.result import WorkItem
+from auditor.records.result import ItemKey, WorkItem
 from auditor.settings import Settings
 
 _TRIES = 3
@@ -132,7 +132,7 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
     """
     inventory = take_inventory(settings)
     held = held_items(settings, run, queue)
-    slices = cut([i for i in inventory.remaining if item_key(i) not in held], settings.cluster.items_per_task)
+    slices = cut([i for i in inventory.remaining if i.key not in held], settings.cluster.items_per_task)
     # A tenth stays free for others.
     room = (limits.max_job_count - jobs_of_all) * 9 // 10 - settings.cluster.prefetch_tasks - _JOBS_BESIDE_ARRAYS
     if slices and room < 1:

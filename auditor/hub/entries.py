@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from auditor.errors import AuditorError
 from auditor.hub.cards import card_json, clean_text, clean_texts, read_card
+from auditor.hub.hashes import GIT_HASH
 from auditor.records.listing import ListedFile, ListedRepo
 
 MAX_TAGS = 1_000
@@ -17,7 +18,6 @@ MAX_FILES = 20_000
 MAX_PATH_CHARS = 1_024
 EXCERPT_CHARS = 300
 _REPO_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
-_SHA = re.compile(r"[0-9a-f]{40}")
 
 
 class MalformedEntry(AuditorError):
@@ -41,7 +41,7 @@ def identify(entry: object) -> EntryKey:
     if repo_id is None:
         raise MalformedEntry("no usable id")
     sha = entry.get("sha")
-    if not isinstance(sha, str) or not _SHA.fullmatch(sha):
+    if not isinstance(sha, str) or not GIT_HASH.fullmatch(sha):
         raise MalformedEntry("no commit sha: without it nothing can be pinned")
     siblings = entry.get("siblings")
     if siblings is not None and not isinstance(siblings, list):

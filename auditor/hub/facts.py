@@ -8,7 +8,6 @@ a killed process loses a line at most.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,9 +17,9 @@ from urllib.parse import quote
 
 from auditor.errors import TransientError
 from auditor.hub.client import HubClient
+from auditor.hub.hashes import SHA256
 from auditor.hub.problems import hub_problems
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PATHS_PER_REQUEST = 50
 """The Hub's limit where it is asked what its scanners say."""
 
@@ -129,4 +128,4 @@ def _ask(client: HubClient, repo_id: str, commit_sha: str, paths: list[str]) -> 
 
 
 def _is_sha256(value: object) -> bool:
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+    return isinstance(value, str) and SHA256.fullmatch(value) is not None

@@ -14,6 +14,8 @@ from auditor.records.proposals import ProposedPhrase, RawReply
 RESULT_SCHEMA_VERSION = 1
 ANY_RECIPE = "any"
 """Recipe id of outcomes that no recipe can change: a file that is gone, refused or not ours."""
+ItemKey = tuple[str, str, str]
+"""Repo, commit and path: what identifies an item in every plan."""
 
 
 ProposalState = Literal["not_asked", "pending", "answered", "unusable"]
@@ -50,6 +52,11 @@ class WorkItem(_Record):
     """Where the trigger was found."""
     companions: tuple[str, ...] = ()
     """Other files needed to read this one, such as adapter_config.json."""
+
+    @property
+    def key(self) -> ItemKey:
+        """What identifies it in every plan."""
+        return self.repo_id, self.commit_sha, self.path
 
     @property
     def name_sha256(self) -> str:

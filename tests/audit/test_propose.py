@@ -16,9 +16,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit.naming import Audited, Shown, name_concepts
 from auditor.audit.result_file import Result, list_results, read_result
+from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.audit.waiting import DamagedPictures, list_waiting, read_waiting, waiting_path, write_waiting
 from auditor.audit.workspace import Workspace
@@ -58,10 +59,10 @@ def waiting(world: World) -> list[tuple[str, str]]:
 
 def audit(world: World) -> TaskReport:
     """Crawl, plan and audit in this process."""
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
-        return stages.audit(world.settings, client, stages.Slice())
+        return stages.audit(world.settings, client, Slice())
 
 
 def new_world(folder: Path, reference: Path, *overrides: str) -> World:
@@ -121,7 +122,7 @@ def test_an_audit_leaves_pending_results_alone_and_merge_says_what_they_are(defe
 
 def test_an_audit_that_proposes_at_once_finishes_what_waits(at_once: World, deferred: World) -> None:
     prompt = World(deferred.work, deferred.hub, deferred.overrides[: -len(DEFERRED)])
-    with stages.hub(prompt.settings) as client:
+    with connecting.hub(prompt.settings) as client:
         task = Task(prompt.settings, client)
         report = task.run(stages.plan(prompt.settings, client).items)
         calls = task.bench("pocket").generator.calls
@@ -158,7 +159,7 @@ def test_an_audit_killed_between_pictures_and_result_goes_on(
     at_once: World, tmp_path: Path, reference_folder: Path
 ) -> None:  # fmt: skip
     world = new_world(tmp_path, reference_folder, *DEFERRED)
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     killed = subprocess.run(command(world, "audit"), env=os.environ | {CRASH_VARIABLE: "pictures_kept"},

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit import desk as desk_module
 from auditor.audit.result_file import list_results, read_result
+from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
@@ -46,15 +47,15 @@ def served_world(folder: Path, reference: Path, url: str, *overrides: str) -> Wo
     hub = small_hub(folder / "hub", REPOS)
     served = ("recipe.proposer.kind=openai", f"serving.address={url}", "serving.timeout_s=20", "recipe.dose_scales=[]")
     world = World(folder / "work", hub, (*QUICK, f"hub.serve_folder={hub}", *served, *overrides))
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     return world
 
 
 def audit(world: World) -> TaskReport:
-    with stages.hub(world.settings) as client:
-        return stages.audit(world.settings, client, stages.Slice())
+    with connecting.hub(world.settings) as client:
+        return stages.audit(world.settings, client, Slice())
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_an_outage_keeps_the_pictures_and_stops_asking(
     assert (report.pending, report.unanswered) == (3, 3) and len(waiting(world)) == 3
     assert len(stub.requests) == 2 * 2, "two adapters, two tries each; the third is not even asked about"
     stub.script = [REPLY]
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         task = Task(world.settings, client)
         report = task.run(stages.plan(world.settings, client).items)
         assert task.bench("pocket").generator.calls.adapted == 0, "no picture is made twice"
@@ -168,7 +169,7 @@ def test_a_server_program_that_is_missing_is_named_and_costs_no_picture(
     (tmp_path / "work" / "reference").symlink_to(reference_folder)
     hub = small_hub(tmp_path / "hub", REPOS[:1])
     world = World(tmp_path / "work", hub, (*QUICK, f"hub.serve_folder={hub}", "recipe.dose_scales=[]", *command))
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     with pytest.raises(PrerequisiteMissing, match=r"serving\.command"):
@@ -208,7 +209,7 @@ def test_injected_concepts_move_nothing_and_hardly_ever_outweigh_noise(
     """
     world = served_world(tmp_path, reference_folder, stub.url, "serving.when=deferred")
     audit(world)
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         scorer = Task(world.settings, client).bench("pocket").scorer
     rng = np.random.default_rng(0)
     above, cases = 0, 0

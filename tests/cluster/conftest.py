@@ -13,10 +13,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit import bench, task
 from auditor.audit.manifest import read_manifest
 from auditor.audit.result_file import list_results, read_result
+from auditor.audit.slices import Slice
 from auditor.audit.workspace import Workspace
 from auditor.records.result import AuditRecord
 from tests.audit.conftest import QUICK, World, small_hub
@@ -100,7 +101,7 @@ def leftovers(world: World) -> list[str]:
 
 def audit(world: World) -> None:
     """Audit everything that is left, in this process and without a Hub."""
-    stages.audit(world.settings, None, stages.Slice())
+    stages.audit(world.settings, None, Slice())
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +111,10 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     world = World(top / "work", hub, (*SMALL, f"hub.serve_folder={hub}"))
     (world.work / "reference").mkdir(parents=True)
     settings = world.settings
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
-        stages.prefetch(settings, client, stages.Slice())
+        stages.prefetch(settings, client, Slice())
     return Planned(world)
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit.manifest import read_manifest
 from auditor.audit.result_file import list_results
+from auditor.audit.slices import Slice, StoredSlice, write_slices
 from auditor.audit.workspace import Workspace
 from auditor.cluster.retry import retry
-from auditor.cluster.slices import write_slices
 from auditor.crash import CRASH_POINTS, CrashPoint
 from auditor.hub.inventory import iter_listing
 from auditor.hub.listing import listing_path
@@ -54,14 +54,14 @@ MERGE: tuple[CrashPoint, ...] = tuple(point for point in CRASH_POINTS if point.s
 ITEM = tuple(point for point in CRASH_POINTS if point not in {*LISTING, *DOWNLOAD, *REFERENCE, *MERGE})
 
 
-def few(world: World, *repos: str) -> stages.StoredSlice:
+def few(world: World, *repos: str) -> StoredSlice:
     """A slice of some repos' files, in the given order."""
     by_repo = {item.repo_id: item for item in read_manifest(Workspace(world.work).manifest).items}
     items = tuple(by_repo[repo] for repo in repos or FEW)
-    return stages.StoredSlice(write_slices(Workspace(world.work).slices, (items,)), 0)
+    return StoredSlice(write_slices(Workspace(world.work).slices, (items,)), 0)
 
 
-def audit_few(world: World, part: stages.StoredSlice) -> None:
+def audit_few(world: World, part: StoredSlice) -> None:
     stages.audit(world.settings, None, part)
 
 
@@ -72,15 +72,15 @@ def expected(undisturbed: Undisturbed, world: World) -> dict[str, object]:
 
 def crawl_and_plan(world: World) -> None:
     settings = world.settings
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
 
 
 def prefetch(world: World) -> None:
     settings = world.settings
-    with stages.hub(settings) as client:
-        stages.prefetch(settings, client, stages.Slice())
+    with connecting.hub(settings) as client:
+        stages.prefetch(settings, client, Slice())
 
 
 def test_killed_at_every_named_stage(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from auditor.audit.manifest import Manifest, write_manifest
 from auditor.audit.result_file import Result, write_result
+from auditor.audit.slices import cut, item_keys, read_slice, read_slices, slices_id, write_slices
 from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import DAMAGED, stored_results, take_inventory
 from auditor.cluster.retry import retry
 from auditor.cluster.runs import latest_run, open_run
-from auditor.cluster.slices import cut, item_key, item_keys, read_slice, read_slices, slices_id, write_slices
 from auditor.cluster.slurm import Limits, QueuedJob, parse_job_id, parse_limits, parse_queue
 from auditor.cluster.status import take_status
 from auditor.cluster.submission import plan_chain
@@ -40,7 +40,7 @@ items = st.lists(
 def test_every_item_is_in_one_slice_of_one_base_and_copies_stay_together(items: list[WorkItem], size: int) -> None:
     slices = cut(items, size)
     flat = [item for part in slices for item in part]
-    assert sorted(map(item_key, flat)) == sorted(map(item_key, items))
+    assert sorted(item.key for item in flat) == sorted(item.key for item in items)
     where: dict[tuple[str | None, str | None], set[int]] = {}
     for number, part in enumerate(slices):
         assert len({item.base_name for item in part}) == 1
@@ -56,7 +56,7 @@ def test_slices_are_read_back_and_damage_is_noticed(tmp_path: Path) -> None:
     stored = write_slices(tmp_path, slices)
     assert read_slices(tmp_path, stored) == slices
     assert read_slice(tmp_path, stored, 1) == slices[1]
-    assert item_keys(tmp_path, stored, [0, 1]) == {item_key(i) for part in slices[:2] for i in part}
+    assert item_keys(tmp_path, stored, [0, 1]) == {i.key for part in slices[:2] for i in part}
     with pytest.raises(UserError, match="no number 99"):
         read_slice(tmp_path, stored, 99)
     with pytest.raises(UserError, match="no slices"):
@@ -145,7 +145,7 @@ def test_a_chain_takes_what_is_neither_done_nor_held(settings: Settings) -> None
     stored = write_slices(Workspace(settings.work.dir).slices, held)
     queue = [QueuedJob("7", n, "PENDING", "None", Tag(run.key, "yesterday", "audit", f"{stored}.0")) for n in (0, 1)]
     chain = plan_chain(settings, run, queue, Limits(11, 1000), 2)
-    assert {item_key(i) for i in chain.items} == {item_key(wanted[n]) for n in (1, *range(6, 20))}
+    assert {i.key for i in chain.items} == {wanted[n].key for n in (1, *range(6, 20))}
     assert [(job.tag.stage, job.tasks) for job in chain.jobs][:2] == [("prefetch", 1), ("audit", 4)]
     assert (chain.held, chain.left_out) == (4, 0)
     status = take_status(settings, run, queue)

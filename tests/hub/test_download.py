@@ -120,6 +120,15 @@ def test_too_large_is_not_downloaded(hub: HubServer, client: HubClient, sha: str
     assert get(client, sha, tmp_path, max_bytes=len(WEIGHTS)).size_bytes == len(WEIGHTS)
 
 
+def test_a_file_of_unknown_size_is_cut_at_the_limit(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ItemError, match="runs past the 100 bytes") as caught:  # a HEAD tells no size of small files
+        get(client, sha, tmp_path, "adapter_config.json", max_bytes=100)
+    assert (caught.value.outcome, caught.value.reason) == ("skipped", "too_large")
+    assert not list((tmp_path / "parts").glob("*.part"))
+
+
 def test_a_cut_download_resumes_where_it_stopped(hub: HubServer, client: HubClient, sha: str, tmp_path: Path) -> None:
     hub.faults.cut("GET /blobs", after_bytes=100_000)
     hub.faults.stall("GET /blobs", seconds=1.0, after_bytes=50_000)

@@ -15,6 +15,7 @@ import pytest
 from auditor import stages
 from auditor.audit.manifest import read_manifest
 from auditor.audit.prefetch import PrefetchReport
+from auditor.audit.slices import Slice
 from auditor.audit.workspace import Workspace
 from auditor.hub.client import HubClient, Retry, connect
 from auditor.hub.inventory import iter_listing, read_quarantine
@@ -69,7 +70,7 @@ class Run:
     def prefetch(self) -> None:
         """Until nothing is put off any more."""
         for _ in range(4):
-            self.prefetches.append(stages.prefetch(self.settings, self.client, stages.Slice()))
+            self.prefetches.append(stages.prefetch(self.settings, self.client, Slice()))
             if not self.prefetches[-1].put_off:
                 return
         raise AssertionError("the prefetch never ends")

@@ -16,10 +16,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit.manifest import Manifest, read_manifest
 from auditor.audit.prefetch import PrefetchReport
 from auditor.audit.result_file import list_results, read_result
+from auditor.audit.slices import Slice
 from auditor.audit.workspace import Workspace
 from auditor.catalog.merge import MergeReport
 from auditor.hub.client import connect
@@ -143,10 +144,10 @@ def settings_over(hub: HubServer, work: Path, *overrides: str) -> Settings:
 
 def prepare(settings: Settings) -> PrefetchReport:
     """Crawl, plan and prefetch."""
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
-        return stages.prefetch(settings, client, stages.Slice())
+        return stages.prefetch(settings, client, Slice())
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         settings = settings_over(hub, tmp_path_factory.mktemp("shapes"))
         prepare(settings)
         asked = len(hub.requests)
-        stages.audit(settings, None, stages.Slice())  # no connection at all
+        stages.audit(settings, None, Slice())  # no connection at all
         assert len(hub.requests) == asked
         merged = stages.merge(settings)
         manifest = read_manifest(Workspace(settings.work.dir).manifest)
@@ -280,8 +281,8 @@ class Small:
 
     def prefetch(self) -> PrefetchReport:
         """Fetch the plan."""
-        with stages.hub(self.settings) as client:
-            return stages.prefetch(self.settings, client, stages.Slice())
+        with connecting.hub(self.settings) as client:
+            return stages.prefetch(self.settings, client, Slice())
 
     def planned(self) -> Manifest:
         """The plan as it stands."""
@@ -303,7 +304,7 @@ def small(tmp_path: Path) -> Iterator[Small]:
                           tags=("lora", "text-to-image"))  # fmt: skip
     with serve(HubIndex([repo])) as hub:
         settings = settings_over(hub, tmp_path)
-        with stages.hub(settings) as client:
+        with connecting.hub(settings) as client:
             stages.crawl(settings, client)
             stages.plan(settings, client)
         yield Small(hub, settings)
@@ -334,7 +335,7 @@ def test_gone_between_listing_and_download(small: Small, how: str) -> None:
     assert small.prefetch().failed == {"repo_gone": 1}
     assert len(small.hub.requests) - before == 1  # no storm of retries
     assert small.outcomes() == {"gone": 1}
-    with stages.hub(small.settings) as client:
+    with connecting.hub(small.settings) as client:
         report = stages.crawl(small.settings, client)  # the next listing finds out by itself, and asks once
     assert report.vanished == {"gone": 1}
 
@@ -365,9 +366,9 @@ def test_a_base_that_is_not_here(tmp_path: Path) -> None:
         settings = settings_over(hub, tmp_path, flux)
         prepare(settings)
         assert read_manifest(Workspace(tmp_path).manifest).items[0].base_name == "flux1"
-        report = stages.audit(settings, None, stages.Slice())
+        report = stages.audit(settings, None, Slice())
         assert dict(report.outcomes) == {"skipped": 1}
-        assert dict(stages.audit(settings, None, stages.Slice()).outcomes) == {"skipped": 1}  # tried again
+        assert dict(stages.audit(settings, None, Slice()).outcomes) == {"skipped": 1}  # tried again
         merged = stages.merge(settings)
     assert merged.reconciles and merged.outcomes["skipped"] == 1
     (path,) = list_results(Workspace(tmp_path).results)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit import proposers
+from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.proposing.openai_proposer import Endpoint
@@ -31,15 +32,15 @@ def world_of(folder: Path, reference: Path, *overrides: str) -> World:
     (folder / "work" / "reference").symlink_to(reference)
     hub = small_hub(folder / "hub", REPOS)
     world = World(folder / "work", hub, (*QUICK, f"hub.serve_folder={hub}", "recipe.dose_scales=[]", *overrides))
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     return world
 
 
 def audit(world: World) -> TaskReport:
-    with stages.hub(world.settings) as client:
-        return stages.audit(world.settings, client, stages.Slice())
+    with connecting.hub(world.settings) as client:
+        return stages.audit(world.settings, client, Slice())
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_server_that_stands_still_costs_no_picture(
     finally:
         os.killpg(group, signal.SIGCONT)
     assert (report.pending, report.unanswered) == (3, 3)
-    with stages.hub(at_address.settings) as client, contextlib.closing(Task(at_address.settings, client)) as task:
+    with connecting.hub(at_address.settings) as client, contextlib.closing(Task(at_address.settings, client)) as task:
         assert task.run(stages.plan(at_address.settings, client).items).outcomes == {"scored": 3}
         assert task.bench("pocket").generator.calls.adapted == 0
     assert snapshot(at_address) == undisturbed

@@ -1,6 +1,7 @@
-"""Slices: which items each array task audits, written once under the hash of their content.
+"""Which items one task audits: a share of the latest plan, or a slice that a submission has stored.
 
-A plan made anew must not move the items of tasks that are queued or running, so tasks never read the manifest.
+Slices are written once, under the hash of their content: a plan made anew must not move the items of array tasks that
+are queued or running.
 """
 
 from __future__ import annotations
@@ -8,26 +9,60 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from auditor.audit.manifest import read_manifest
+from auditor.audit.workspace import Workspace
 from auditor.errors import UserError
 from auditor.files import write_bytes
-from auditor.records.result import WorkItem
+from auditor.records.result import ItemKey, WorkItem
+from auditor.settings import Settings
 
 Slices = tuple[tuple[WorkItem, ...], ...]
-ItemKey = tuple[str, str, str]
-"""Repo, commit and path."""
 
 _SCHEMA = pa.schema([("slice", pa.int32()), ("item", pa.string())])
 
 
-def item_key(item: WorkItem) -> ItemKey:
-    """What identifies an item in every plan."""
-    return item.repo_id, item.commit_sha, item.path
+@dataclass(frozen=True)
+class Slice:
+    """Task `index` of `count`: the i-th contiguous part of the manifest, so that a task meets few bases."""
+
+    index: int = 0
+    count: int = 1
+
+    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
+        """This task's items."""
+        check_task(self.index, self.count)
+        items = read_manifest(Workspace(settings.work.dir).manifest).items
+        edges = [round(len(items) * i / self.count) for i in (self.index, self.index + 1)]
+        return items[edges[0] : edges[1]]
+
+
+@dataclass(frozen=True)
+class StoredSlice:
+    """One slice of those that a submission stored: a later plan does not change them."""
+
+    slices_id: str
+    index: int
+
+    def items(self, settings: Settings) -> tuple[WorkItem, ...]:
+        """This task's items."""
+        return read_slice(Workspace(settings.work.dir).slices, self.slices_id, self.index)
+
+
+Part = Slice | StoredSlice
+"""What one task audits."""
+
+
+def check_task(task: int, tasks: int) -> None:
+    """Raise UserError unless there is such a task among so many."""
+    if not 0 <= task < tasks:
+        raise UserError(f"task {task} of {tasks} does not exist; count from 0")
 
 
 def cut(items: Iterable[WorkItem], items_per_slice: int) -> Slices:
