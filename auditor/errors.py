@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from auditor.records.outcomes import Outcome, Reason
 
-EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USAGE = 2
 EXIT_PREREQUISITE = 3

@@ -21,7 +21,6 @@ FACTOR_DTYPES = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 ALPHA_DTYPES = FACTOR_DTYPES | {"I16", "I32", "I64", "U8"}
 
 _LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
-_LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
 _SCALARS = frozenset({"alpha"})
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -100,18 +100,6 @@ def write_slices(folder: Path, slices: Slices) -> str:
     pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), sink, compression="zstd")
     write_bytes(_path(folder, stored), sink.getvalue().to_pybytes())
     return stored
-
-
-def read_slices(folder: Path, stored: str) -> Slices:
-    """Read stored slices back.
-
-    Raises:
-        UserError: There are none of that id, or the file is damaged.
-    """
-    rows = _rows(folder, stored)
-    return tuple(
-        tuple(WorkItem.model_validate_json(text) for _, text in part) for _, part in groupby(rows, lambda row: row[0])
-    )
 
 
 def read_slice(folder: Path, stored: str, index: int) -> tuple[WorkItem, ...]:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from auditor.audit.naming import Shown
+from auditor.audit.result_file import result_path
 from auditor.errors import AuditorError
 from auditor.files import write_bytes
 from auditor.proposing.images import bound_side
@@ -31,8 +32,8 @@ class DamagedPictures(AuditorError):
 
 
 def waiting_path(folder: Path, file_sha256: str, recipe_id: str) -> Path:
-    """Where the pictures of a pending result wait."""
-    return folder / file_sha256[:2] / f"{file_sha256}.{recipe_id}.safetensors"
+    """Where the pictures of a pending result wait, under the name of that result."""
+    return result_path(folder, file_sha256, recipe_id)
 
 
 def list_waiting(folder: Path) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ import duckdb
 from auditor.catalog.migrations import migrate
 from auditor.crash import crash_point
 from auditor.errors import PrerequisiteMissing, TransientError
+from auditor.files import sync
 
 STORAGE_VERSION = "v1.4.0"
 """File format: the long-term one, readable by older command-line programs too."""
@@ -104,16 +105,8 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def publish(temporary: Path, database: Path) -> None:
     """Put a finished file on disk under its final name, durably."""
-    _sync(temporary)
+    sync(temporary)
     crash_point("merge_checkpointed")
     os.replace(temporary, database)
     crash_point("merge_published")
-    _sync(database.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(database.parent)

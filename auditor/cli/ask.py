@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli.context import settings_of
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from auditor.catalog.search import Hit, Match
     from auditor.encoding.encoder import Encoder
     from auditor.settings import Settings
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def search_command(

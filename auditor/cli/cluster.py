@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, summary, warn
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from auditor.settings import Settings
 
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: today's date (UTC).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def submit_command(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import options_of
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 
 
@@ -16,7 +17,7 @@ def config_command(
         str | None, typer.Argument(help="Show only settings whose name contains this.", show_default=False)
     ] = None,
     changed: Annotated[bool, typer.Option("--changed", help="Only what differs from profile and defaults.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show every setting and where its value came from.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import settings_of
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.errors import EXIT_PREREQUISITE
 
@@ -16,7 +17,7 @@ def doctor_command(
     hub: Annotated[
         bool, typer.Option("--hub", help="Ask the Hub: endpoint, identity, limits in force, cost of a crawl.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what the active profile needs, what is missing, and what to do about it.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, say, summary, warn
 from auditor.cli.progress import progress
 
@@ -35,7 +36,7 @@ def export_command(
         typer.Option("--beside", help="Write only sidecars, beside the .safetensors files of this local folder."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; change nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the catalog as files: Parquet tables, CSV, JSON lines, sidecars, a dataset card, pages to browse.
 

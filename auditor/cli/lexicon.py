@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import settings_of
+from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The words that every adapter is scored on.")
@@ -17,7 +18,7 @@ def candidates_command(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most phrases shown.")] = 50,
     owners: Annotated[int, typer.Option("--owners", min=1, help="Only phrases found with this many owners.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what the vision-language model named that is no concept yet, most frequent first.
 

@@ -1,7 +1,7 @@
 """The `auditor` program: global options, the commands, and how errors become exit codes.
 
 To add a command: write a function in the module of its group, give it a docstring that starts with one
-sentence and ends with an `Example:` block, register it below, and run `make docs`. Import anything heavy
+sentence and ends with an `Example:` block, list it below under a heading, and run `make docs`. Import anything heavy
 inside the function. Reading commands take `--json`; what costs GPU time, network or disk takes `--dry-run`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -48,29 +48,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN, _CLUSTER, _ASK, _SETTINGS, _CHECKS = "Run", "Cluster", "Ask", "Settings", "Checks"
-for _name, _command in (
-    ("nightly", nightly_command),
-    ("crawl", crawl_command),
-    ("plan", plan_command),
-    ("prefetch", prefetch_command),
-    ("audit", audit_command),
-    ("propose", propose_command),
-    ("merge", merge_command),
-    ("export", export_command),
-    ("explain", explain_command),
-):
-    app.command(_name, rich_help_panel=_RUN)(_command)
-app.command("submit", rich_help_panel=_CLUSTER)(submit_command)
-app.command("status", rich_help_panel=_CLUSTER)(status_command)
-app.command("retry", rich_help_panel=_CLUSTER)(retry_command)
-app.command("search", rich_help_panel=_ASK)(search_command)
-app.command("sql", rich_help_panel=_ASK)(sql_command)
-app.command("show", rich_help_panel=_ASK)(show_command)
+_ASK = "Ask the catalog"
+_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "Start here": {
+        "doctor": doctor_command,
+        "config": config_command,
+        "nightly": nightly_command,
+        "explain": explain_command,
+    },
+    "Stages of a run, in order": {
+        "crawl": crawl_command,
+        "plan": plan_command,
+        "prefetch": prefetch_command,
+        "audit": audit_command,
+        "propose": propose_command,
+        "merge": merge_command,
+        "export": export_command,
+    },
+    _ASK: {"search": search_command, "show": show_command, "sql": sql_command},
+    "Run on Slurm": {"submit": submit_command, "status": status_command, "retry": retry_command},
+}
+for _heading, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_heading)(_command)
 app.add_typer(lexicon_app, name="lexicon", rich_help_panel=_ASK)
-app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_CHECKS)
-app.command("config", rich_help_panel=_SETTINGS)(config_command)
-app.command("doctor", rich_help_panel=_CHECKS)(doctor_command)
+app.add_typer(evaluate_app, name="evaluate", rich_help_panel="Check the method")
 
 
 def _version(wanted: bool) -> None:

@@ -38,11 +38,6 @@ def emit_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False, default=str) + "\n")
 
 
-def emit_json_line(value: object) -> None:
-    """Prints one JSON value as one line on stdout, for streams of records."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False, default=str) + "\n")
-
-
 def emit_text(text: str) -> None:
     """Prints one block of data on stdout."""
     sys.stdout.write(clean(text, multiline=True) + "\n")

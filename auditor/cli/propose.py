@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.options import AsJson, DryRun
 from auditor.cli.output import emit_json, say, summary, warn
 from auditor.cli.progress import progress
 from auditor.errors import EXIT_REQUEUE
@@ -16,8 +17,8 @@ def propose_command(
     context: typer.Context,
     task: Annotated[int, typer.Option("--task", min=0, help="Which share of the waiting results, from 0.")] = 0,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many shares there are.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the pictures that an audit kept to the vision-language model, and finish the results that wait for it.
 

@@ -10,15 +10,13 @@ import typer
 
 from auditor.cli import steps
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.options import AsJson, DryRun, Task, Tasks
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
 from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE
 
 if TYPE_CHECKING:
     from auditor.audit.task import TaskReport
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def crawl_command(
@@ -75,8 +73,8 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
 
 def prefetch_command(
     context: typer.Context,
-    task: Annotated[int, typer.Option("--task", min=0, help="Which slice of the plan, from 0.")] = 0,
-    tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many slices there are.")] = 1,
+    task: Task = 0,
+    tasks: Tasks = 1,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -114,8 +112,8 @@ def prefetch_command(
 
 def audit_command(
     context: typer.Context,
-    task: Annotated[int, typer.Option("--task", min=0, help="Which slice of the plan, from 0.")] = 0,
-    tasks: Annotated[int, typer.Option("--tasks", min=1, help="How many slices there are.")] = 1,
+    task: Task = 0,
+    tasks: Tasks = 1,
     slices: Annotated[
         str | None, typer.Option("--slices", help="Stored slices to take --task from, instead of the plan.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import Literal
 
 import tomli_w
 
-from auditor.cluster.tags import RUN_NAME, Tag, work_key
+from auditor.cluster.tags import RUN_NAME, work_key
 from auditor.errors import UserError
 from auditor.files import write_bytes
 from auditor.settings import Settings
@@ -108,11 +108,6 @@ def latest_run(settings: Settings) -> Run | None:
     work = settings.work.dir.absolute()
     found = [path for path in (work / "runs").glob("*/auditor.toml")]
     return Run(work, max(found, key=lambda path: path.stat().st_mtime_ns).parent.name) if found else None
-
-
-def requeue_name(tag: Tag, index: int | None) -> str:
-    """What requeues of a job are counted under: ids of Slurm do not survive its crashes."""
-    return f"{tag.stage}.{tag.part}.{'-' if index is None else index}"
 
 
 def _without_none(tree: Mapping[str, object]) -> dict[str, object]:

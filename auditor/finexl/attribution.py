@@ -36,16 +36,6 @@ def rank_error(levels: ArrayLike, scores: ArrayLike) -> float:
     return float(np.abs(truth - found).mean())
 
 
-def rank_correlation(levels: ArrayLike, scores: ArrayLike) -> float:
-    """Spearman's correlation of levels and scores; 0 when either is constant."""
-    truth, found = average_ranks(levels), average_ranks(scores)
-    if truth.shape != found.shape or truth.size == 0:
-        raise ValueError(f"levels and scores must pair up and not be empty, got {truth.size}, {found.size}")
-    truth, found = truth - truth.mean(), found - found.mean()
-    size = float(np.sqrt((truth**2).sum() * (found**2).sum()))
-    return float((truth * found).sum()) / size if size > 0.0 else 0.0
-
-
 def chance_random(levels: int) -> float:
     """Expected rank error of a random order of `levels` levels: (L² - 1) / (3 L)."""
     _at_least_one(levels)

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from auditor.finexl.arrays import TINY, FloatArray, as_rows, unit_features
+from auditor.finexl.arrays import TINY, FloatArray, as_rows
 
 LOOKS = (25, 50, 100, 200)
 """Default nested probe counts at which an audit may stop (25-50 suffice for textures, App. E)."""
@@ -33,23 +33,16 @@ class Divergence:
         differences: d_i, one row per probe (n, D).
         mean: V, the mean difference (D,).
         norm: |V|, in units of the encoder's unit sphere.
-        mean_square: Mean of |d_i|², what |V|² would be if every probe moved alike.
     """
 
     differences: FloatArray
     mean: FloatArray
     norm: float
-    mean_square: float
 
     @property
     def probes(self) -> int:
         """Number of probes n."""
         return int(self.differences.shape[0])
-
-    @property
-    def consistency(self) -> float:
-        """|V|² over the mean |d_i|², in [0, 1]: 1 when every probe moved the same way, 0 for V = 0."""
-        return min(1.0, self.norm**2 / self.mean_square) if self.mean_square > TINY**2 else 0.0
 
 
 @dataclass(frozen=True)
@@ -81,27 +74,11 @@ class Look:
     target: float
 
 
-def paired_differences(adapted: ArrayLike, base: ArrayLike) -> FloatArray:
-    """Compute d_i = enc(G_p(t_i, z_i)) - enc(G_b(t_i, z_i)) (the terms of Eq. 4-5).
-
-    Args:
-        adapted: Image features of the personalised generator (n, D), same prompts and noise as `base`.
-        base: Image features of the base generator (n, D).
-
-    Returns:
-        Differences of L2-normalised features (n, D).
-    """
-    left, right = as_rows(adapted, "adapted features"), as_rows(base, "base features")
-    if left.shape != right.shape:
-        raise ValueError(f"adapted and base features must pair up, got {left.shape} and {right.shape}")
-    return unit_features(left, "adapted features") - unit_features(right, "base features")
-
-
 def divergence(differences: ArrayLike) -> Divergence:
     """Average the differences (n, D) into V (Algorithm 1 divides the sum of Eq. 5 by n)."""
     rows = as_rows(differences, "differences")
     mean = rows.mean(axis=0)
-    return Divergence(rows, mean, float(np.linalg.norm(mean)), float((rows**2).sum(axis=1).mean()))
+    return Divergence(rows, mean, float(np.linalg.norm(mean)))
 
 
 def precision(differences: ArrayLike) -> Precision:

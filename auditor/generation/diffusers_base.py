@@ -105,11 +105,6 @@ class DiffusersBase:
             # the forward alone: the hooks of the watch count, which no graph should try to hold
             self._denoiser.forward = torch.compile(self._denoiser.forward)
 
-    @property
-    def denoiser_calls(self) -> int:
-        """Samples through the denoiser for all images rendered so far, proofs not counted."""
-        return self.calls.base + self.calls.adapted
-
     def layout(self) -> BaseLayout:
         """Modules of the denoiser and the text encoders that an adapter may change."""
         return self._layout

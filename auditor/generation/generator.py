@@ -71,11 +71,6 @@ class Generator(Protocol):
     last_checks: ImageChecks
     """Flags of the images that the latest `generate` returned."""
 
-    @property
-    def denoiser_calls(self) -> int:
-        """Samples through the denoiser for all images rendered so far, proofs not counted."""
-        ...
-
     def layout(self) -> BaseLayout:
         """Modules that an adapter may change."""
         ...

@@ -98,7 +98,6 @@ def crawl(
     store = PageStore(state_dir, urls, salt=(key, since or ""))
     store.open()
     reports = tuple(walk.run(query, number, store) for number, query in enumerate(queries))
-    mode: Mode = "full" if since is None else "incremental"
     before = read_history(state_dir).last("full", key)
     with gc_paused():
         union = ListingUnion.of(store, [query.name for query in queries])
@@ -114,12 +113,17 @@ def crawl(
         seconds=round(time.monotonic() - started, 3),
     )
     if report.complete:
-        pages = tuple(item.pages for item in reports)
-        stored = sum(store.progress(number).received for number in range(len(queries)))
-        now = stamp(datetime.now(UTC))
-        remember(state_dir, mode, FinishedCrawl(key, now, union.newest, pages, stored, report.seconds))
-        store.finish()
+        _finish(store, state_dir, key, union.newest, report)
     return report
+
+
+def _finish(store: PageStore, state_dir: Path, key: str, newest: str | None, report: CrawlReport) -> None:
+    """Note what a complete crawl took, for the next one and its estimate, and drop its pages."""
+    mode: Mode = "full" if report.since is None else "incremental"
+    pages = tuple(query.pages for query in report.queries)
+    stored = sum(store.progress(number).received for number in range(len(pages)))
+    remember(state_dir, mode, FinishedCrawl(key, stamp(datetime.now(UTC)), newest, pages, stored, report.seconds))
+    store.finish()
 
 
 @dataclass(frozen=True, slots=True)

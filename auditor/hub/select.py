@@ -20,7 +20,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
+
+from auditor.hub.file_names import beside, folder_of, is_safe_name, stem_of, suffix_of, without_suffix
 
 SAFE_SUFFIXES = frozenset({".safetensors", ".sft"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
@@ -103,16 +104,16 @@ class Selection:
 def select_files(paths: Sequence[str]) -> Selection:
     """Sort the files of a repo into roles. Stable: the order of `paths` does not matter."""
     maybe = {path for path in paths if path.lower().endswith(_WEIGHT_ENDINGS)}
-    weights = sorted(path for path in maybe if _suffix(path) in SAFE_SUFFIXES | PICKLE_SUFFIXES)
-    unsafe = [path for path in weights if not _safe_name(path)]
-    weights = [path for path in weights if _safe_name(path) and not _TRAINING_STATE.match(_stem(path))]
+    weights = sorted(path for path in maybe if suffix_of(path) in SAFE_SUFFIXES | PICKLE_SUFFIXES)
+    unsafe = [path for path in weights if not is_safe_name(path)]
+    weights = [path for path in weights if is_safe_name(path) and not _TRAINING_STATE.match(stem_of(path))]
     whole_model = "model_index.json" in paths
     components = [path for path in weights if _is_component(path, whole_model)]
     rest = [path for path in weights if path not in set(components)]
-    pickles = [path for path in rest if _suffix(path) in PICKLE_SUFFIXES]
-    adapters = [path for path in rest if _suffix(path) in SAFE_SUFFIXES]
-    safe_twins = {_bare(path) for path in adapters}
-    refused = [path for path in pickles if _bare(path) not in safe_twins]
+    pickles = [path for path in rest if suffix_of(path) in PICKLE_SUFFIXES]
+    adapters = [path for path in rest if suffix_of(path) in SAFE_SUFFIXES]
+    safe_twins = {without_suffix(path) for path in adapters}
+    refused = [path for path in pickles if without_suffix(path) not in safe_twins]
 
     twins = _kohya_twins(adapters)
     adapters, companions = _companions(adapters, frozenset(paths))
@@ -125,7 +126,7 @@ def select_files(paths: Sequence[str]) -> Selection:
         unsafe_names=tuple(unsafe),
         components=tuple(components),
         denoiser=_denoiser(components),
-        sharded=any(_is_denoiser(path) and _SHARD.search(_stem(path)) for path in components),
+        sharded=any(_is_denoiser(path) and _SHARD.search(stem_of(path)) for path in components),
     )
 
 
@@ -134,15 +135,15 @@ def _denoiser(components: Sequence[str]) -> str | None:
     found = [
         path
         for path in components
-        if _is_denoiser(path) and _suffix(path) in SAFE_SUFFIXES and not _SHARD.search(_stem(path))
+        if _is_denoiser(path) and suffix_of(path) in SAFE_SUFFIXES and not _SHARD.search(stem_of(path))
     ]
-    return min(found, key=lambda path: ("." in _stem(path), "/" not in path, path), default=None)
+    return min(found, key=lambda path: ("." in stem_of(path), "/" not in path, path), default=None)
 
 
 def _is_denoiser(path: str) -> bool:
     """By place and name; a ControlNet or VAE may be called the same in the root, which only the header tells."""
-    folder = str(PurePosixPath(path).parent)
-    return folder in _DENOISER_FOLDERS or (folder == "." and _stem(path).startswith("diffusion_pytorch_model"))
+    folder = folder_of(path)
+    return folder in _DENOISER_FOLDERS or (folder == "." and stem_of(path).startswith("diffusion_pytorch_model"))
 
 
 def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
@@ -160,7 +161,7 @@ def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
         best = max(members, key=lambda path: (not _step(path)[1], _step(path)[1], -len(path), path))
         chosen[best] = _rule(best, len(finals), ladder=len(members) > 1)
         variants += [Variant(path, best, "step of a training ladder") for path in members if path != best]
-    for path in [path for path in chosen if _stem(path).endswith((".fp16", ".bf16"))]:
+    for path in [path for path in chosen if stem_of(path).endswith((".fp16", ".bf16"))]:
         full = re.sub(r"\.(?:fp16|bf16)(?=\.\w+$)", "", path)
         if full in chosen:
             del chosen[path]
@@ -171,8 +172,8 @@ def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
 def _rule(path: str, files: int, *, ladder: bool) -> str:
     if ladder:
         return "final of a training ladder" if not _step(path)[1] else "highest step of a training ladder"
-    if _stem(path) in (_DIFFUSERS_STEM, _PEFT_STEM):
-        return f"standard name {PurePosixPath(path).name}"
+    if stem_of(path) in (_DIFFUSERS_STEM, _PEFT_STEM):
+        return f"standard name {path.rpartition('/')[2]}"
     return "the only adapter file" if files == 1 else "one of a collection"
 
 
@@ -181,24 +182,24 @@ def _companions(adapters: list[str], paths: frozenset[str]) -> tuple[list[str], 
     companions: dict[str, list[str]] = defaultdict(list)
     left = list(adapters)
     for path in adapters:
-        folder = PurePosixPath(path).parent
-        if _stem(path) == _PEFT_STEM and folder.name.startswith("text_encoder"):
-            halves = [str(folder.parent / name / PurePosixPath(path).name) for name in sorted(_DENOISER_FOLDERS)]
+        folder, _, name = path.rpartition("/")
+        if stem_of(path) == _PEFT_STEM and folder.rpartition("/")[2].startswith("text_encoder"):
+            halves = [f"{beside(folder, other)}/{name}" for other in sorted(_DENOISER_FOLDERS)]
             owner = next((half for half in halves if half in adapters), None)
             if owner is not None:
                 left.remove(path)
                 companions[owner].append(path)
-                companions[owner] += _present(paths, str(folder / "adapter_config.json"))
+                companions[owner] += _present(paths, beside(path, "adapter_config.json"))
     for path in list(left):
-        match = _EMBEDDING.match(_stem(path))
-        owners = [other for other in left if other != path and not _EMBEDDING.match(_stem(other))]
+        match = _EMBEDDING.match(stem_of(path))
+        owners = [other for other in left if other != path and not _EMBEDDING.match(stem_of(other))]
         owner = _embedding_owner(path, match.group("stem"), owners) if match else None
         if owner is not None:
             left.remove(path)
             companions[owner].append(path)
     for path in left:
-        if _stem(path) == _PEFT_STEM:
-            companions[path] += _present(paths, str(PurePosixPath(path).parent / "adapter_config.json"))
+        if stem_of(path) == _PEFT_STEM:
+            companions[path] += _present(paths, beside(path, "adapter_config.json"))
     return left, companions
 
 
@@ -206,11 +207,11 @@ def _kohya_twins(adapters: list[str]) -> list[Variant]:
     """Pivotal tuning leaves its adapter twice: `<name>` (kohya) beside `<name>_emb` and the standard name."""
     twins: list[Variant] = []
     for path in adapters:
-        match = _EMBEDDING.match(_stem(path))
+        match = _EMBEDDING.match(stem_of(path))
         if match is None or not match.group("stem"):
             continue
-        twin = str(PurePosixPath(path).with_name(match.group("stem") + PurePosixPath(path).suffix))
-        standard = str(PurePosixPath(path).with_name(f"{_DIFFUSERS_STEM}.safetensors"))
+        twin = beside(path, match.group("stem") + path[len(without_suffix(path)) :])
+        standard = beside(path, f"{_DIFFUSERS_STEM}.safetensors")
         if twin in adapters and standard in adapters and twin != standard:
             twins.append(Variant(twin, standard, "kohya copy left by pivotal tuning"))
     return twins
@@ -218,12 +219,12 @@ def _kohya_twins(adapters: list[str]) -> list[Variant]:
 
 def _embedding_owner(path: str, stem: str | None, owners: Iterable[str]) -> str | None:
     """The adapter that embeddings belong to: the standard name, else the same stem, else the only one."""
-    beside = [other for other in owners if PurePosixPath(other).parent == PurePosixPath(path).parent]
+    neighbours = [other for other in owners if folder_of(other) == folder_of(path)]
     for wanted in (_DIFFUSERS_STEM, stem):
-        for other in beside:
-            if wanted is not None and _stem(other) == wanted:
+        for other in neighbours:
+            if wanted is not None and stem_of(other) == wanted:
                 return other
-    return beside[0] if len(beside) == 1 else None
+    return neighbours[0] if len(neighbours) == 1 else None
 
 
 def _present(paths: frozenset[str], path: str) -> list[str]:
@@ -233,14 +234,14 @@ def _present(paths: frozenset[str], path: str) -> list[str]:
 def _ladders(paths: Iterable[str]) -> list[list[str]]:
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in paths:
-        groups[_folder(path), _step(path)[0].lower()].append(path)
+        groups[folder_of(path), _step(path)[0].lower()].append(path)
     return list(groups.values())
 
 
 @lru_cache(maxsize=4_096)
 def _step(path: str) -> tuple[str, tuple[int, ...]]:
     """Return (name without steps, the steps: epoch before step when there are both)."""
-    stem, steps = _stem(path), []
+    stem, steps = stem_of(path), []
     while (match := _STEP.search(stem)) and match.start() > 0:
         steps.append(int(next(group for group in match.groups() if group)))
         stem = stem[: match.start()]
@@ -259,53 +260,21 @@ def _checkpoint_step(path: str) -> int | None:
 def _nearest(path: str, finals: Sequence[str]) -> str:
     """The final file a checkpoint belongs to: the one that shares the longest start of the path."""
     preferred = [final for final in finals if _is_preferred(final)] or list(finals)
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
 
     def shared(final: str) -> int:
-        pairs = zip(parts, PurePosixPath(final).parts, strict=False)
+        pairs = zip(parts, final.split("/"), strict=False)
         return next((index for index, (ours, theirs) in enumerate(pairs) if ours != theirs), 0)
 
     return max(preferred, key=lambda final: (shared(final), -len(final)))
 
 
 def _is_preferred(path: str) -> bool:
-    return _stem(path) in (_DIFFUSERS_STEM, _PEFT_STEM)
+    return stem_of(path) in (_DIFFUSERS_STEM, _PEFT_STEM)
 
 
 def _is_component(path: str, whole_model: bool) -> bool:
-    folder, stem = _folder(path).rpartition("/")[2], _stem(path)
+    folder, stem = folder_of(path).rpartition("/")[2], stem_of(path)
     if _SHARD.search(stem) or _COMPONENT_STEMS.match(stem):
         return True
     return whole_model and folder in _COMPONENT_FOLDERS and stem not in (_PEFT_STEM, _DIFFUSERS_STEM)
-
-
-def _safe_name(path: str) -> bool:
-    parts = path.split("/")
-    return path.isprintable() and "\\" not in path and not any(part in ("", ".", "..") for part in parts)
-
-
-# Plain string work, remembered: every rule asks again, and pathlib took most of the time of a plan of 80,000 repos.
-@lru_cache(maxsize=4_096)
-def _stem(path: str) -> str:
-    """The file's name without its last suffix, as pathlib sees it."""
-    name = path.rpartition("/")[2]
-    dot = name.rfind(".")
-    return name[:dot] if 0 < dot < len(name) - 1 else name
-
-
-@lru_cache(maxsize=4_096)
-def _suffix(path: str) -> str:
-    """The last suffix in lower case, with its dot; empty without one."""
-    name = path.rpartition("/")[2]
-    dot = name.rfind(".")
-    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
-
-
-def _bare(path: str) -> str:
-    """The path without its last suffix."""
-    return path[: len(path) - len(_suffix(path))]
-
-
-def _folder(path: str) -> str:
-    """The folder a file lies in; `.` for the root."""
-    return path.rpartition("/")[0] or "."

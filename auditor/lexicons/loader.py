@@ -102,11 +102,6 @@ class Lexicon:
         """Canonical names in basis order."""
         return tuple(concept.name for concept in self.concepts)
 
-    @property
-    def facets(self) -> tuple[str, ...]:
-        """Facets in order of first mention."""
-        return tuple(dict.fromkeys(concept.facet for concept in self.concepts))
-
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of everything that can change a score, independent of file layout."""

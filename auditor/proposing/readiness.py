@@ -54,14 +54,3 @@ async def _request(endpoint: Endpoint) -> ServerCheck:
 def check_server(endpoint: Endpoint, deadline_s: float = 30.0) -> ServerCheck:
     """Send one small picture and wait for one token, at most `deadline_s` seconds; reports, never raises."""
     return asyncio.run(_request(replace(endpoint, deadline_s=deadline_s)))
-
-
-def wait_until_ready(endpoint: Endpoint, timeout_s: float, *, pause_s: float = 1.0) -> ServerCheck:
-    """Check until the server is ready or `timeout_s` seconds are over; returns the last check."""
-    end = time.monotonic() + timeout_s
-    while True:
-        left = end - time.monotonic()
-        check = check_server(endpoint, max(0.1, min(30.0, left)))
-        if check.ready or time.monotonic() + pause_s >= end:
-            return check
-        time.sleep(pause_s)

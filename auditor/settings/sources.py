@@ -6,29 +6,26 @@ import difflib
 import os
 import tomllib
 import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import cast, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from auditor.crash import CRASH_VARIABLE
 from auditor.errors import UserError
-from auditor.paths import PACKAGE_PREFIX, package_path
+from auditor.paths import package_path
 from auditor.settings.models import ProfileName, Settings
+from auditor.settings.trees import Tree, absolute_paths, known_keys, leaves, merge, unknown_keys
 
 PROFILES: tuple[str, ...] = get_args(ProfileName)
 DEFAULT_PROFILE = "pocket"
 CONFIG_FILE = "auditor.toml"
 ENV_PREFIX = "AUDITOR_"
 CONFIG_VARIABLE = "AUDITOR_CONFIG"
-
-Tree = dict[str, object]
-"""Nested tables as read from TOML, environment or flags; values are still unchecked."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class ResolvedSettings:
 
     def values(self) -> dict[str, object]:
         """Dotted key to JSON-ready value, in the order and with the keys of `provenance`."""
-        return dict(_leaves(cast(Tree, self.settings.model_dump(mode="json")), Settings))
+        return dict(leaves(cast(Tree, self.settings.model_dump(mode="json")), Settings))
 
 
 @dataclass(frozen=True)
@@ -91,19 +88,19 @@ def resolve(
         flags.append(_Source({"profile": profile}, "flag --profile"))
     explicit = [_Source(_environment_tree(env), "environment", is_environment=True), *flags]
     if config_file is not None:
-        tree = _absolute_paths(_read_toml(config_file), Settings, config_file.absolute().parent)
+        tree = absolute_paths(_read_toml(config_file), Settings, config_file.absolute().parent)
         explicit.insert(0, _Source(tree, f"file {config_file}"))
 
     merged: Tree = {}
     places: dict[str, str] = {}
     for source in [_profile_source(explicit), *explicit]:
         _reject_unknown(source)
-        _merge(merged, source.tree)
-        for key, _ in _leaves(source.tree, Settings):
+        merge(merged, source.tree)
+        for key, _ in leaves(source.tree, Settings):
             places[key] = source.place(key)
     settings = _checked(merged, places)
     dumped = cast(Tree, settings.model_dump(mode="json"))
-    provenance = {key: places.get(key, "default") for key, _ in _leaves(dumped, Settings)}
+    provenance = {key: places.get(key, "default") for key, _ in leaves(dumped, Settings)}
     return ResolvedSettings(settings, types.MappingProxyType(provenance), config_file)
 
 
@@ -186,113 +183,15 @@ def _environment_tree(env: Mapping[str, str]) -> Tree:
         raise UserError(f"environment: {error}; lists and tables are written as JSON") from error
 
 
-def _merge(target: Tree, addition: Mapping[str, object]) -> None:
-    """Lays `addition` over `target`, table by table."""
-    for key, value in addition.items():
-        existing = target.get(key)
-        if isinstance(existing, dict) and isinstance(value, dict):
-            _merge(existing, value)
-        else:
-            target[key] = _copied(value)
-
-
-def _copied(value: object) -> object:
-    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def _leaves(tree: Mapping[str, object], model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every dotted key that holds a value rather than a table."""
-    for key, value in tree.items():
-        child = _child_model(model, key)
-        if isinstance(value, dict) and child is not None:
-            yield from _leaves(value, child, f"{prefix}{key}.")
-        elif isinstance(value, dict) and _entry_model(model, key) is not None:
-            entry = cast(type[BaseModel], _entry_model(model, key))
-            for name, item in value.items():
-                yield from _leaves(item, entry, f"{prefix}{key}.{name}.") if isinstance(item, dict) else ()
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _child_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    """The section behind a field, if the field is a section."""
-    field = model.model_fields.get(key)
-    annotation = field.annotation if field else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _entry_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    """The section behind each entry of a field that maps names to sections."""
-    field = model.model_fields.get(key)
-    if field is None or typing.get_origin(field.annotation) is not dict:
-        return None
-    entry = get_args(field.annotation)[1]
-    return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
-
-
-def _absolute_paths(tree: Tree, model: type[BaseModel], folder: Path) -> Tree:
-    """Relative paths in auditor.toml mean: relative to that file, not to where the command was typed."""
-    result: Tree = {}
-    for key, value in tree.items():
-        child, entry = _child_model(model, key), _entry_model(model, key)
-        if isinstance(value, dict) and child is not None:
-            result[key] = _absolute_paths(value, child, folder)
-        elif isinstance(value, dict) and entry is not None:
-            result[key] = {
-                name: _absolute_paths(item, entry, folder) if isinstance(item, dict) else item
-                for name, item in value.items()
-            }
-        elif isinstance(value, str) and _is_path(model, key) and not value.startswith((PACKAGE_PREFIX, "~")):
-            result[key] = str(folder / value)
-        else:
-            result[key] = value
-    return result
-
-
-def _is_path(model: type[BaseModel], key: str) -> bool:
-    field = model.model_fields.get(key)
-    if field is None:
-        return False
-    inner = [get_args(option)[0] if get_args(option) else option for option in get_args(field.annotation)]
-    return field.annotation is Path or Path in inner
-
-
 def _reject_unknown(source: _Source) -> None:
     """Raises for the first key that no setting has, with the nearest one that exists."""
-    known = list(_known_keys(Settings))
-    for key, model, name, prefix in _unknown(source.tree, Settings):
+    known = list(known_keys(Settings))
+    for key, model, name, prefix in unknown_keys(source.tree, Settings):
         near = [prefix + field for field in difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)]
         # A right name in a wrong section: look for the same last part anywhere.
         near = near or [other for other in known if other.rpartition(".")[2] == name][:1]
         hint = f"; did you mean {near[0]}?" if near else "; `auditor config` lists every setting"
         raise UserError(f"unknown setting {key} ({source.place(key)}){hint}")
-
-
-def _unknown(
-    tree: Mapping[str, object], model: type[BaseModel], prefix: str = ""
-) -> Iterator[tuple[str, type[BaseModel], str, str]]:
-    for key, value in tree.items():
-        if key not in model.model_fields:
-            yield f"{prefix}{key}", model, key, prefix
-            continue
-        child, entry = _child_model(model, key), _entry_model(model, key)
-        if isinstance(value, dict) and child is not None:
-            yield from _unknown(value, child, f"{prefix}{key}.")
-        elif isinstance(value, dict) and entry is not None:
-            for name, item in value.items():
-                if isinstance(item, dict):
-                    yield from _unknown(item, entry, f"{prefix}{key}.{name}.")
-
-
-def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name in model.model_fields:
-        child, entry = _child_model(model, name), _entry_model(model, name)
-        if child is not None:
-            yield from _known_keys(child, f"{prefix}{name}.")
-        elif entry is not None:
-            yield from _known_keys(entry, f"{prefix}{name}.NAME.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def _checked(merged: Tree, places: Mapping[str, str]) -> Settings:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from auditor.audit.manifest import Manifest, write_manifest
 from auditor.audit.result_file import Result, write_result
-from auditor.audit.slices import cut, item_keys, read_slice, read_slices, slices_id, write_slices
+from auditor.audit.slices import cut, item_keys, read_slice, slices_id, write_slices
 from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import DAMAGED, stored_results, take_inventory
 from auditor.cluster.retry import retry
@@ -54,17 +54,16 @@ def test_every_item_is_in_one_slice_of_one_base_and_copies_stay_together(items: 
 def test_slices_are_read_back_and_damage_is_noticed(tmp_path: Path) -> None:
     slices = cut([make_item(n, base) for base in ("a", "b") for n in range(5)], 2)
     stored = write_slices(tmp_path, slices)
-    assert read_slices(tmp_path, stored) == slices
-    assert read_slice(tmp_path, stored, 1) == slices[1]
+    assert tuple(read_slice(tmp_path, stored, n) for n in range(len(slices))) == slices
     assert item_keys(tmp_path, stored, [0, 1]) == {i.key for part in slices[:2] for i in part}
     with pytest.raises(UserError, match="no number 99"):
         read_slice(tmp_path, stored, 99)
     with pytest.raises(UserError, match="no slices"):
-        read_slices(tmp_path, "../../etc/passwd")
+        read_slice(tmp_path, "../../etc/passwd", 0)
     other = write_slices(tmp_path, slices[:1])
     (tmp_path / f"{stored}.parquet").write_bytes((tmp_path / f"{other}.parquet").read_bytes())
     with pytest.raises(UserError, match="does not hold"):
-        read_slices(tmp_path, stored)
+        read_slice(tmp_path, stored, 0)
 
 
 def test_tags_survive_the_comment(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_own_files(tmp_path: Path) -> None:
         )
     )
     own = load_lexicon(path)
-    assert (own.identifier, own.names, own.facets) == ("own-2", ("vivid",), ("palette",))
+    assert (own.identifier, own.names, own.concepts[0].facet) == ("own-2", ("vivid",), "palette")
     for text in ("{", "[]", '{"name": "x"}', '{"concepts": 3}'):
         path.write_text(text)
         with pytest.raises(UserError, match="well formed"):

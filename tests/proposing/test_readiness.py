@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from auditor.proposing.openai_proposer import Endpoint
-from auditor.proposing.readiness import check_server, wait_until_ready
+from auditor.proposing.readiness import check_server
 
 
 def test_ready_means_that_it_looked_at_a_picture(stub: Any) -> None:
@@ -29,15 +29,3 @@ def test_a_hanging_engine_is_not_ready(stub: Any) -> None:
     started = time.monotonic()
     assert not check_server(Endpoint(stub.url, "m", "r"), deadline_s=0.3).ready
     assert time.monotonic() - started < 20
-
-
-def test_waiting_ends_when_the_server_comes_up(stub: Any) -> None:
-    stub.script = [503, 503, "x"]
-    assert wait_until_ready(Endpoint(stub.url, "m", "r"), timeout_s=10, pause_s=0.01).ready
-    assert len(stub.requests) == 3
-
-
-def test_waiting_ends_at_its_limit() -> None:
-    started = time.monotonic()
-    check = wait_until_ready(Endpoint("http://127.0.0.1:9/v1", "m", "r"), timeout_s=0.3, pause_s=0.05)
-    assert not check.ready and time.monotonic() - started < 20

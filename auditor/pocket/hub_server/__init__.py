@@ -13,7 +13,8 @@ from auditor.pocket.hub_server.api import Identity
 from auditor.pocket.hub_server.faults import Fault, Faults
 from auditor.pocket.hub_server.files import RepoFile
 from auditor.pocket.hub_server.index import HubIndex, Repo, RepoMeta, synthetic_repo
-from auditor.pocket.hub_server.serving import HubServer, RateLimit, SeenRequest, serve
+from auditor.pocket.hub_server.rate_limit import RateLimit
+from auditor.pocket.hub_server.serving import HubServer, SeenRequest, serve
 
 __all__ = [
     "Fault",

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode
 from auditor.pocket.hub_server import rendering, replies
 from auditor.pocket.hub_server.files import RepoFile
 from auditor.pocket.hub_server.index import HubIndex, Repo
-from auditor.pocket.hub_server.listing import Lister, Query
+from auditor.pocket.hub_server.listing import Lister, Query, flag
 from auditor.pocket.hub_server.replies import HubError, Reply, json_reply
 
 TREE_PAGE = 1000
@@ -139,12 +139,12 @@ class HubApi:
         expand = frozenset(name for value in query.get("expand", ()) for name in value.split(",") if name)
         if unknown := sorted(expand - rendering.EXPANDABLE):
             raise HubError(400, None, f"Invalid value for `expand`: {', '.join(unknown)}")
-        blobs, security = _flag(query, "blobs"), _flag(query, "securityStatus")
+        blobs, security = flag(query, "blobs"), flag(query, "securityStatus")
         return json_reply(rendering.model_info(repo, sha, expand, blobs=blobs, security=security))
 
     def _tree(self, request: Request, repo: Repo, sha: str, folder: str) -> Reply:
-        expand = _flag(request.query, "expand")
-        items = _tree_items(repo, sha, folder, recursive=_flag(request.query, "recursive"), expand=expand)
+        expand = flag(request.query, "expand")
+        items = _tree_items(repo, sha, folder, recursive=flag(request.query, "recursive"), expand=expand)
         if not items and folder:
             raise replies.entry_not_found(folder, sha)
         page = TREE_PAGE_EXPANDED if expand else TREE_PAGE
@@ -157,7 +157,7 @@ class HubApi:
         return json_reply(items[start : start + page], headers=headers)
 
     def _paths_info(self, request: Request, repo: Repo, sha: str) -> Reply:
-        expand = _flag(request.form, "expand")
+        expand = flag(request.form, "expand")
         files = repo.commits[sha]
         found: list[dict[str, Any]] = []
         for path in request.form.get("paths", ()):
@@ -229,10 +229,6 @@ def _tree_items(repo: Repo, sha: str, folder: str, *, recursive: bool, expand: b
         if len(parts) <= depth:
             shown[path] = rendering.tree_file(repo, files[path], expand)
     return [shown[path] for path in sorted(shown)]
-
-
-def _flag(query: Query, name: str) -> bool:
-    return (query.get(name) or ["false"])[0].lower() in ("true", "1")
 
 
 def _number(query: Query, name: str) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["status", "stall", "cut", "length", "corrupt", "body", "drip", "endless"]
-FOREVER = 1_000_000_000
 
 
 @dataclass(slots=True)

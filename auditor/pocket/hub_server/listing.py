@@ -67,10 +67,11 @@ def requested_fields(query: Query) -> frozenset[str]:
     refused = sorted(name for name in expand if name not in EXPANDABLE or name in LIST_FORBIDDEN)
     if refused:
         raise HubError(400, None, f"Invalid value for `expand`: {', '.join(refused)}")
-    return entry_fields(expand, full=_flag(query, "full"), card=_flag(query, "cardData"))
+    return entry_fields(expand, full=flag(query, "full"), card=flag(query, "cardData"))
 
 
-def _flag(query: Query, name: str) -> bool:
+def flag(query: Query, name: str) -> bool:
+    """Whether a switch of a query is on."""
     return (query.get(name) or ["false"])[0].lower() in ("true", "1")
 
 

@@ -63,8 +63,6 @@ _FIELDS: dict[str, Callable[[Repo], Any]] = {
     "widgetData": lambda repo: (repo.card or {}).get("widget"),
 }
 EXPANDABLE = frozenset(_FIELDS)
-_ALWAYS = frozenset({"tags", "private", "disabled", "gated", "siblings", "cardData"})
-"""Shown even when empty or false; other empty fields are left out, as the Hub does."""
 
 
 def entry_fields(expand: frozenset[str], *, full: bool, card: bool) -> frozenset[str]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from auditor.pocket.hub_server.api import HubApi, Identity, Request, parse_pairs
 from auditor.pocket.hub_server.faults import Fault, Faults
 from auditor.pocket.hub_server.index import HubIndex
+from auditor.pocket.hub_server.rate_limit import RateLimit
 from auditor.pocket.hub_server.replies import Reply, json_reply
 
 Side = Literal["hub", "cdn"]
@@ -34,32 +35,6 @@ class SeenRequest:
     target: str
     status: int
     authorized: bool
-
-
-@dataclass(slots=True)
-class RateLimit:
-    """A fixed window as the Hub's: `quota` API requests per `window_s` seconds, told in headers, enforced."""
-
-    quota: int = 500
-    window_s: float = 300.0
-    _started: float = field(default=0.0, init=False)
-    _used: int = field(default=0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    def spend(self) -> tuple[bool, dict[str, str]]:
-        """Count one request; return whether it is within the quota, and the headers to send."""
-        with self._lock:
-            now = time.monotonic()
-            if now - self._started >= self.window_s:
-                self._started, self._used = now, 0
-            allowed = self._used < self.quota
-            self._used += allowed
-            reset = max(0, round(self.window_s - (now - self._started)))
-            left = self.quota - self._used
-        return allowed, {
-            "RateLimit": f'"api";r={left};t={reset}',
-            "RateLimit-Policy": f'"fixed window";"api";q={self.quota};w={round(self.window_s)}',
-        }
 
 
 class HubServer:
