@@ -12,12 +12,12 @@ from auditor.errors import UserError
 if TYPE_CHECKING:
     from auditor.audit.manifest import Manifest
     from auditor.audit.prefetch import PrefetchReport
+    from auditor.audit.slices import Part, Slice
     from auditor.audit.task import TaskReport
     from auditor.catalog.accounts import MergeReport
     from auditor.hub.client import HubClient
     from auditor.records.listing import CrawlReport
     from auditor.settings import Settings
-    from auditor.stages import Part, Slice
 
 
 def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = False) -> CrawlReport:
