@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from auditor.catalog.export.bundle import ExportFormat, ExportReport
     from auditor.catalog.reference_rows import BasisVectors
     from auditor.hub.client import HubClient
+    from auditor.lexicons import Lexicon
     from auditor.records.listing import CrawlReport
     from auditor.records.recipe import Recipe
     from auditor.records.result import AuditRecord, WorkItem
@@ -194,20 +195,18 @@ def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, s
     return found
 
 
-def _bases(workspace: Workspace, recipes: list[Recipe]) -> dict[str, BasisVectors]:
+def _bases(workspace: Workspace, recipes: list[Recipe], lexicon: Lexicon) -> dict[str, BasisVectors]:
     """The shared basis of every recipe, so that search can treat free phrases as the scores treat concepts."""
     from safetensors.numpy import load_file
 
     from auditor.catalog.reference_rows import BasisVectors
-    from auditor.lexicons import load_lexicon
 
     found = {}
     for recipe in recipes:
         path = basis_path(workspace, recipe.recipe_id)
-        if path.exists():
+        if recipe.lexicon_hash == lexicon.content_hash and path.exists():
             arrays = load_file(path)
-            names = load_lexicon(recipe.lexicon).names
-            found[recipe.recipe_id] = BasisVectors(names, arrays["vectors"], arrays["common"])
+            found[recipe.recipe_id] = BasisVectors(lexicon.names, arrays["vectors"], arrays["common"])
     return found
 
 
@@ -226,10 +225,11 @@ def merge(
     workspace = Workspace(settings.work.dir)
     manifest = read_manifest(workspace.manifest)
     recipes = current_recipes(settings)
+    lexicon = load_lexicon(settings.recipe.lexicon, settings.recipe.concept_template)
     made_from = MergeInput(
-        workspace.results, recipes, load_lexicon(settings.recipe.lexicon),
+        workspace.results, recipes, lexicon,
         lambda: iter_listing(listing_path(workspace.crawl)), manifest.items, manifest.settled,
-        _bases(workspace, recipes), [load_probes(settings.recipe.probes)], _known_hashes(workspace, manifest),
+        _bases(workspace, recipes, lexicon), [load_probes(settings.recipe.probes)], _known_hashes(workspace, manifest),
         settings.catalog.pairs,
     )  # fmt: skip
     return merge_catalog(

@@ -69,7 +69,7 @@ def open_workbench(
     generator = load_base(chosen.active_bases[base_name], chosen.application)
     encoder = encoder or load_encoder(settings)
     proposer = proposer or load_proposer(settings)
-    lexicon = lexicon_for(chosen.lexicon, chosen.concept_template)
+    lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
     all_probes = probes_for(chosen.probes, chosen.seed)
     probes = all_probes.first(chosen.probe_count)
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
@@ -99,14 +99,6 @@ def load_encoder(settings: Settings) -> Encoder:
         chosen.path or chosen.name, pretrained=None if chosen.path else chosen.pretrained,
         device=best_device(), batch_size=chosen.batch_size,
     )  # fmt: skip
-
-
-def lexicon_for(name: str, template: str) -> Lexicon:
-    """A lexicon, with the recipe's way of adding a concept to a prompt."""
-    lexicon = load_lexicon(name)
-    if lexicon.template == template:
-        return lexicon
-    return Lexicon(lexicon.name, lexicon.version, template, lexicon.neutral_words, lexicon.concepts)
 
 
 def probes_for(name: str, seed: int) -> ProbeSet:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from auditor.audit.bench import lexicon_for, load_encoder, probes_for
+from auditor.audit.bench import load_encoder, probes_for
 from auditor.audit.finishing import Finisher
 from auditor.audit.proposers import load_proposer, shown_identity, works_ahead
 from auditor.audit.reference import load_reference
@@ -22,6 +22,7 @@ from auditor.audit.waiting import list_waiting
 from auditor.audit.workspace import Workspace
 from auditor.encoding.encoder import Encoder
 from auditor.errors import PrerequisiteMissing
+from auditor.lexicons import load_lexicon
 from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord
@@ -119,7 +120,7 @@ def _scorer(settings: Settings, recipe_id: str, encoder: Encoder, proposer: Prop
     except (OSError, ValueError) as error:
         log.warning("recipe cannot be opened", recipe_id=recipe_id, error=str(error))
         return None
-    lexicon = lexicon_for(chosen.lexicon, chosen.concept_template)
+    lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
     probes = probes_for(chosen.probes, chosen.seed).first(recipe.probe_count)
     same = {
         "proposer": shown_identity(proposer, chosen.proposer.requests) == recipe.proposer,

@@ -12,7 +12,7 @@ from auditor.files import write_text
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
 from auditor.records.recipe import ALGORITHM_VERSION, Recipe
-from auditor.settings import Settings
+from auditor.settings import Settings, portable
 
 
 def publish_recipe(settings: Settings, recipe: Recipe) -> None:
@@ -30,12 +30,13 @@ def publish_recipe(settings: Settings, recipe: Recipe) -> None:
 def settings_key(settings: Settings) -> str:
     """Hash of all that a recipe is made from and that can be known without loading a model."""
     chosen = settings.recipe
-    lexicon, probes = load_lexicon(chosen.lexicon), load_probes(chosen.probes)
+    lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
+    probes = load_probes(chosen.probes)
     models = [*((b.repo, b.revision) for b in chosen.active_bases.values() if b.path is None),
               (chosen.proposer.model, chosen.proposer.revision)]  # fmt: skip
     canonical = json.dumps(
         {
-            "recipe": chosen.model_dump(mode="json"),
+            "recipe": portable(settings)["recipe"],
             "algorithm": ALGORITHM_VERSION,
             "lexicon": lexicon.content_hash,
             "probes": probes.content_hash,

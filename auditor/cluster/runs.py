@@ -14,7 +14,7 @@ import tomli_w
 from auditor.cluster.tags import RUN_NAME, work_key
 from auditor.errors import UserError
 from auditor.files import write_bytes
-from auditor.settings import Settings
+from auditor.settings import Settings, portable
 
 Mark = Literal["chained", "merged"]
 """`chained`: the plan's jobs are submitted. `merged`: the catalog was built after them."""
@@ -53,9 +53,8 @@ class Run:
         self.output.mkdir(parents=True, exist_ok=True)
         if self.config.exists() and not anew:
             return
-        values = _without_none(settings.model_dump(mode="json"))
-        values["work"] = {**_table(values["work"]), "dir": str(self.work)}
-        write_bytes(self.config, tomli_w.dumps(values).encode())
+        # The file lies elsewhere than the command was typed, and the jobs run elsewhere again.
+        write_bytes(self.config, tomli_w.dumps(_without_none(portable(settings))).encode())
 
     def mark(self, reached: Mark) -> None:
         """Note that the run has got so far."""
@@ -117,8 +116,3 @@ def _without_none(tree: Mapping[str, object]) -> dict[str, object]:
         for key, value in tree.items()
         if value is not None
     }
-
-
-def _table(value: object) -> Mapping[str, object]:
-    assert isinstance(value, Mapping)
-    return value

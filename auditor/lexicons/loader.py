@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,12 @@ class Lexicon:
         return before.replace("{prompt}", prompt) + concept + after.replace("{prompt}", prompt)
 
 
-def load_lexicon(name: str | Path) -> Lexicon:
+def load_lexicon(name: str | Path, template: str | None = None) -> Lexicon:
     """Load a lexicon that comes with the package ("general-1", "pocket-1"), or a JSON file of your own.
+
+    Args:
+        name: Of a shipped lexicon, or the path of a `.json` file.
+        template: How a concept joins a prompt, instead of the lexicon's own way.
 
     Raises:
         UserError: There is no such lexicon, or it is not well formed.
@@ -138,9 +142,10 @@ def load_lexicon(name: str | Path) -> Lexicon:
             for entry in raw["concepts"]
         )
         neutral = tuple(map(str, raw["neutral_words"]))
-        return Lexicon(str(raw["name"]), int(raw["version"]), str(raw["template"]), neutral, concepts)
+        lexicon = Lexicon(str(raw["name"]), int(raw["version"]), str(raw["template"]), neutral, concepts)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"lexicon {name} is not well formed ({error!r}); see general-1.json") from error
+    return lexicon if template is None else replace(lexicon, template=template)
 
 
 def _singular(word: str) -> str:

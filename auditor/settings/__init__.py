@@ -18,7 +18,7 @@ from auditor.settings.recipe import (
     RecipeSettings,
     SolverSettings,
 )
-from auditor.settings.sources import PROFILES, ResolvedSettings, resolve
+from auditor.settings.sources import PROFILES, ResolvedSettings, portable, resolve
 
 __all__ = [
     "PROFILES",
@@ -34,5 +34,6 @@ __all__ = [
     "Settings",
     "SolverSettings",
     "WorkSettings",
+    "portable",
     "resolve",
 ]

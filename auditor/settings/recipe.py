@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from auditor.settings.section import BaseKey, LocalPath, Name, Section
+from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Section
 
 
 class BaseModelSettings(Section):
@@ -205,8 +205,8 @@ class RecipeSettings(Section):
     bases: dict[BaseKey, BaseModelSettings] = Field(default_factory=dict)
     """Base models by short name."""
 
-    probes: Name
-    """Probe set: a versioned, ordered list of prompts."""
+    probes: NameOrFile
+    """Probe set: a versioned, ordered list of prompts, by name or as the path of a .json file of your own."""
 
     probe_count: int = Field(ge=2)
     """Most probes used for one adapter."""
@@ -236,11 +236,11 @@ class RecipeSettings(Section):
     trigger_arms: bool = True
     """Also generate with the declared trigger word, on base and adapter, when there is one."""
 
-    lexicon: Name
-    """Versioned word list that every adapter is scored on."""
+    lexicon: NameOrFile
+    """Versioned word list that every adapter is scored on, by name or as the path of a .json file of your own."""
 
-    concept_template: str = Field(default="{prompt}, {concept}", max_length=500)
-    """How a concept is added to a prompt."""
+    concept_template: str | None = Field(default=None, max_length=500)
+    """How a concept is added to a prompt, such as "{prompt}, {concept}". Unset: the lexicon's own way."""
 
     encoder: EncoderSettings
     """Image and text encoder."""
@@ -257,9 +257,10 @@ class RecipeSettings(Section):
             raise ValueError("`looks` must be increasing numbers of probes, each at least 2")
         if any(not 0 < scale <= 4 for scale in self.dose_scales):
             raise ValueError("`dose_scales` must lie above 0 and at most at 4")
-        missing = [word for word in ("{prompt}", "{concept}") if word not in self.concept_template]
-        if missing:
-            raise ValueError(f"`concept_template` lacks {' and '.join(missing)}")
+        if self.concept_template is not None:
+            missing = [word for word in ("{prompt}", "{concept}") if word not in self.concept_template]
+            if missing:
+                raise ValueError(f"`concept_template` lacks {' and '.join(missing)}")
         return self
 
     @property

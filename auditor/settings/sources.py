@@ -104,6 +104,11 @@ def resolve(
     return ResolvedSettings(settings, types.MappingProxyType(provenance), config_file)
 
 
+def portable(settings: Settings) -> Tree:
+    """Settings as JSON-ready tables that mean the same wherever they are read: every path is absolute."""
+    return absolute_paths(cast(Tree, settings.model_dump(mode="json")), Settings, Path.cwd())
+
+
 def profile_file(name: str) -> Path:
     """The TOML file of a shipped profile."""
     return package_path(f"profiles/{name}.toml")

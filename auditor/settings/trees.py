@@ -10,6 +10,7 @@ from typing import cast, get_args
 from pydantic import BaseModel
 
 from auditor.paths import PACKAGE_PREFIX
+from auditor.settings.section import OWN_FILE
 
 Tree = dict[str, object]
 """Nested tables as read from TOML, environment or flags; values are still unchecked."""
@@ -40,7 +41,7 @@ def leaves(tree: Mapping[str, object], model: type[BaseModel], prefix: str = "")
 
 
 def absolute_paths(tree: Tree, model: type[BaseModel], folder: Path) -> Tree:
-    """Relative paths in auditor.toml mean: relative to that file, not to where the command was typed."""
+    """The same tables, with relative paths laid on a folder; those inside the package or the home folder stay."""
     result: Tree = {}
     for key, value in tree.items():
         child, entry = _child_model(model, key), _entry_model(model, key)
@@ -51,7 +52,7 @@ def absolute_paths(tree: Tree, model: type[BaseModel], folder: Path) -> Tree:
                 name: absolute_paths(item, entry, folder) if isinstance(item, dict) else item
                 for name, item in value.items()
             }
-        elif isinstance(value, str) and _is_path(model, key) and not value.startswith((PACKAGE_PREFIX, "~")):
+        elif isinstance(value, str) and _is_path(model, key, value) and not value.startswith((PACKAGE_PREFIX, "~")):
             result[key] = str(folder / value)
         else:
             result[key] = value
@@ -107,9 +108,11 @@ def _entry_model(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
 
 
-def _is_path(model: type[BaseModel], key: str) -> bool:
+def _is_path(model: type[BaseModel], key: str, value: str) -> bool:
     field = model.model_fields.get(key)
     if field is None:
         return False
+    if OWN_FILE in field.metadata:
+        return value.endswith(".json")
     inner = [get_args(option)[0] if get_args(option) else option for option in get_args(field.annotation)]
     return field.annotation is Path or Path in inner

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.audit.manifest import Manifest, write_manifest
+from auditor.audit.recipes import settings_key
 from auditor.audit.result_file import Result, write_result
 from auditor.audit.slices import cut, item_keys, read_slice, slices_id, write_slices
 from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import DAMAGED, stored_results, take_inventory
+from auditor.cluster.jobs import single_job
 from auditor.cluster.retry import retry
 from auditor.cluster.runs import latest_run, open_run
 from auditor.cluster.slurm import Limits, QueuedJob, parse_job_id, parse_limits, parse_queue
@@ -124,6 +126,30 @@ def test_frozen_settings_are_the_settings(settings: Settings) -> None:
     assert latest_run(settings) == run
     with pytest.raises(UserError, match="cannot name a run"):
         open_run(settings, "../x")
+
+
+def test_jobs_find_what_was_given_relative_to_where_submit_was_typed(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (typed_in := tmp_path / "checkout").mkdir()
+    (typed_in / "slurm").symlink_to(repository / "slurm")
+    (typed_in / "mine.json").write_text((repository / "auditor/lexicons/pocket-1.json").read_text())
+    monkeypatch.chdir(typed_in)
+    relative = ("catalog.path=db/c.duckdb", "export.dir=pages", "hub.serve_folder=repos", "recipe.lexicon=mine.json",
+                "recipe.encoder.path=clip", "recipe.bases.pocket.path=base")  # fmt: skip
+    settings = resolve(profile="pocket", work_dir=Path("work"), overrides=relative, environment={}).settings
+    assert str(settings.cluster.scripts) == "slurm"
+    run, key = open_run(settings, "night"), settings_key(settings)
+    run.freeze(settings)
+    monkeypatch.chdir(tmp_path)
+    frozen = resolve(config=run.config, environment={}).settings
+    assert single_job(frozen, run, "merge").script == typed_in / "slurm" / "merge.sbatch"
+    assert (frozen.work.dir, frozen.catalog_path) == (typed_in / "work", typed_in / "db" / "c.duckdb")
+    assert (frozen.export_dir, frozen.hub.serve_folder) == (typed_in / "pages", typed_in / "repos")
+    assert frozen.recipe.lexicon == str(typed_in / "mine.json") and frozen.recipe.probes == "pocket-1"
+    assert frozen.recipe.encoder.path == typed_in / "clip"
+    assert frozen.recipe.bases["pocket"].path == typed_in / "base"
+    assert settings_key(frozen) == key
 
 
 def test_requeues_are_counted_on_disk(settings: Settings) -> None:

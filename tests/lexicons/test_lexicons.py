@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from auditor.errors import UserError
 from auditor.lexicons import Concept, Lexicon, concept_key, load_lexicon
+from auditor.settings import PROFILES, resolve
 
 GENERAL = load_lexicon("general-1")
 POCKET = load_lexicon("pocket-1")
@@ -127,6 +128,18 @@ def test_own_files(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match="well formed"):
             load_lexicon(path)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles_add_concepts_in_their_lexicons_own_way(profile: str) -> None:
+    chosen = resolve(profile=profile, environment={}).settings.recipe
+    assert load_lexicon(chosen.lexicon, chosen.concept_template) == load_lexicon(chosen.lexicon)
+
+
+def test_a_recipes_own_template_is_another_lexicon() -> None:
+    changed = load_lexicon("general-1", "{concept}, {prompt}")
+    assert changed.phrase("a cat", "vivid") == "vivid, a cat"
+    assert changed.concepts == GENERAL.concepts and changed.content_hash != GENERAL.content_hash
 
 
 @pytest.mark.parametrize("name", ["nope", "../probes/general-1", "missing.json"])
