@@ -30,6 +30,7 @@ from auditor.hub.client import HubClient
 from auditor.hub.download import fetch
 from auditor.hub.facts import FileFacts, KnownFile
 from auditor.hub.pace import least_seconds, quota
+from auditor.records.outcomes import TRANSIENT_REASONS, Reason
 from auditor.records.result import ANY_RECIPE, WorkItem
 
 _AHEAD = 4
@@ -216,24 +217,28 @@ class Prefetch:
         )
 
     def finished(self, item: WorkItem) -> bool:
-        """Whether a result of this place or these bytes exists. What was gated is asked again: terms get accepted."""
+        """Whether a lasting result of this place or these bytes exists. What was gated is asked again: terms get
+        accepted; so is what failed for a passing reason.
+        """
         place = self._result(item.name_sha256, ANY_RECIPE)
         if place.exists():
-            return not self._was_gated(place)
+            reason = self._reason(place)
+            if reason == "gated" and not self.client.anonymous:
+                return False
+            if reason is not None and reason not in TRANSIENT_REASONS:
+                return True
         sha256 = item.file_sha256
         return sha256 is not None and any(self._result(sha256, recipe).exists() for recipe in self._recipes)
 
     def _result(self, sha256: str, recipe_id: str) -> Path:
         return result_path(self.workspace.results, sha256, recipe_id)
 
-    def _was_gated(self, path: Path) -> bool:
-        """Only a signed-in client asks again."""
-        if self.client.anonymous:
-            return False
+    def _reason(self, path: Path) -> Reason | None:
+        """Why an item has no score; None for a damaged record, which counts for nothing."""
         try:
-            return read_result(path).record.reason == "gated"
+            return read_result(path).record.reason
         except CorruptResult:
-            return False
+            return None
 
     def _one(self, item: WorkItem) -> tuple[Fate, str | None]:
         """Fetch one item; return what became of it, and the reason when it is not to be had."""
@@ -272,7 +277,7 @@ class Prefetch:
         self.facts.learn(item.repo_id, item.commit_sha, [KnownFile(path, size_bytes, sha256)])
 
     def _forget_refusal(self, item: WorkItem) -> None:
-        """A file that was gated once and is had now is to be audited."""
+        """A file that could not be had once and is had now is to be audited."""
         path = self._result(item.name_sha256, ANY_RECIPE)
-        if path.exists() and self._was_gated(path):
-            path.unlink()
+        if path.exists() and self._reason(path) in ("gated", "download_failed", None):
+            path.unlink(missing_ok=True)

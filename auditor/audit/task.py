@@ -10,6 +10,7 @@ import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -155,7 +156,11 @@ class Task:
             return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
-            report.transient += 1
+            # What is on record as not to be had comes with the next prefetch, not by running a task without a network
+            # again and again.
+            on_record = self.client is None and self._result(item.name_sha256, ANY_RECIPE).exists()
+            report.already_done += on_record
+            report.transient += not on_record
             result = None
         except PrerequisiteMissing:
             raise
@@ -264,8 +269,11 @@ class Task:
         assert self._bench is not None
         return self._bench.base_name
 
+    def _result(self, sha256: str, recipe_id: str) -> Path:
+        return result_path(self.workspace.results, sha256, recipe_id)
+
     def _finished(self, sha256: str, recipe_id: str) -> bool:
-        path = result_path(self.workspace.results, sha256, recipe_id)
+        path = self._result(sha256, recipe_id)
         if not path.exists():
             return False
         try:

@@ -14,6 +14,7 @@ import pytest
 from auditor.audit.manifest import Manifest, plan, read_manifest, write_manifest
 from auditor.audit.prefetch import Prefetch, PrefetchLimits, PrefetchReport
 from auditor.audit.result_file import list_results, read_result, result_path
+from auditor.audit.task import Task
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
 from auditor.hub.client import HubClient, Retry, connect
@@ -25,6 +26,7 @@ from auditor.hub.queries import Query
 from auditor.hub.union import listing_path
 from auditor.pocket.hub_server import HubIndex, HubServer, Identity, serve, synthetic_repo
 from auditor.records.result import ANY_RECIPE
+from auditor.settings import resolve
 
 QUICK = Retry(max_retries=1, base_wait_s=0.01, max_wait_s=0.02)
 REPOS = 12
@@ -154,6 +156,32 @@ def test_a_gated_file_is_asked_for_again_with_another_token(hub: HubServer, tmp_
     assert place.exists()
     assert run(client_of(hub, "hf_ok"), workspace, manifest)[1].fetched == 1
     assert not place.exists()
+
+
+def test_a_file_that_failed_to_download_is_tried_again_by_every_run(hub: HubServer, tmp_path: Path) -> None:
+    client, workspace = client_of(hub), Workspace(tmp_path)
+    manifest = planned(client, workspace)
+    item = next(item for item in manifest.items if item.repo_id == "a/r01")
+    place = result_path(workspace.results, item.name_sha256, ANY_RECIPE)
+    hub.faults.server_error("HEAD /a/r01", status=400, times=99)
+    assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
+    assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
+    settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
+    report = Task(settings, None).run([item])
+    assert (report.already_done, report.transient) == (1, 0)  # no task without a network can mend it by coming again
+    assert read_result(place).record.reason == "download_failed"
+    place.write_bytes(b"damaged")
+    assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
+    hub.faults.clear()
+    assert run(client, workspace, manifest)[1].fetched == 1
+    assert not place.exists()
+
+
+def test_a_file_that_nobody_asked_for_yet_is_put_off_without_a_network(hub: HubServer, tmp_path: Path) -> None:
+    item = planned(client_of(hub), Workspace(tmp_path)).items[0]
+    settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
+    report = Task(settings, None).run([item])
+    assert (report.already_done, report.transient) == (0, 1)
 
 
 def test_a_full_cache_lets_the_rest_wait_and_done_work_makes_room(hub: HubServer, tmp_path: Path) -> None:
