@@ -107,12 +107,11 @@ def prefetch(
     from auditor.audit.signals import stop_signals
 
     workspace = Workspace(settings.work.dir)
-    planned = manifest.read_manifest(workspace.manifest)
     work = prefetcher(settings, client)
     with stop_signals(work.ask_to_stop):
         report = work.run(part.items(settings), lambda item, fate: on_item(item))
     if part.count == 1:
-        manifest.write_manifest(workspace.manifest, planned.with_facts(work.facts))
+        manifest.inform_manifest(workspace.manifest, work.facts)
     return report
 
 

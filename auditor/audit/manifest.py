@@ -236,16 +236,25 @@ class BaseNames:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write both halves, each atomically; `items.parquet` comes last and marks the pair complete."""
-    for name, rows, schema in (
-        ("settled", manifest.settled, _SETTLED_SCHEMA),
-        ("items", manifest.items, _ITEM_SCHEMA),
-    ):
-        columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in schema]
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
-        write_bytes(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
-        if name == "settled":
-            crash_point("plan_half_written")
+    _write_half(folder, "settled", manifest.settled, _SETTLED_SCHEMA)
+    crash_point("plan_half_written")
+    _write_half(folder, "items", manifest.items, _ITEM_SCHEMA)
+
+
+def inform_manifest(folder: Path, facts: FileFacts) -> None:
+    """Add what has been learned of its files to the plan that is there now, whoever made it meanwhile."""
+    stored = read_manifest(folder)
+    informed = stored.with_facts(facts)
+    if informed != stored:
+        _write_half(folder, "items", informed.items, _ITEM_SCHEMA)
+
+
+def _write_half(folder: Path, name: str, rows: Iterable[object], schema: pa.Schema) -> None:
+    rows = list(rows)
+    columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in schema]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
+    write_bytes(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from auditor import stages
 from auditor.audit.manifest import Manifest, plan, read_manifest, write_manifest
 from auditor.audit.prefetch import Prefetch, PrefetchLimits, PrefetchReport
 from auditor.audit.result_file import list_results, read_result, result_path
-from auditor.audit.task import Task
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
 from auditor.hub.client import HubClient, Retry, connect
@@ -25,7 +25,8 @@ from auditor.hub.listing import crawl
 from auditor.hub.queries import Query
 from auditor.hub.union import listing_path
 from auditor.pocket.hub_server import HubIndex, HubServer, Identity, serve, synthetic_repo
-from auditor.records.result import ANY_RECIPE
+from auditor.records.listing import SettledItem
+from auditor.records.result import ANY_RECIPE, WorkItem
 from auditor.settings import resolve
 
 QUICK = Retry(max_retries=1, base_wait_s=0.01, max_wait_s=0.02)
@@ -66,6 +67,15 @@ def run(client: HubClient, workspace: Workspace, manifest: Manifest, **limits: i
     total = report.done + report.duplicates + report.fetched + report.present + report.put_off + report.no_room
     assert report.items == len(manifest.items) == total + report.failed.total()
     return work, report
+
+
+def audit_offline(folder: Path, item: WorkItem) -> tuple[int, int]:
+    """How many of one item a task without a network calls done, and put off."""
+    from auditor.audit.task import Task  # heavy
+
+    settings = resolve(profile="pocket", work_dir=folder, environment={}).settings
+    report = Task(settings, None).run([item])
+    return report.already_done, report.transient
 
 
 def test_everything_comes_once_and_is_there_without_a_network(hub: HubServer, tmp_path: Path) -> None:
@@ -166,9 +176,7 @@ def test_a_file_that_failed_to_download_is_tried_again_by_every_run(hub: HubServ
     hub.faults.server_error("HEAD /a/r01", status=400, times=99)
     assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
     assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
-    settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
-    report = Task(settings, None).run([item])
-    assert (report.already_done, report.transient) == (1, 0)  # no task without a network can mend it by coming again
+    assert audit_offline(tmp_path, item) == (1, 0)  # coming again mends nothing without a network
     assert read_result(place).record.reason == "download_failed"
     place.write_bytes(b"damaged")
     assert run(client, workspace, manifest)[1].failed == {"download_failed": 1}
@@ -179,9 +187,21 @@ def test_a_file_that_failed_to_download_is_tried_again_by_every_run(hub: HubServ
 
 def test_a_file_that_nobody_asked_for_yet_is_put_off_without_a_network(hub: HubServer, tmp_path: Path) -> None:
     item = planned(client_of(hub), Workspace(tmp_path)).items[0]
+    assert audit_offline(tmp_path, item) == (0, 1)
+
+
+def test_a_plan_made_during_a_prefetch_stays_the_plan(hub: HubServer, tmp_path: Path) -> None:
+    client, workspace = client_of(hub), Workspace(tmp_path)
+    first = planned(client, workspace)
+    write_manifest(workspace.manifest, first)
+    fresh = first.items[0].model_copy(update={"repo_id": "next/night"})
+    later = Manifest((*first.items[1:], fresh), (*first.settled, SettledItem("x/y", "0" * 40, None, "gone", None, "-")))
     settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
-    report = Task(settings, None).run([item])
-    assert (report.already_done, report.transient) == (0, 1)
+    stages.prefetch(settings, client, stages.Slice(), on_item=lambda item: write_manifest(workspace.manifest, later))
+    stored = read_manifest(workspace.manifest)
+    assert [item.repo_id for item in stored.items] == [item.repo_id for item in later.items]
+    assert stored.settled == later.settled
+    assert {item.repo_id for item in stored.items if item.file_sha256 is None} == {"next/night"}
 
 
 def test_a_full_cache_lets_the_rest_wait_and_done_work_makes_room(hub: HubServer, tmp_path: Path) -> None:
