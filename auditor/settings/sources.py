@@ -88,6 +88,7 @@ def resolve(
         flags.append(_Source({"profile": profile}, "flag --profile"))
     explicit = [_Source(_environment_tree(env), "environment", is_environment=True), *flags]
     if config_file is not None:
+        # Relative to the file, not to where the command was typed.
         tree = absolute_paths(_read_toml(config_file), Settings, config_file.absolute().parent)
         explicit.insert(0, _Source(tree, f"file {config_file}"))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
+from auditor.audit.slices import Slice
 from auditor.lexicons import load_lexicon
 from tests.audit.conftest import QUICK, World, small_hub
 
@@ -38,10 +39,10 @@ def test_the_catalog_is_built_with_the_words_of_the_audit(
     lexicon, hub = own_lexicon(tmp_path), small_hub(tmp_path / "hub", ("mkr/moss-lora",))
     overrides = (*QUICK, *TINY, f"recipe.lexicon={lexicon}", f"hub.serve_folder={hub}", *setting)
     settings = World(tmp_path / "work", hub, overrides).settings
-    with stages.hub(settings) as client:
+    with connecting.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
-        stages.audit(settings, client, stages.Slice())
+        stages.audit(settings, client, Slice())
     report = stages.merge(settings)
     assert (report.listed, report.outcomes["scored"], report.reconciles) == (1, 1, True)
     with closing(duckdb.connect(str(settings.catalog_path), read_only=True)) as catalog:

@@ -15,6 +15,7 @@ from auditor import stages
 from auditor.audit.manifest import Manifest, plan, read_manifest, write_manifest
 from auditor.audit.prefetch import Prefetch, PrefetchLimits, PrefetchReport
 from auditor.audit.result_file import list_results, read_result, result_path
+from auditor.audit.slices import Slice
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
 from auditor.hub.client import HubClient, Retry, connect
@@ -197,7 +198,7 @@ def test_a_plan_made_during_a_prefetch_stays_the_plan(hub: HubServer, tmp_path: 
     fresh = first.items[0].model_copy(update={"repo_id": "next/night"})
     later = Manifest((*first.items[1:], fresh), (*first.settled, SettledItem("x/y", "0" * 40, None, "gone", None, "-")))
     settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
-    stages.prefetch(settings, client, stages.Slice(), on_item=lambda item: write_manifest(workspace.manifest, later))
+    stages.prefetch(settings, client, Slice(), on_item=lambda item: write_manifest(workspace.manifest, later))
     stored = read_manifest(workspace.manifest)
     assert [item.repo_id for item in stored.items] == [item.repo_id for item in later.items]
     assert stored.settled == later.settled
