@@ -18,6 +18,7 @@ from auditor.audit.task import Task
 from auditor.audit.workspace import Workspace
 from auditor.catalog.explain_page import render_page
 from auditor.errors import UserError
+from auditor.hub.cache import FileCache
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE, WorkItem
@@ -98,7 +99,8 @@ def _planned(settings: Settings, repo_id: str) -> tuple[ListedRepo, WorkItem]:
 
 def _stored(settings: Settings, task: Task, item: WorkItem) -> Result:
     workspace = Workspace(settings.work.dir)
-    names = [n for n in (item.file_sha256, item.name_sha256) if n is not None]
+    fetched = FileCache(workspace.files).lookup(*item.key)
+    names = [n for n in (item.file_sha256, fetched, item.name_sha256) if n is not None]
     ids = [ANY_RECIPE, *(r.recipe_id for r in stages.current_recipes(settings))]
     for path in (result_path(workspace.results, name, recipe_id) for recipe_id in reversed(ids) for name in names):
         if path.exists():

@@ -119,7 +119,7 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
         (bool(weak), f"Encoder and base disagree about what these words look like: {', '.join(weak)}."),
         (repo is not None and repo.license is None, "The repo names no licence."),
         (repo is not None and repo.gated is not None, "The repo asks for its terms to be accepted."),
-        (repo is not None and repo.nsfw, "The repo is tagged as not for all audiences."),
+        (repo is not None and repo.nsfw, "The repo, or one with the same file, is tagged as not for all audiences."),
     ]
     return [text for applies, text in found if applies]
 

@@ -264,7 +264,7 @@ def _candidate(
     """A row of the phrase query with intervals, where the single differences are at hand."""
     plain = _hit({**record, "place": 0})
     rows = differences(str(record["result_file"])) if differences is not None else None
-    matches, lows = list(plain.matched), [m.low or 0.0 for m in plain.matched]
+    matches, lows = list(plain.matched), [max(m.low or 0.0, 0.0) for m in plain.matched]
     lows = lows[: len(query.concepts("wanted"))]
     for index, (term, vector) in enumerate(zip(query.phrases, vectors, strict=True)):
         if term.role == "without":

@@ -8,6 +8,7 @@ import duckdb
 
 from auditor.catalog.loading import Loader, Row, timestamp
 from auditor.records.listing import ListedRepo, SettledItem
+from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import WorkItem
 
 UnitKey = tuple[str, str, str | None]
@@ -26,9 +27,11 @@ CREATE TEMP TABLE staged_repos (
 CREATE TEMP TABLE recipe_order (recipe_id VARCHAR, base_name VARCHAR, place INTEGER);
 """
 
+_PASSING = ", ".join(f"'{reason}'" for reason in sorted(TRANSIENT_REASONS))
 # An audit counts for a unit when it was made for this very unit, or for the same bytes. What was found out about
 # the place rather than the bytes (gone, not delivered, other bytes than stated) stays with the place.
-_CHOOSE = """
+# A failure that the next run tries again counts only while nothing else is known.
+_CHOOSE = f"""
 CREATE TEMP TABLE chosen AS
 WITH unit AS (SELECT s.rowid AS unit, s.* FROM staged_units s WHERE s.outcome IS NULL),
 candidate AS (
@@ -40,6 +43,7 @@ candidate AS (
     SELECT t.unit, u.audit_id, false FROM unit t JOIN audits u ON u.file_sha256 = t.stated_sha256)
 SELECT c.unit, arg_min(c.audit_id, struct_pack(
     kind := CASE WHEN u.outcome IN ('scored', 'scored_partial') THEN 0 WHEN u.outcome = 'no_effect' THEN 1 ELSE 2 END,
+    passing := coalesce(u.reason IN ({_PASSING}), false),
     other_base := coalesce(r.base_name <> t.base_name, false), strange := NOT c.own,
     place := coalesce(r.place, 1000000), audit := c.audit_id)) AS audit_id
 FROM candidate c

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,8 +131,9 @@ class FileCache:
         return self._folder / "refs" / key[:2] / f"{key}.json"
 
 
+@cache
 def _sweep(folder: Path) -> None:
-    """Remove what downloads of long ago have left."""
+    """Remove what downloads of long ago have left; once per process, since a prefetch leaves a lock for every file."""
     oldest = time.time() - _STALE_PART_S
     for leftover in folder.iterdir():
         try:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,15 +109,17 @@ def select_files(paths: Sequence[str]) -> Selection:
     weights = [path for path in weights if is_safe_name(path) and not _TRAINING_STATE.match(stem_of(path))]
     whole_model = "model_index.json" in paths
     components = [path for path in weights if _is_component(path, whole_model)]
-    rest = [path for path in weights if path not in set(components)]
+    parts = frozenset(components)
+    rest = [path for path in weights if path not in parts]
     pickles = [path for path in rest if suffix_of(path) in PICKLE_SUFFIXES]
     adapters = [path for path in rest if suffix_of(path) in SAFE_SUFFIXES]
     safe_twins = {without_suffix(path) for path in adapters}
     refused = [path for path in pickles if without_suffix(path) not in safe_twins]
 
     twins = _kohya_twins(adapters)
+    copies = frozenset(twin.path for twin in twins)
     adapters, companions = _companions(adapters, frozenset(paths))
-    chosen, variants = _choose([path for path in adapters if path not in {twin.path for twin in twins}])
+    chosen, variants = _choose([path for path in adapters if path not in copies])
     variants += twins
     return Selection(
         chosen=tuple(ChosenFile(path, why, tuple(companions.get(path, ()))) for path, why in sorted(chosen.items())),
@@ -154,7 +156,8 @@ def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
         best = max(in_checkpoints, key=lambda path: (_checkpoint_step(path) or 0, _is_preferred(path), path))
         others = [Variant(path, best, "earlier checkpoint") for path in in_checkpoints if path != best]
         return {best: "highest checkpoint, no final file"}, others
-    variants = [Variant(path, _nearest(path, finals), "checkpoint of a final file") for path in in_checkpoints]
+    nearest = _nearest(in_checkpoints, finals)
+    variants = [Variant(path, nearest[path], "checkpoint of a final file") for path in in_checkpoints]
 
     chosen: dict[str, str] = {}
     for members in _ladders(finals):
@@ -180,23 +183,20 @@ def _rule(path: str, files: int, *, ladder: bool) -> str:
 def _companions(adapters: list[str], paths: frozenset[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Take out the files that belong to another one; return what is left, and companions by owner."""
     companions: dict[str, list[str]] = defaultdict(list)
-    left = list(adapters)
+    known, taken = frozenset(adapters), set[str]()
     for path in adapters:
         folder, _, name = path.rpartition("/")
         if stem_of(path) == _PEFT_STEM and folder.rpartition("/")[2].startswith("text_encoder"):
             halves = [f"{beside(folder, other)}/{name}" for other in sorted(_DENOISER_FOLDERS)]
-            owner = next((half for half in halves if half in adapters), None)
+            owner = next((half for half in halves if half in known), None)
             if owner is not None:
-                left.remove(path)
+                taken.add(path)
                 companions[owner].append(path)
                 companions[owner] += _present(paths, beside(path, "adapter_config.json"))
-    for path in list(left):
-        match = _EMBEDDING.match(stem_of(path))
-        owners = [other for other in left if other != path and not _EMBEDDING.match(stem_of(other))]
-        owner = _embedding_owner(path, match.group("stem"), owners) if match else None
-        if owner is not None:
-            left.remove(path)
-            companions[owner].append(path)
+    for path, owner in _embedding_owners([path for path in adapters if path not in taken]).items():
+        taken.add(path)
+        companions[owner].append(path)
+    left = [path for path in adapters if path not in taken]
     for path in left:
         if stem_of(path) == _PEFT_STEM:
             companions[path] += _present(paths, beside(path, "adapter_config.json"))
@@ -206,25 +206,39 @@ def _companions(adapters: list[str], paths: frozenset[str]) -> tuple[list[str], 
 def _kohya_twins(adapters: list[str]) -> list[Variant]:
     """Pivotal tuning leaves its adapter twice: `<name>` (kohya) beside `<name>_emb` and the standard name."""
     twins: list[Variant] = []
+    known = frozenset(adapters)
     for path in adapters:
         match = _EMBEDDING.match(stem_of(path))
         if match is None or not match.group("stem"):
             continue
         twin = beside(path, match.group("stem") + path[len(without_suffix(path)) :])
         standard = beside(path, f"{_DIFFUSERS_STEM}.safetensors")
-        if twin in adapters and standard in adapters and twin != standard:
+        if twin in known and standard in known and twin != standard:
             twins.append(Variant(twin, standard, "kohya copy left by pivotal tuning"))
     return twins
 
 
-def _embedding_owner(path: str, stem: str | None, owners: Iterable[str]) -> str | None:
-    """The adapter that embeddings belong to: the standard name, else the same stem, else the only one."""
-    neighbours = [other for other in owners if folder_of(other) == folder_of(path)]
-    for wanted in (_DIFFUSERS_STEM, stem):
-        for other in neighbours:
-            if wanted is not None and stem_of(other) == wanted:
-                return other
-    return neighbours[0] if len(neighbours) == 1 else None
+def _embedding_owners(adapters: Sequence[str]) -> dict[str, str]:
+    """The adapter that embeddings belong to: the standard name, else the same stem, else the only one beside them."""
+    embeddings: dict[str, str | None] = {}
+    neighbours: dict[str, list[str]] = defaultdict(list)
+    by_stem: dict[tuple[str, str | None], str] = {}
+    for path in adapters:
+        match = _EMBEDDING.match(stem_of(path))
+        if match:
+            embeddings[path] = match.group("stem")
+        else:
+            neighbours[folder_of(path)].append(path)
+            by_stem.setdefault((folder_of(path), stem_of(path)), path)
+    owners: dict[str, str] = {}
+    for path, stem in embeddings.items():
+        folder = folder_of(path)
+        owner = by_stem.get((folder, _DIFFUSERS_STEM)) or by_stem.get((folder, stem))
+        if owner is None and len(neighbours[folder]) == 1:
+            owner = neighbours[folder][0]
+        if owner is not None:
+            owners[path] = owner
+    return owners
 
 
 def _present(paths: frozenset[str], path: str) -> list[str]:
@@ -257,16 +271,20 @@ def _checkpoint_step(path: str) -> int | None:
     return None
 
 
-def _nearest(path: str, finals: Sequence[str]) -> str:
-    """The final file a checkpoint belongs to: the one that shares the longest start of the path."""
-    preferred = [final for final in finals if _is_preferred(final)] or list(finals)
-    parts = path.split("/")
+def _nearest(checkpoints: Iterable[str], finals: Sequence[str]) -> dict[str, str]:
+    """The final file that each checkpoint belongs to: the one that shares the longest start of the path."""
+    best: dict[str, str] = {}
+    for final in [final for final in finals if _is_preferred(final)] or finals:
+        for start in _starts(final):
+            if start not in best or len(final) < len(best[start]):
+                best[start] = final
+    return {path: next(best[start] for start in _starts(path) if start in best) for path in checkpoints}
 
-    def shared(final: str) -> int:
-        pairs = zip(parts, final.split("/"), strict=False)
-        return next((index for index, (ours, theirs) in enumerate(pairs) if ours != theirs), 0)
 
-    return max(preferred, key=lambda final: (shared(final), -len(final)))
+def _starts(path: str) -> Iterator[str]:
+    """The folders that a file lies in, the innermost first and the root last; of very deep ones the outer eight."""
+    folders = path.split("/", 8)[:-1]
+    return ("/".join(folders[:depth]) for depth in range(len(folders), -1, -1))
 
 
 def _is_preferred(path: str) -> bool:

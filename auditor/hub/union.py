@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.hub.client import HubClient
 from auditor.hub.entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
-from auditor.hub.inventory import iter_listing, write_listing, write_quarantine
+from auditor.hub.inventory import iter_listing, read_quarantine, write_listing, write_quarantine
 from auditor.hub.pages import PageStore
 from auditor.hub.vanished import confirm
 from auditor.records.listing import CrawlReport, ListedRepo, QuarantinedEntry, QueryReport
@@ -113,7 +113,8 @@ def write_union(
         union: The pages.
         state_dir: Where to write.
         report: Counts of the walk.
-        carry: Keep repos of the earlier listing that were not met (an incremental crawl does not see them).
+        carry: Keep repos and unreadable entries of the earlier listing that were not met (an incremental crawl does
+            not see them).
         reconcile: Ask about repos of the earlier listing that were not met.
     """
     path = listing_path(state_dir)
@@ -130,9 +131,30 @@ def write_union(
         elif reconcile and path.exists():
             yield from _confirmed(client, path, union.ids, fates)
 
-    write_quarantine(quarantine_path(state_dir), union.quarantined)
+    unread = quarantine_path(state_dir)
+    kept = _not_met_again(read_quarantine(unread), union) if carry and unread.exists() else []
+    write_quarantine(unread, [*union.quarantined, *kept])
     write_listing(path, rows())
     return replace(report, carried=carried, vanished=dict(fates))
+
+
+def _not_met_again(earlier: Iterable[QuarantinedEntry], union: ListingUnion) -> list[QuarantinedEntry]:
+    """Earlier unreadable entries that stand for something this crawl has not seen. One without a name is known by its
+    text, and gives way to another nameless one in its place: a plan calls both by that place.
+    """
+    names = union.ids | {entry.repo_id for entry in union.quarantined}
+    nameless = [entry for entry in union.quarantined if entry.repo_id is None]
+    texts = {entry.excerpt for entry in nameless}
+    places = {(entry.query, entry.page, entry.position) for entry in nameless}
+    return [
+        entry
+        for entry in earlier
+        if (
+            entry.repo_id not in names
+            if entry.repo_id is not None
+            else entry.excerpt not in texts and (entry.query, entry.page, entry.position) not in places
+        )
+    ]
 
 
 def _missing(path: Path, listed: frozenset[str]) -> Iterator[ListedRepo]:

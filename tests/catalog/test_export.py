@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
@@ -182,6 +183,30 @@ def test_the_index_searches_in_a_browser_and_runs_nothing_of_others(hostile, tmp
     everything = page("order=name")
     assert "owned" not in re.search(r"<title>(.*?)</title>", everything)[1]
     assert f"{report.rows['index.html']} of {report.rows['index.html']} adapters" in everything
+
+
+def test_samples_show_no_picture_that_a_tag_for_adults_ever_covered(world, build, tmp_path):
+    def tag(repo_id):
+        world.repos = [replace(repo, nsfw=repo.nsfw or repo.repo_id == repo_id) for repo in world.repos]
+
+    world.add("ann/plain", {"vibrant": 0.9})
+    for name in ("eve/tagged", "eve/gone", "eve/changed"):
+        world.add(name, {"watercolor": 0.9})
+    write_result(world.results, build.result(world.item("ann/shared", content="same"), world.recipe, world.lexicon, {}))
+    world.item("eve/copy", content="same")
+    for name in ("eve/tagged", "eve/gone", "eve/changed", "eve/copy"):
+        tag(name)
+    world.repos = [repo for repo in world.repos if repo.repo_id != "eve/gone"]
+    world.items = [item for item in world.items if item.repo_id not in ("eve/gone", "eve/changed")]
+    world.item("eve/changed", content="a new file, not audited yet", commit_sha="b" * 40)
+    report = world.merge()
+    assert report.reconciles and report.unreferenced == 2
+    export(world.database, tmp_path / "out", world.results, ["tables", "site"])
+    shown = pq.read_table(tmp_path / "out/data/samples/samples.parquet").column("file_sha256").to_pylist()
+    assert set(shown) == {build.sha("ann/plain")}
+    pages = [path.read_text() for path in (tmp_path / "out/pages").rglob("*.html")]
+    hidden = {name for page in pages for name in re.findall(r"<title>(\w+/\w+)", page) if "Show the pictures" in page}
+    assert len(pages) == 4 and hidden == {"eve/tagged", "eve/copy", "ann/shared"}
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(hostile, tmp_path):

@@ -94,6 +94,20 @@ def test_what_is_wrong_with_bytes_holds_for_all_copies_but_an_absence_does_not(w
     assert rows(world, "SELECT file_sha256 FROM adapters WHERE repo_id = 'cat/e'") == ((None,),)
 
 
+@pytest.mark.parametrize("reason", ["download_failed", "internal_error", "base_unavailable"])
+def test_a_failure_that_passes_gives_way_to_what_was_found_out_later(world, reason):
+    for number in range(24):  # of either kind, some have the smaller hash
+        item = world.item(f"ann/{number}")
+        failure(world, item, "failed", reason, item.name_sha256)
+        failure(world, item, "skipped", "unsupported_format", item.file_sha256)
+    alone = world.item("bob/alone")
+    failure(world, alone, "failed", reason, alone.name_sha256)
+    assert world.merge().reconciles
+    assert rows(world, "SELECT reason, count(*) FROM adapters GROUP BY 1 ORDER BY 2") == (
+        (reason, 1), ("unsupported_format", 24),
+    )  # fmt: skip
+
+
 def test_the_better_audit_and_the_claimed_base_are_preferred(world, build):
     other = build.recipe(world.lexicon, base="sdxl")
     item = world.item("ann/two-bases", base_name="sdxl")

@@ -137,6 +137,24 @@ def test_concepts_and_phrases_mix(find):
     assert "dan/foggy" not in names(find("watercolor pine wood"))
 
 
+def test_an_interval_that_reaches_below_zero_vouches_for_nothing(world, build):
+    """A fit without bounds (`ols`) leaves such intervals."""
+    for name, low in (("ann/unsure", -0.2), ("bob/sure", 0.1)):
+        result = build.result(world.item(name), world.recipe, world.lexicon, {"vibrant": 0.3, "foggy": 0.5})
+        scores = tuple(s.model_copy(update={"low": low}) if s.concept == "vibrant" else s for s in result.record.scores)
+        record = result.record.model_copy(update={"scores": scores})
+        write_result(world.results, Result(record, result.arrays))
+    world.merge()
+    answer = search(
+        world.database,
+        "vibrant pine wood",
+        encoder=lambda: KnownEncoder(world.lexicon, build.vectors(world.lexicon)),
+        differences=lambda name: read_result(world.results / name).arrays["differences"],
+    )
+    assert names(answer) == ["bob/sure", "ann/unsure"]
+    assert answer.hits[1].at_least == 0.0 < answer.hits[0].at_least
+
+
 def test_without_result_files_phrases_rank_by_score_and_say_so(catalog, build):
     answer = search(
         catalog.database,

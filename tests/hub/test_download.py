@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def test_no_uploaders_name_becomes_a_path(client: HubClient, sha: str, tmp_path:
     get(client, sha, tmp_path)
     names = {part for path in tmp_path.rglob("*") for part in path.relative_to(tmp_path).parts}
     assert not any("pia" in name or "ann" in name for name in names)
+
+
+def test_leftovers_are_swept_once_and_not_with_every_download(
+    client: HubClient, sha: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (parts := tmp_path / "parts").mkdir()
+    for name in ("old.lock", "old.part", "fresh.lock"):
+        (parts / name).touch()
+        if name.startswith("old"):
+            os.utime(parts / name, (1, 1))
+    looked: list[Path] = []
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: looked.append(folder) or iterdir(folder))
+    for path in (PATH, "adapter_config.json", "empty.safetensors"):
+        get(client, sha, tmp_path, path)
+    assert looked == [parts]
+    left = {path.name for path in parts.iterdir()}
+    assert "fresh.lock" in left and not any(name.startswith("old") for name in left)
 
 
 def test_small_text_is_checked_by_its_git_hash(client: HubClient, sha: str, tmp_path: Path) -> None:

@@ -266,6 +266,29 @@ def test_incremental_crawl_stops_early_and_carries_the_rest(
     assert listed["artist/style-02"].commit_sha == ten_loras.index.repos["artist/style-02"].sha
 
 
+def test_an_incremental_crawl_forgets_no_unreadable_entry(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
+    def unread() -> list[str | None]:
+        return [entry.repo_id for entry in read_quarantine(quarantine_path(tmp_path))]
+
+    ten_loras.index.change("artist/style-00", entry_patch={"siblings": "text"})
+    ten_loras.index.change("artist/style-01", entry_patch={"id": 7})
+    crawl(client, [LORA], tmp_path)
+    assert sorted(unread(), key=str) == [None, "artist/style-00"]
+    ten_loras.index.commit("artist/style-02", {"new.safetensors": b"n"}, modified="2024-04-01T00:00:00.000Z")
+    ten_loras.index.change("artist/style-02", entry_patch={"siblings": "text"})
+    for _ in range(2):
+        assert crawl(client, [LORA], tmp_path, since="2024-03-15T00:00:00Z").requests == 1
+        assert sorted(unread(), key=str) == [None, "artist/style-00", "artist/style-02"]
+    ten_loras.index.commit("artist/style-00", {"new.safetensors": b"n"}, modified="2024-04-02T00:00:00.000Z")
+    ten_loras.index.change("artist/style-00", entry_patch={})
+    crawl(client, [LORA], tmp_path, since="2024-03-15T00:00:00Z")
+    assert sorted(unread(), key=str) == [None, "artist/style-02"]
+    crawl(client, [LORA], tmp_path)
+    assert sorted(unread(), key=str) == [None, "artist/style-02"]
+
+
 def test_dry_run_estimates_and_stores_nothing(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
     first = crawl(client, [LORA, Query(author="nobody")], tmp_path, dry_run=True)
     assert (first.requests, first.estimated_requests, first.estimate_known) == (2, 3, False)

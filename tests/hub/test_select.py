@@ -15,6 +15,23 @@ from auditor.records.listing import ListedFile, ListedRepo, SettledItem, Unit
 STANDARD = "pytorch_lora_weights.safetensors"
 
 
+def test_a_repo_of_very_many_files_is_sorted_like_a_small_one() -> None:
+    """Anything that looks at every pair of them would run into the time limit of the tests."""
+    count = 20_000
+    folders = [f"f{number % 200}" for number in range(count)]
+    adapters = [f"{folder}/{number}.safetensors" for number, folder in enumerate(folders)]
+    embeddings = [path.replace(".safetensors", "_emb.safetensors") for path in adapters]
+    checkpoints = [f"{folder}/checkpoint-5/{number}.safetensors" for number, folder in enumerate(folders)]
+    shards = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(count)]
+    selection = select_files([*adapters, *embeddings, *checkpoints, *shards])
+    assert {choice.path: choice.companions for choice in selection.chosen} == {
+        path: (embedding,) for path, embedding in zip(adapters, embeddings, strict=True)
+    }
+    assert [variant.path for variant in selection.variants] == sorted(checkpoints)
+    assert all(variant.of.split("/")[0] == variant.path.split("/")[0] for variant in selection.variants)
+    assert len(selection.components) == count
+
+
 @pytest.mark.parametrize(
     ("paths", "chosen", "variants", "refused"),
     [

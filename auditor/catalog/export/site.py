@@ -30,8 +30,9 @@ _TEXT = 200
 
 _ROWS = """
 SELECT c.repo_id, c.path, c.outcome, c.reason, c.message, c.base, c.license, c.trigger, c.flags, c.downloads,
-    c.top_concepts, c.explained_share, c.probes, c.copies, c.file_sha256, c.commit_sha, c.nsfw, c.tags, c.likes,
-    c.gated, c.recipe_id, u.result_file
+    c.top_concepts, c.explained_share, c.probes, c.copies, c.file_sha256, c.commit_sha, c.tags, c.likes,
+    c.gated, c.recipe_id, u.result_file,
+    c.nsfw OR coalesce(c.audit_id IN (SELECT audit_id FROM adapters WHERE nsfw), false) AS nsfw
 FROM lora_card c LEFT JOIN audits u ON u.audit_id = c.audit_id
 ORDER BY c.outcome NOT IN ('scored', 'scored_partial'), c.downloads DESC, c.repo_id, c.path NULLS FIRST, c.commit_sha
 """

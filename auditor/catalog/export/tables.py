@@ -83,7 +83,9 @@ TABLES: tuple[ExportTable, ...] = (
         "struct_pack(bytes := a.picture, path := NULL::VARCHAR) AS adapter_image "
         "FROM pairs p JOIN audits u USING (audit_id) JOIN images b ON b.image_sha256 = p.base_image "
         "JOIN images a ON a.image_sha256 = p.adapter_image "
-        "WHERE u.audit_id NOT IN (SELECT audit_id FROM adapters WHERE nsfw AND audit_id IS NOT NULL) "
+        # Of listed repos only: nobody knows any more what one that has gone, or changed its file, was tagged.
+        "WHERE u.audit_id IN (SELECT audit_id FROM adapters WHERE NOT nsfw) "
+        "AND u.audit_id NOT IN (SELECT audit_id FROM adapters WHERE nsfw AND audit_id IS NOT NULL) "
         f"{_BY_AUDIT}, p.probe",
         "pairs", "Small pictures of base and adapter, same prompt and noise; none of repos tagged for adults.",
         _PICTURE_ROW_GROUP,
