@@ -39,9 +39,9 @@ ENV PATH=/opt/auditor/bin:$PATH \
     HF_HOME=/cache/huggingface \
     HF_HUB_DISABLE_TELEMETRY=1 \
     TOKENIZERS_PARALLELISM=false \
-    VLLM_NO_USAGE_STATS=1 \
-    AUDITOR_WORK__DIR=/work
-# GPU tasks read what a CPU job fetched before: start them with HF_HUB_OFFLINE=1 (slurm/audit.sbatch does).
+    VLLM_NO_USAGE_STATS=1
+# No AUDITOR_* variable here: it would beat the auditor.toml of the run. The work folder is .auditor in the current one.
+# GPU tasks read what was fetched before: start them with HF_HUB_OFFLINE=1 (slurm/audit.sbatch does).
 USER auditor
 WORKDIR /work
 VOLUME ["/work", "/cache"]

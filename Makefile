@@ -9,9 +9,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.auditor-installed
 WORK ?= .auditor
-# vLLM pins its own torch and transformers: an environment apart, spoken to over HTTP only.
 # An older database library: the tests open a catalog with it, as people with older programs do.
 OLDER_DUCKDB := $(VENV)/older-duckdb/duckdb-1.5.5.dist-info
+# vLLM pins its own torch and transformers: an environment apart, spoken to over HTTP only.
 VLLM_VENV ?= .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.vllm-installed
 # Debian packages that a bare machine may lack.
@@ -54,21 +54,21 @@ demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalo
 	@echo "catalog:  $(WORK)/catalog.duckdb   (duckdb $(WORK)/catalog.duckdb \"FROM most('vibrant', 'watercolor')\")"
 	@echo "more:     $(BIN)/auditor --help"
 
-test: check unit vllm-tests cluster  ## All that the build server runs: check, then the tests
+test: check unit vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
 
 check: lint types imports  ## Style, types and import directions
 
-lint: $(STAMP)
+lint: $(STAMP)  ## Style alone (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)
+types: $(STAMP)  ## Types alone (mypy, strict)
 	$(BIN)/mypy
 
-imports: $(STAMP)
+imports: $(STAMP)  ## Import directions alone (import-linter)
 	$(BIN)/lint-imports
 
-unit: $(STAMP) $(OLDER_DUCKDB)
+unit: $(STAMP) $(OLDER_DUCKDB)  ## The tests that need neither root nor Slurm nor vLLM
 	$(BIN)/pytest
 
 $(OLDER_DUCKDB): | $(STAMP)

@@ -9,12 +9,16 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from auditor.paths import package_path
+from auditor.audit.models import HubFiles, base_files, encoder_files, from_hub_cache
+from auditor.errors import PrerequisiteMissing, UserError
+from auditor.lexicons import load_lexicon
+from auditor.probes import load_probes
 from auditor.settings import BaseModelSettings, Settings
 
 Status = Literal["ok", "warning", "missing"]
@@ -61,8 +65,8 @@ def examine(settings: Settings) -> list[Check]:
         _python(),
         *_packages(),
         *_work_folder(settings),
-        _word_file("lexicon", "lexicons", settings.recipe.lexicon),
-        _word_file("probe set", "probes", settings.recipe.probes),
+        _lexicon(settings.recipe.lexicon),
+        _probes(settings.recipe.probes, settings.recipe.probe_count),
         *_adapters_source(settings),
         *(_base(key, base) for key, base in settings.recipe.active_bases.items()),
         *_no_base(settings),
@@ -109,14 +113,21 @@ def _work_folder(settings: Settings) -> Iterator[Check]:
     yield Check("disk", "ok", found) if free >= needed else Check("disk", "missing", found, advice)
 
 
-def _word_file(kind: str, folder: str, name: str) -> Check:
-    place = package_path(folder)
-    if any(path.stem == name or path.name == name for path in place.glob(f"{name}*")):
-        return Check(kind, "ok", name)
-    known = sorted({path.stem for path in place.glob("*") if path.suffix in {".json", ".toml", ".txt"}})
-    setting = "recipe.lexicon" if folder == "lexicons" else "recipe.probes"
-    advice = f"set {setting} to one of: {', '.join(known)}" if known else "reinstall the package: `make setup`"
-    return Check(kind, "missing", f"no {kind} named {name}", advice)
+def _lexicon(name: str) -> Check:
+    try:
+        lexicon = load_lexicon(name)
+    except UserError as error:
+        return Check("lexicon", "missing", str(error), "set recipe.lexicon to a shipped one, or to a .json file")
+    return Check("lexicon", "ok", f"{lexicon.identifier}, {len(lexicon.concepts)} concepts")
+
+
+def _probes(name: str, count: int) -> Check:
+    try:
+        probes = load_probes(name).first(count)
+    except UserError as error:
+        advice = "set recipe.probes to a shipped one, or to a .json file, and recipe.probe_count to what it holds"
+        return Check("probe set", "missing", str(error), advice)
+    return Check("probe set", "ok", f"{probes.name}, {count} probes in use")
 
 
 def _adapters_source(settings: Settings) -> Iterator[Check]:
@@ -149,12 +160,14 @@ def _hub_reachable(settings: Settings) -> Check:
 
 
 def _token() -> Check:
-    from huggingface_hub import get_token
-
-    if get_token():
-        return Check("hub token", "ok", "present")
-    advice = "set HF_TOKEN (a read token); gated bases also need their licence accepted on their page"
-    return Check("hub token", "missing", "no HF_TOKEN", advice)
+    """HF_TOKEN alone counts, as for crawl and prefetch: a login stored on the machine is not used."""
+    if os.environ.get("HF_TOKEN"):
+        return Check("hub token", "ok", "HF_TOKEN is set")
+    advice = (
+        "set HF_TOKEN to a read token for twice the requests and for gated repos; "
+        "the terms of gated repos are accepted on their pages"
+    )
+    return Check("hub token", "warning", "no HF_TOKEN: the Hub is asked as a stranger", advice)
 
 
 def _base(key: str, base: BaseModelSettings) -> Check:
@@ -164,14 +177,15 @@ def _base(key: str, base: BaseModelSettings) -> Check:
         if (base.path / "model_index.json").is_file() and any(base.path.rglob("*.safetensors")):
             return Check(name, "ok", str(base.path))
         return Check(name, "missing", f"no model_index.json with weights in {base.path}", _local_advice(off))
-    found = _cached(base.repo or "", base.revision, ("model_index.json",))
-    if found is not None and any(found.parent.rglob("*.safetensors")):
-        return Check(name, "ok", f"{base.repo} in the Hub cache, {found.parent.name[:12]}")
+    with suppress(PrerequisiteMissing):
+        folder = from_hub_cache(base_files(base))
+        if (folder / "model_index.json").is_file() and any(folder.rglob("*.safetensors")):
+            return Check(name, "ok", f"{base.repo} in the Hub cache, {folder.name[:12]}")
     return Check(
         name,
         "missing",
-        f"{base.repo} is not in the Hub cache",
-        f"{_download(base.repo, base.revision)}, {off}",
+        f"{base.repo} is not in the Hub cache, or not all of it",
+        f"run `{base_files(base).command}`, {off}",
     )
 
 
@@ -196,7 +210,7 @@ def _encoder(settings: Settings) -> Check:
     weights = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     if _cached(repo, "main", weights) is not None:
         return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
-    return Check("encoder", "missing", f"{repo} is not in the Hub cache", _download(repo, "main"))
+    return Check("encoder", "missing", f"{repo} is not in the Hub cache", f"run `{encoder_files(repo).command}`")
 
 
 def _proposer(settings: Settings) -> Check:
@@ -219,7 +233,7 @@ def _proposer(settings: Settings) -> Check:
         )
     if _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
         return Check("proposer", "ok", f"{proposer.model} in the Hub cache")
-    advice = _download(proposer.model, proposer.revision)
+    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
     return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
 
 
@@ -252,7 +266,7 @@ def _server_program(settings: Settings) -> Check:
     local = proposer.path is not None and (proposer.path / "config.json").is_file()
     if local or _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
         return Check("proposer", "ok", f"{proposer.model}, which tasks serve with {program} when they need it")
-    advice = _download(proposer.model, proposer.revision)
+    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
     return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
 
 
@@ -287,10 +301,6 @@ def _get_json(url: str) -> object:
     with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S) as reply:
         parsed: object = json.loads(reply.read(4_000_000))
     return parsed
-
-
-def _download(repo: str | None, revision: str) -> str:
-    return f"run `hf download {repo} --revision {revision}`"
 
 
 def _local_advice(otherwise: str) -> str:

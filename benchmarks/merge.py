@@ -109,8 +109,8 @@ def differences(one: Path, other: Path) -> list[str]:
 def main() -> int:
     """Write, rebuild, grow, compare; print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=int, default=8_000, help="items before the night")
-    parser.add_argument("--night", type=int, default=2_000, help="items that one night adds")
+    parser.add_argument("--results", type=int, default=8_000, help="items in all, those of the night included")
+    parser.add_argument("--night", type=int, default=2_000, help="how many of them the night adds")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/auditor-merge"))
     chosen = parser.parse_args()
     folder, before, after = chosen.folder, chosen.results - chosen.night, chosen.results

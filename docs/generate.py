@@ -1,4 +1,4 @@
-"""Writes docs/reference from the program itself: commands, settings and schema. Run by `make docs`.
+"""Writes docs/reference from the program itself: commands, settings, schema and outcomes. Run by `make docs`.
 
 A test compares the files with what this module would write, so they cannot fall behind.
 """
@@ -17,12 +17,16 @@ from pydantic import BaseModel
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by `make docs`. Change the source, not this file. -->\n\n"
-HELP_WIDTH = 100
 
 
 def pages() -> dict[str, str]:
     """File name to text of every generated page."""
-    return {"cli.md": cli_page(), "settings.md": settings_page(), "schema.md": schema_page()}
+    return {
+        "cli.md": cli_page(),
+        "settings.md": settings_page(),
+        "schema.md": schema_page(),
+        "outcomes.md": outcomes_page(),
+    }
 
 
 def cli_page() -> str:
@@ -30,12 +34,13 @@ def cli_page() -> str:
     from typer.main import get_command
     from typer.testing import CliRunner
 
+    from auditor.cli.help_text import HELP_WIDTH
     from auditor.cli.main import app
 
-    runner = CliRunner(env={"COLUMNS": str(HELP_WIDTH), "TERMINAL_WIDTH": str(HELP_WIDTH), "NO_COLOR": "1"})
+    runner = CliRunner(env={"NO_COLOR": "1"})
     parts = [NOTICE, "# Commands\n\n", "Global options come before the name of the command.\n"]
     for path in _command_paths(get_command(app)):
-        result = runner.invoke(app, [*path, "--help"], prog_name="auditor")
+        result = runner.invoke(app, [*path, "--help"], prog_name="auditor", terminal_width=HELP_WIDTH)
         heading = " ".join(("auditor", *path))
         text = "\n".join(line.rstrip() for line in result.output.strip().splitlines())
         parts.append(f"\n## {heading}\n\n```text\n{text}\n```\n")
@@ -61,7 +66,9 @@ def settings_page() -> str:
         "# Settings\n\n",
         "A flag (`--set section.key=value`) beats an `AUDITOR_SECTION__KEY` variable, which beats ",
         "`auditor.toml`, which beats the profile. `auditor config` shows each value and its source.\n",
-        "Secrets are no settings: `HF_TOKEN` and `OPENAI_API_KEY` are read from the environment only.\n",
+        "Secrets are not settings: `HF_TOKEN` and `OPENAI_API_KEY` are read from the environment only.\n\n",
+        "A path that starts with `package:` is inside the installed package, wherever that is. Other relative ",
+        "paths in `auditor.toml` are taken from its own folder; in flags and variables, from the current one.\n",
     ]
     for prefix, model, about in _sections(Settings):
         parts.append(f"\n## {f'[{prefix}]' if prefix else 'Top level'}\n\n{about}\n\n")
@@ -75,8 +82,37 @@ def settings_page() -> str:
             dotted = f"{prefix}.{key}" if prefix else key
             cells = [f"`{key}`", f"`{_type_name(field.annotation)}`", meaning]
             cells += [_value_cell(values[name].get(dotted)) for name in shown]
-            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+            parts.append(_row(cells))
+        if prefix == "recipe.bases.NAME":
+            parts.append(_shipped_bases(model, values))
     return "".join(parts)
+
+
+def _shipped_bases(model: type[BaseModel], values: dict[str, dict[str, object]]) -> str:
+    """One column per base of any profile: the values that the profiles give it."""
+    keys = [(key.split(".")[2], profile) for profile, known in values.items() for key in known if _is_of_a_base(key)]
+    shipped = dict(keys)
+    heading = _row(["key", *(f"{base} ({profile})" for base, profile in shipped.items())])
+    parts = ["\nThe bases of the profiles:\n\n", heading]
+    parts.append("|---|" + "---|" * len(shipped) + "\n")
+    for key in model.model_fields:
+        found = [values[profile].get(f"recipe.bases.{base}.{key}") for base, profile in shipped.items()]
+        long = key == "checkpoint_hashes"
+        parts.append(_row([f"`{key}`", *(_count_cell(value) if long else _value_cell(value) for value in found)]))
+    return "".join(parts)
+
+
+def _is_of_a_base(key: str) -> bool:
+    return key.startswith("recipe.bases.")
+
+
+def _count_cell(value: object) -> str:
+    count = len(value) if isinstance(value, list) else 0
+    return f"{count} hashes" if count > 1 else f"{count or 'no'} hash"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], str]]:
@@ -158,6 +194,31 @@ def schema_page() -> str:
     ).fetchall()
     for name, parameters, comment in macros:
         parts.append(f"\n## {name}({', '.join(parameters)}) (macro)\n\n{comment or ''}\n")
+    return "".join(parts)
+
+
+def outcomes_page() -> str:
+    """Every outcome and every reason, with what to do about it."""
+    from auditor.records.outcomes import OUTCOME_MEANINGS, REASON_NOTES, TRANSIENT_REASONS
+
+    parts = [
+        NOTICE,
+        "# Outcomes and reasons\n\n",
+        "How the audit of one file can end. Each listed file has one outcome, or is `pending`; each but plain ",
+        "`scored` has a reason from this closed list and one sentence for people. ",
+        '`auditor sql "FROM outcome_counts"` counts them.\n\n',
+        "A result whose reason passes by itself is audited again by the next run. Every other one is final for its ",
+        "recipe until `auditor retry --reason REASON` takes it back. What is found without opening a file (a gated ",
+        "repo, a whole model, a checkpoint beside its final file) is looked at afresh by each plan.\n",
+    ]
+    for outcome, meaning in OUTCOME_MEANINGS.items():
+        parts.append(f"\n## {outcome}\n\n{meaning}\n")
+        notes = {reason: note for reason, note in REASON_NOTES.items() if note.outcome == outcome}
+        if notes:
+            parts.append("\n| reason | what was found | passes by itself | what to do |\n|---|---|---|---|\n")
+        for reason, note in notes.items():
+            passes = "yes" if reason in TRANSIENT_REASONS else "no"
+            parts.append(_row([f"`{reason}`", note.meaning, passes, note.advice or "–"]))
     return "".join(parts)
 
 

@@ -17,6 +17,7 @@ from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, rea
 from auditor.adapters.sniff import SNIFF_BYTES, require_safetensors, within_size
 from auditor.errors import ItemError, Refused
 from auditor.records.adapter import Convention, MetadataClaims
+from auditor.wording import counted, with_article
 
 _OTHER_MODELS = ("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders.", "vae.", "model_ema.")
 
@@ -155,20 +156,23 @@ def judge(adapter: AdapterFile) -> None:
     if not adapter.header.tensors:
         raise ItemError("skipped", "no_weights", "The file holds no tensors.")
     if adapter.kind not in AUDITED:
-        message = f"The file is a {adapter.kind.replace('_', ' ')}, which is not audited."
+        what = "of an unknown kind" if adapter.kind == "unknown" else with_article(adapter.kind.replace("_", " "))
+        message = f"The file is {what}, which is not audited."
         raise ItemError("skipped", skip_reason(adapter.kind), message)
     if adapter.kind in WHOLE_MODELS or adapter.kind == "textual_inversion":
         return
     _judge_settings(adapter)
     if adapter.unpaired:
-        raise Refused("unpaired_tensors", f"{len(adapter.unpaired)} low-rank factors lack their other half.")
+        factors = counted(len(adapter.unpaired), "low-rank factor")
+        raise Refused("unpaired_tensors", f"The file has {factors} without the other half.")
     if adapter.misshapen:
-        raise Refused("shape_mismatch", f"The factors of {len(adapter.misshapen)} modules contradict each other.")
+        modules = counted(len(adapter.misshapen), "module")
+        raise Refused("shape_mismatch", f"The factors of {modules} contradict each other.")
     if adapter.unexpected:
-        count = len(adapter.unexpected)
-        raise Refused("unexpected_tensors", f"{count} tensors outside of low-rank pairs would overwrite the base.")
+        tensors = counted(len(adapter.unexpected), "tensor")
+        raise Refused("unexpected_tensors", f"{tensors} outside of low-rank pairs would overwrite the base.")
     if adapter.doubled:
-        raise Refused("unexpected_tensors", f"{len(adapter.doubled)} tensors fill a place already taken.")
+        raise Refused("unexpected_tensors", f"{counted(len(adapter.doubled), 'tensor')} for a place already taken.")
     if len({key.adapter_name for key in adapter.keys if key.part not in ("alpha", "other")}) > 1:
         raise ItemError("skipped", "unsupported_format", "The file holds more than one named adapter.")
     for entry in adapter.entries:

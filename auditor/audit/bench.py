@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors.numpy import save_file
 
-from auditor.audit.models import best_device, from_hub_cache
+from auditor.audit.models import base_files, best_device, from_hub_cache
 from auditor.audit.proposers import load_proposer, shown_identity
 from auditor.audit.recipes import publish_recipe
 from auditor.audit.reference import Reference, load_or_make
@@ -85,7 +85,7 @@ def open_workbench(
 def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
     """The base's pipeline, from its local folder or from the Hub's cache."""
     return DiffusersBase(
-        base.path or from_hub_cache(base.repo or "", base.revision), device=best_device(), dtype=base.dtype,
+        base.path or from_hub_cache(base_files(base)), device=best_device(), dtype=base.dtype,
         sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
         batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
         application=application, compiled=base.compiled,

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import PrerequisiteMissing
+from auditor.settings import BaseModelSettings
+
+# Not text_encoders/ and not the top of a repo: those hold the same weights once more, for other programs.
+_WEIGHT_FOLDERS = ("unet/", "transformer/", "vae/", "text_encoder[_/]")
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """The files of a repo that are needed here: all, or those that match `include` and not `exclude`."""
+
+    repo: str
+    revision: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """What to type to put them into the Hub's own cache."""
+        patterns = [f'--include "{p}"' for p in self.include] + [f'--exclude "{p}"' for p in self.exclude]
+        return " ".join(["hf download", self.repo, f"--revision {self.revision}", *patterns])
+
+
+def base_files(base: BaseModelSettings) -> HubFiles:
+    """What the pipeline of a base loads, of all the variants that its repo offers."""
+    variant = f".{base.variant}" if base.variant is not None else ""
+    weights = (f"{folder}*{variant}*.safetensors" for folder in _WEIGHT_FOLDERS)
+    others = () if variant else ("*.fp16*", "*.non_ema*")
+    return HubFiles(base.repo or "", base.revision, ("*.json", "tokenizer*", *weights), others)
+
+
+def encoder_files(repo: str) -> HubFiles:
+    """What open_clip loads, which looks on the branch `main`."""
+    return HubFiles(repo, "main", ("open_clip_*",))
 
 
 def best_device() -> str:
@@ -14,16 +48,26 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def from_hub_cache(repo: str, revision: str) -> Path:
-    """Folder of a repo in the Hub's own cache; jobs with GPUs have no network, so nothing is fetched here."""
+def from_hub_cache(wanted: HubFiles) -> Path:
+    """Folder of a repo in the Hub's own cache; jobs with GPUs have no network, so nothing is fetched here.
+
+    Raises:
+        PrerequisiteMissing: It is not there, or lacks some of the files.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        return Path(
+            snapshot_download(
+                wanted.repo, revision=wanted.revision, local_files_only=True,
+                allow_patterns=list(wanted.include) or None, ignore_patterns=list(wanted.exclude) or None,
+            )
+        )  # fmt: skip
     except LocalEntryNotFoundError as error:
         raise PrerequisiteMissing(
-            f"{repo} at {revision} is not in the Hub cache; fetch it with: hf download {repo} --revision {revision}"
+            f"{wanted.repo} at {wanted.revision} is not in the Hub cache, or not all of it; fetch it with: "
+            f"{wanted.command}"
         ) from error
 
 

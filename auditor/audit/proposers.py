@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from auditor.audit.models import best_device, cached_commit, from_hub_cache
+from auditor.audit.models import HubFiles, best_device, cached_commit, from_hub_cache
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
 from auditor.proposing.cache import ReplyCache
@@ -42,7 +42,7 @@ def load_proposer(settings: Settings) -> Proposer | None:
 
     from auditor.proposing.transformers_proposer import TransformersProposer
 
-    folder = chosen.path or from_hub_cache(chosen.model or "", chosen.revision)
+    folder = chosen.path or from_hub_cache(HubFiles(chosen.model or "", chosen.revision))
     return TransformersProposer(folder, wanted, cache, device=best_device(), dtype=getattr(torch, chosen.dtype))
 
 
@@ -92,6 +92,6 @@ def _revision(path: Path | None, model: str, revision: str) -> str:
     if commit is None:
         raise PrerequisiteMissing(
             f"cannot tell which commit of {model} {revision!r} means: it is not in the Hub cache. Fetch it with "
-            f"`hf download {model} --revision {revision}`, or set recipe.proposer.revision to the commit that is served"
+            f"`{HubFiles(model, revision).command}`, or set recipe.proposer.revision to the commit that is served"
         )
     return commit

@@ -79,7 +79,9 @@ def sql_command(
     context: typer.Context,
     query: Annotated[str, typer.Argument(metavar="SQL", help="DuckDB SQL.")],
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows shown.")] = 1000,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0.1, help="Give up after seconds.")] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", min=0.1, help="Give up after so many seconds. Default: never.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the catalog in SQL: read-only, without access to files, network or extensions.

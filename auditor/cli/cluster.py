@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.settings import Settings
 
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: today's date (UTC).")]
+KnownRun = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the one submitted last.")]
 
 
 def submit_command(
@@ -32,7 +34,7 @@ def submit_command(
     as_json: AsJson = False,
     go_on: Annotated[str | None, typer.Option("--continue", hidden=True)] = None,
 ) -> None:
-    """Submit a nightly run to Slurm: crawl, plan, prefetch, audit, merge and export, chained.
+    """Submit a nightly run to Slurm: crawl, plan, prefetch, audit, propose, merge and export, chained.
 
     A run of one name is submitted once, however often this is called, so a cron line may repeat it.
 
@@ -60,7 +62,7 @@ def submit_command(
     _tell(chosen, submitted, as_json)
 
 
-def status_command(context: typer.Context, run: RunName = None, as_json: AsJson = False) -> None:
+def status_command(context: typer.Context, run: KnownRun = None, as_json: AsJson = False) -> None:
     """Say how far the planned audits are: done, running, failed and why, speed and time left.
 
     Example:
@@ -92,7 +94,9 @@ def retry_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which results.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take back the results with one reason, so that the next audit redoes them. They are kept beside the others.
+    """Take back the results with one reason, so that the next audit redoes them.
+
+    They are moved to results-retried/ in the work folder, not deleted. docs/reference/outcomes.md lists the reasons.
 
     Example:
 
@@ -110,7 +114,7 @@ def retry_command(
                    "moved_to": None if dry_run or not done.results else str(done.moved_to)})  # fmt: skip
     verb = "would be taken" if dry_run else "taken"
     summary([f"retry: {len(done.results)} results {verb} back"],
-            next_command=None if dry_run or not done.results else "auditor submit --resume")  # fmt: skip
+            next_command=None if dry_run or not done.results else _redo_command())  # fmt: skip
 
 
 def _preview(settings: Settings, run: Run, slurm: Slurm, *, resume: bool, as_json: bool) -> None:
@@ -194,4 +198,9 @@ def _show(status: Status) -> None:
         rows.append((f"{stage} jobs", ", ".join(f"{n} {state.lower()}" for state, n in states.items())))
     emit_table(("what", "value"), rows)
     if status.unsubmitted:
-        say(f"next: auditor submit --resume   ({status.unsubmitted} items are in no task)")
+        say(f"next: {_redo_command()}   ({status.unsubmitted} items are in no task)")
+
+
+def _redo_command() -> str:
+    """What gets the rest of a plan done: on a cluster a submission, elsewhere the audit itself."""
+    return "auditor submit --resume" if shutil.which("sbatch") else "auditor audit"

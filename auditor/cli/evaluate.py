@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.help_text import SummaryGroup
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
@@ -16,7 +17,12 @@ from auditor.errors import UserError
 if TYPE_CHECKING:
     from auditor.evaluation.naming import Share
 
-evaluate_app = typer.Typer(no_args_is_help=True, help="Measure how right the scores are.", rich_markup_mode=None)
+evaluate_app = typer.Typer(
+    no_args_is_help=True,
+    cls=SummaryGroup,
+    rich_markup_mode=None,
+    help="Measure how right the scores are.\n\nExample:\n\n    auditor evaluate levels",
+)
 Development = Annotated[bool, typer.Option("--development", help="Development styles instead of held-out ones.")]
 
 

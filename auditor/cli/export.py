@@ -29,8 +29,10 @@ def export_command(
     formats: Annotated[
         list[Format] | None, typer.Option("--format", help="Only this product; repeatable. Default: all.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to make or replace.")] = None,
-    pages: Annotated[int | None, typer.Option("--pages", min=0, help="Most pages of single adapters.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to make or replace. Default: export.dir.")] = None,
+    pages: Annotated[
+        int | None, typer.Option("--pages", min=0, help="Most pages of single adapters. Default: export.pages.")
+    ] = None,
     beside: Annotated[
         Path | None,
         typer.Option("--beside", help="Write only sidecars, beside the .safetensors files of this local folder."),

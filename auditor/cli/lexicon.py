@@ -7,10 +7,16 @@ from typing import Annotated
 import typer
 
 from auditor.cli.context import settings_of
+from auditor.cli.help_text import SummaryGroup
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The words that every adapter is scored on.")
+app = typer.Typer(
+    no_args_is_help=True,
+    cls=SummaryGroup,
+    rich_markup_mode=None,
+    help="Look after the words that every adapter is scored on.\n\nExample:\n\n    auditor lexicon candidates",
+)
 
 
 @app.command("candidates")

@@ -23,6 +23,7 @@ from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
 from auditor.cli.export import export_command
+from auditor.cli.help_text import HELP_WIDTH, SummaryGroup
 from auditor.cli.lexicon import app as lexicon_app
 from auditor.cli.propose import propose_command
 from auditor.cli.run import (
@@ -40,12 +41,13 @@ EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 app = typer.Typer(
     name="auditor",
+    cls=SummaryGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     # Plain tracebacks: the decorated ones can show local variables, and those may hold tokens.
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH},
 )
 
 _ASK = "Ask the catalog"

@@ -20,7 +20,7 @@ def propose_command(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the pictures that an audit kept to the vision-language model, and finish the results that wait for it.
+    """Let the vision-language model name what kept pictures show, and finish the results that wait for it.
 
     Ends with 75 when results still wait because the model was away or the command was asked to stop.
 

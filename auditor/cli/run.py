@@ -17,6 +17,7 @@ from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE
 
 if TYPE_CHECKING:
     from auditor.audit.task import TaskReport
+    from auditor.catalog.accounts import MergeReport
 
 
 def crawl_command(
@@ -42,6 +43,8 @@ def crawl_command(
         report = steps.crawl(settings, client, dry_run, full=full)
     if as_json:
         emit_json({**asdict(report), "complete": report.complete, "pages": report.pages})
+    if report.complete and not dry_run:
+        say("next: auditor plan")
 
 
 def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -64,6 +67,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
     else:
         with connecting.maybe_hub(settings) as client:
             manifest = steps.plan(settings, client, store=True)
+        say("next: auditor prefetch")
     if as_json:
         emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
                    "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch,
@@ -106,6 +110,8 @@ def prefetch_command(
         report = steps.prefetch(settings, client, part)
     if as_json:
         emit_json({**asdict(report), "bytes_per_second": round(report.bytes_per_second)})
+    if not report.put_off and not report.stopped:
+        say(f"next: auditor audit{'   (it makes room in the cache)' if report.no_room else ''}")
     if report.put_off or report.no_room or report.stopped:
         raise typer.Exit(EXIT_REQUEUE)
 
@@ -119,6 +125,7 @@ def audit_command(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use prefetched files only; put the others off.")] = False,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Audit the planned files that have no result yet.
 
@@ -138,10 +145,18 @@ def audit_command(
         settings = settings.model_copy(update={"hub": settings.hub.model_copy(update={"offline": True})})
     start_logs(context, settings, f"audit-{task}")
     part = Slice(task, tasks) if slices is None else StoredSlice(slices, task)
+    if dry_run:
+        cost = steps.audit_cost(settings, part)
+        if as_json:
+            emit_json(asdict(cost))
+        return
     with connecting.maybe_hub(settings) as client:
-        report = steps.audit(settings, client, part, dry_run)
-    if report is not None:
-        _leave(report)
+        report = steps.audit(settings, client, part)
+    if as_json:
+        emit_json(_audit_values(report))
+    if not report.interrupted and not report.transient:
+        say(f"next: {'auditor propose' if report.pending else 'auditor merge'}")
+    _leave(report)
 
 
 def merge_command(
@@ -165,16 +180,14 @@ def merge_command(
     start_logs(context, settings, "merge")
     report = steps.merge(settings, rebuild=rebuild)
     if as_json:
-        emit_json({"listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
-                   "audits": report.audits, "read": report.read, "carried": report.carried,
-                   "rejected": len(report.rejected), "seconds": round(report.seconds, 1),
-                   "reconciles": report.reconciles})  # fmt: skip
+        emit_json(_merge_values(report))
 
 
-def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
-    """Run the whole chain: crawl, plan, prefetch, audit, merge. What is done already is not done again.
+def nightly_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Run the whole chain here: crawl, plan, prefetch, audit, propose and merge. What is done is not done again.
 
-    Without an auditor.toml this is the pocket profile: offline, on the CPU, in minutes.
+    Without an auditor.toml this is the pocket profile: offline, on the CPU, in minutes. Files for others are
+    written by `auditor export`, which this leaves to you.
 
     Example:
 
@@ -186,30 +199,34 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False) -> None:
     settings = settings_of(context)
     start_logs(context, settings, "nightly")
     with connecting.hub(settings) as client:
-        steps.crawl(settings, client, dry_run)
+        crawled = steps.crawl(settings, client, dry_run)
         if dry_run:
+            if as_json:
+                emit_json({"crawl": asdict(crawled)})
             return
         steps.plan(settings, client, store=True)
         while True:
             fetched = steps.prefetch(settings, client, Slice())
-            report = steps.audit(settings, client, Slice(), dry_run=False)
+            report = steps.audit(settings, client, Slice())
             # A full cache is worked off in rounds, as long as each makes room for some.
-            if not fetched.no_room or not fetched.fetched or report is None or report.interrupted:
+            if not fetched.no_room or not fetched.fetched or report.interrupted:
                 break
     if settings.recipe.proposer.kind != "none" and stages.waiting(settings):
         with progress("propose") as step:
             proposed = stages.propose(settings, on_record=lambda named: step(1, named.item.repo_id))
-        if report is not None:
-            report.unanswered = proposed.unanswered + proposed.left
-    steps.merge(settings)
-    if report is not None:
-        _leave(report)
+        report.unanswered = proposed.unanswered + proposed.left
+    merged = steps.merge(settings)
+    if as_json:
+        emit_json({"crawl": asdict(crawled), "audit": _audit_values(report), "merge": _merge_values(merged)})
+    _leave(report)
 
 
 def explain_command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")],
-    page: Annotated[Path | None, typer.Option("--page", help="Where to write the HTML page.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Where to write the HTML page. Default: the target's name, here.")
+    ] = None,
     trigger: Annotated[str | None, typer.Option("--trigger", help="Trigger text of a local file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -243,6 +260,18 @@ def explain_command(
             numeric=("score", "low", "high", "alignment"),
         )  # fmt: skip
     say(f"page: {where}")
+
+
+def _audit_values(report: TaskReport) -> dict[str, object]:
+    return {**vars(report), "outcomes": dict(report.outcomes)}
+
+
+def _merge_values(report: MergeReport) -> dict[str, object]:
+    return {
+        "listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
+        "audits": report.audits, "read": report.read, "carried": report.carried,
+        "rejected": len(report.rejected), "seconds": round(report.seconds, 1), "reconciles": report.reconciles,
+    }  # fmt: skip
 
 
 def _leave(report: TaskReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditor.cli.output import say, summary, warn
@@ -74,16 +75,27 @@ def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchRepo
     return report
 
 
-def audit(settings: Settings, client: HubClient | None, part: Part, dry_run: bool) -> TaskReport | None:
-    """Audit one part of the plan; say how it ended. None: a dry run."""
+@dataclass(frozen=True)
+class AuditCost:
+    """What an audit would do at most: files, and pictures beside the base's own."""
+
+    files: int
+    pictures: int
+
+
+def audit_cost(settings: Settings, part: Part) -> AuditCost:
+    """Say what an audit of one part of the plan would take."""
+    files = len(part.items(settings))
+    each = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
+    say(f"{files} files, about {files * each} pictures beside the base's own")
+    return AuditCost(files, files * each)
+
+
+def audit(settings: Settings, client: HubClient | None, part: Part) -> TaskReport:
+    """Audit one part of the plan; say how it ended."""
     from auditor import stages
 
-    items = part.items(settings)
-    if dry_run:
-        images = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
-        say(f"{len(items)} files, about {len(items) * images} pictures beside the base's own")
-        return None
-    with progress("audit", len(items)) as step:
+    with progress("audit", len(part.items(settings))) as step:
         report = stages.audit(
             settings, client, part,
             on_item=lambda item, record: step(1, item.repo_id),

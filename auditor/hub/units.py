@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from auditor.hub.select import PICKLE_SUFFIXES, Selection, select_files
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.outcomes import Outcome, Reason
+from auditor.wording import counted, with_article
 
 NO_COMMIT = "0" * 40
 """Stands for the commit of an entry that names none."""
@@ -124,7 +125,11 @@ def _settle_repo(repo: ListedRepo, *, try_gated: bool) -> SettledItem | None:
         return _item(repo, None, "skipped", "not_text_to_image", f"The repo says it is for {repo.pipeline_tag}.")
     if (part := _other_part(repo)) is not None:
         return _item(
-            repo, None, "skipped", "not_text_to_image", f"By name and tags a {part}, which personalises nothing."
+            repo,
+            None,
+            "skipped",
+            "not_text_to_image",
+            f"By name and tags {with_article(part)}, which personalises nothing.",
         )
     if repo.base_relation == "merge" and len(repo.base_claims) > 1:
         message = f"It says it is merged from {len(repo.base_claims)} models, so it has no single base to compare with."
@@ -157,13 +162,15 @@ def _no_adapter(repo: ListedRepo, selection: Selection, *, full_models: bool) ->
         return _item(repo, None, "skipped", "full_model", message)
     pickles = [path for path in selection.components if path.lower().endswith(tuple(PICKLE_SUFFIXES))]
     if pickles and len(pickles) == len(selection.components):
-        message = f"A whole model in {len(pickles)} pickles: loading one could run code."
+        message = f"A whole model in {counted(len(pickles), 'pickle')}: loading one could run code."
         return _item(repo, None, "quarantined", "refused_format", message)
     if selection.components:
         how = "its denoiser lies in several files" if selection.sharded else "none of them a denoiser in safetensors"
-        message = f"A whole model or a part of one ({len(selection.components)} weight files, {how})."
+        message = f"A whole model or a part of one ({counted(len(selection.components), 'weight file')}, {how})."
         return _item(repo, None, "skipped", "unsupported_format", message)
-    return _item(repo, None, "skipped", "no_weights", f"None of its {len(repo.files)} files holds adapter weights.")
+    return _item(
+        repo, None, "skipped", "no_weights", f"None of its {counted(len(repo.files), 'file')} holds adapter weights."
+    )
 
 
 def _item(

@@ -12,14 +12,13 @@ from auditor.proposing.grouping import PAIRS_PER_GROUP
 from auditor.proposing.images import MAX_SIDE, Pictures
 from auditor.proposing.schema import SCHEMA_HASH
 from auditor.proposing.template import TEMPLATE, PromptTemplate
-from auditor.records.outcomes import Reason
-from auditor.records.proposals import Proposals
+from auditor.records.proposals import Proposals, Unanswered
 
 
 class VlmUnavailable(TransientError):
     """The model's server is away, hangs or fails. Replies that did arrive are in the cache."""
 
-    reason: Reason = "vlm_unavailable"
+    reason: Unanswered = "vlm_unavailable"
 
 
 @dataclass(frozen=True)

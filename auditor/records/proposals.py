@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from auditor.records.outcomes import Reason
-
 InvalidKind = Literal["empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase"]
 """Why a whole reply was thrown away."""
 
 DropKind = Literal["empty", "too_long", "sentence", "control_characters", "non_latin", "not_words"]
 """Why one phrase of an otherwise usable reply was thrown away."""
+
+Unanswered = Literal["vlm_unavailable", "vlm_invalid"]
+"""Why nothing was proposed: no server answered (worth another attempt), or no reply could be used."""
 
 
 @dataclass(frozen=True)
@@ -66,4 +67,4 @@ class Proposals:
     replies: tuple[RawReply, ...]
     groups: int
     groups_answered: int
-    reason: Reason | None
+    reason: Unanswered | None

@@ -8,6 +8,13 @@ from pydantic import Field, model_validator
 
 from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Section
 
+PipelineName = Literal[
+    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline"
+]
+SamplerName = Literal[
+    "default", "ddim", "ddpm", "euler", "euler_a", "dpmsolver++", "unipc", "pndm", "lcm", "flow_euler"
+]
+
 
 class BaseModelSettings(Section):
     """One base model that adapters are audited on."""
@@ -16,7 +23,9 @@ class BaseModelSettings(Section):
     """False takes a base that the profile names out of the run."""
 
     family: Name
-    """Architecture family; adapters of another family are never applied to this base."""
+    """Architecture family, as adapter files are recognised: sd15, sd21, sdxl, sd35_medium, sd35_large or flux1.
+    Adapters of another family are never applied to this base. Any other name stands for an architecture of its own,
+    such as the pocket's."""
 
     repo: Name | None = None
     """Hub repository of the base. May be unset when `path` is given."""
@@ -25,7 +34,7 @@ class BaseModelSettings(Section):
     """Branch, tag or sha. A recipe always records the sha that it led to."""
 
     path: LocalPath | None = None
-    """Local folder in the Hub's layout; used instead of a download when set."""
+    """Local folder in the Hub's layout. Unset: `repo` is read from the Hub cache, where `hf download` puts it."""
 
     aliases: tuple[Name, ...] = ()
     """Other names under which adapter cards mean this base."""
@@ -33,7 +42,7 @@ class BaseModelSettings(Section):
     checkpoint_hashes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
     """SHA-256 of the single-file checkpoints that are this base: trainers write it into the adapter file."""
 
-    pipeline: Name
+    pipeline: PipelineName
     """Pipeline class of diffusers."""
 
     variant: Name | None = None
@@ -51,8 +60,9 @@ class BaseModelSettings(Section):
     guidance: float = Field(ge=0, le=50)
     """Guidance scale. 1 or less: no classifier-free guidance."""
 
-    sampler: Name = "ddim"
-    """Sampler, deterministic given the noise."""
+    sampler: SamplerName = "ddim"
+    """Sampler. `default`: the scheduler that the base names itself. `flow_euler`: for SD 3.5 and FLUX.1, and only
+    there. `ddpm`, `euler_a` and `lcm` draw noise at each step too, from the seed of the probe."""
 
     batch_size: int = Field(default=8, ge=1)
     """Images denoised together."""
@@ -78,10 +88,10 @@ class EncoderSettings(Section):
     """Model name in open_clip."""
 
     path: LocalPath | None = None
-    """Local folder with config and weights. Unset: `pretrained` is downloaded."""
+    """Local folder with config and weights. Unset: the weights of `pretrained`, from the Hub cache."""
 
     pretrained: Name | None = None
-    """Pretrained tag in open_clip."""
+    """Pretrained tag in open_clip. What is not in the Hub cache open_clip fetches, unless HF_HUB_OFFLINE is set."""
 
     batch_size: int = Field(default=32, ge=1)
     """Images or texts encoded together."""
@@ -106,7 +116,7 @@ class ProposerSettings(Section):
     """Branch, tag or sha of the model. A branch is looked up in the Hub cache; the recipe records the sha."""
 
     path: LocalPath | None = None
-    """Local folder of the model; used instead of a download when set."""
+    """Local folder of the model. Unset: `model` is read from the Hub cache."""
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of the model's weights while it answers. A server at an address must have been started with it."""
@@ -151,28 +161,36 @@ class SolverSettings(Section):
     """`paper`: Algorithm 1 as published. `robust`: ordered candidates and a non-negative fit."""
 
     basis: Literal["text", "image", "mean", "agreement", "stacked", "either"] = "mean"
-    """Where concept directions come from: the text encoder, rendered image pairs, or a way to use both."""
+    """Where concept directions come from. `text`: the text encoder. `image`: pairs of pictures that the base renders
+    without and with the word. `mean`: the mean of both unit directions. `agreement`: the mean weighted by how well each
+    side is known and how far they agree. `stacked`: one weight must fit both sides at once. `either`: both sides are
+    offered, and their weights added."""
 
     common: Literal["none", "mean", "null"] = "none"
-    """What is removed as the direction that any text adds: nothing, the lexicon's mean, or neutral words."""
+    """What is removed as the direction that any added text gives. `none`: nothing. `mean`: the mean of all concepts.
+    `null`: what the lexicon's neutral words have in common."""
 
     length: Literal["image", "text"] = "text"
-    """Unit of a score: how far the base moves when asked for the concept, or how far its words reach as text."""
+    """Unit of a score. `text`: how far the concept's words reach in the text encoder. `image`: how far the base's
+    pictures move when it is asked for the concept."""
 
     image_probes: int = Field(default=8, ge=1)
     """Probes on which the base renders each lexicon concept for the image side. Costs images once per recipe."""
 
     order: Literal["cosine", "support", "pursuit", "given"] = "pursuit"
-    """Order in which the robust variant takes candidates."""
+    """Order in which the robust variant takes candidates. `cosine`: nearest to V first. `support`: most often proposed
+    first. `pursuit`: whichever explains most of what is left. `given`: as proposed."""
 
     redundancy: Literal["max_cosine", "span_share"] = "max_cosine"
-    """What the robust variant compares with `max_redundancy`."""
+    """What the robust variant compares with `max_redundancy`. `max_cosine`: the largest absolute cosine with a kept
+    concept. `span_share`: the share of the candidate that lies in the span of the kept ones."""
 
     max_redundancy: float = Field(default=0.7, gt=0, le=1)
     """The robust variant drops a candidate that is more redundant than this."""
 
     fit: Literal["nnls", "ols", "projection"] = "nnls"
-    """How the shared basis is fitted."""
+    """How the shared basis is fitted. `nnls`: least squares with weights of 0 or more. `ols`: with weights of any sign.
+    `projection`: each concept alone."""
 
     ridge: float = Field(default=0.0, ge=0)
     """Penalty on weights, in units of the mean squared concept length."""
@@ -206,13 +224,14 @@ class RecipeSettings(Section):
     """Base models by short name."""
 
     probes: NameOrFile
-    """Probe set: a versioned, ordered list of prompts, by name or as the path of a .json file of your own."""
+    """Probe set, a versioned, ordered list of prompts: general-1, pocket-1, or the path of a .json file of your own."""
 
     probe_count: int = Field(ge=2)
     """Most probes used for one adapter."""
 
     looks: tuple[int, ...] = ()
-    """Numbers of probes at which the error is estimated. Those above `probe_count` are not reached."""
+    """Looks: numbers of probes at which the error is estimated, and rendering may stop. Those above `probe_count` are
+    not reached."""
 
     cosine_error_target: float = Field(default=0.02, gt=0, lt=1)
     """At a look, sampling stops when the expected cosine error of the mean difference is below this."""
@@ -237,7 +256,8 @@ class RecipeSettings(Section):
     """Also generate with the declared trigger word, on base and adapter, when there is one."""
 
     lexicon: NameOrFile
-    """Versioned word list that every adapter is scored on, by name or as the path of a .json file of your own."""
+    """Versioned list of concepts that every adapter is scored on: general-1, pocket-1, or the path of a .json file of
+    your own."""
 
     concept_template: str | None = Field(default=None, max_length=500)
     """How a concept is added to a prompt, such as "{prompt}, {concept}". Unset: the lexicon's own way."""

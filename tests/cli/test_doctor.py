@@ -9,6 +9,7 @@ import pytest
 
 from auditor import doctor
 from auditor.doctor import Check, examine, something_missing
+from auditor.paths import package_path
 from auditor.settings import resolve
 
 
@@ -137,8 +138,45 @@ def test_the_hub_profile_says_how_to_get_each_part(monkeypatch, tmp_path):
         assert checks[f"base {key}"].status == "missing"
         assert f"hf download {base.repo}" in (checks[f"base {key}"].advice or "")
     assert checks["hub"].status == "missing"
-    assert checks["hub token"].status == "missing"
     assert "hf download" in (checks["encoder"].advice or "")
+
+
+def test_only_the_token_that_crawls_use_counts_and_its_absence_is_no_fault(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    settings = resolve(
+        profile="hub", work_dir=tmp_path, environment={}, overrides=["hub.endpoint=http://127.0.0.1:9"]
+    ).settings
+
+    def check():
+        return next(check for check in doctor._adapters_source(settings) if check.name == "hub token")
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "a login stored on this machine")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert check().status == "warning"
+    assert "HF_TOKEN" in check().found
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    assert check().status == "ok"
+    assert "hf_read" not in check().found
+
+
+def test_lexicon_and_probe_set_may_be_files_of_ones_own(complete, tmp_path, monkeypatch):
+    for name, package in (("words.json", "lexicons/pocket-1.json"), ("prompts.json", "probes/pocket-1.json")):
+        (tmp_path / name).write_bytes(package_path(package).read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+    def checks(**changes):
+        recipe = complete.recipe.model_copy(update=changes)
+        return _by_name(examine(complete.model_copy(update={"recipe": recipe})))
+
+    found = checks(lexicon=str(tmp_path / "words.json"), probes="prompts.json")
+    assert (found["lexicon"].status, found["probe set"].status) == ("ok", "ok")
+    found = checks(lexicon=str(tmp_path / "none.json"), probes="prompts.json", probe_count=100_000)
+    assert (found["lexicon"].status, found["probe set"].status) == ("missing", "missing")
+    assert "recipe.lexicon" in (found["lexicon"].advice or "")
+    assert "100000" in found["probe set"].found
+    (tmp_path / "words.json").write_text("{}")
+    assert "not well formed" in checks(lexicon="words.json")["lexicon"].found
 
 
 def test_exit_code_and_json_follow_the_checks(auditor, monkeypatch):

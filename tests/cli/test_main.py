@@ -45,6 +45,14 @@ def test_every_command_explains_itself_with_an_example():
         assert f"auditor {' '.join(path)}" in text or " ".join(path) in text.partition("Example:")[2], path
 
 
+def test_lists_of_commands_show_whole_sentences(auditor):
+    for group in ((), ("evaluate",), ("lexicon",)):
+        listed = auditor(*group, "--help").stdout
+        assert "Example:" in listed
+        assert "..." not in listed.partition("Commands:")[2]
+    assert "swap it in; readers never wait" in " ".join(auditor("--help").stdout.split())
+
+
 def test_version_is_printed(auditor):
     done = auditor("--version")
     assert done.code == 0

@@ -45,6 +45,16 @@ def test_a_missing_base_or_pickled_weights_are_a_prerequisite(sd_folder: Path, t
         DiffusersBase(folder, **SETTINGS)
 
 
+def test_the_settings_offer_what_can_be_loaded():
+    from typing import get_args
+
+    from auditor.generation.loading import PIPELINES, SAMPLERS
+    from auditor.settings.recipe import PipelineName, SamplerName
+
+    assert set(get_args(PipelineName)) == set(PIPELINES)
+    assert set(get_args(SamplerName)) == {"default", *SAMPLERS}
+
+
 @pytest.mark.parametrize("changes", [{"sampler": "magic"}, {"sampler": "flow_euler"}, {"dtype": "int4"}])
 def test_unknown_settings_are_named(sd_folder: Path, changes: dict[str, str]) -> None:
     with pytest.raises(UserError, match=next(iter(changes.values()))):
