@@ -94,7 +94,7 @@ format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP)  ## Write docs/reference from the commands, the settings and the schema
+docs: $(STAMP)  ## Write docs/reference from the commands, the settings, the outcomes and the schema
 	$(BIN)/python docs/generate.py
 
 train-pocket: $(STAMP)  ## Train the pocket models and adapters again, from nothing (hours on a CPU; resumes)

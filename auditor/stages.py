@@ -1,6 +1,7 @@
-"""The stages of a run, in order: crawl, plan, audit, propose, merge, export. Commands and jobs call nothing deeper.
+"""The stages of a run, in order: crawl, plan, prefetch, audit, propose, merge, export.
 
-Each takes the settings, leaves its product in the work folder and may be killed and called again at any time.
+Each takes the settings, leaves its product in the work folder and may be killed and called again at any time. The
+commands of a run are thin over these; those that ask the catalog or talk to Slurm call their own rooms.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def status_command(context: typer.Context, run: KnownRun = None, as_json: AsJson
 def retry_command(
     context: typer.Context,
     reason: Annotated[str, typer.Option("--reason", help="Reason of the results to take back, such as poison.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which results.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many; with --json, which.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take back the results with one reason, so that the next audit redoes them.

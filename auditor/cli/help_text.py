@@ -12,14 +12,19 @@ HELP_WIDTH = 100
 
 
 class SummaryGroup(TyperGroup):
-    """A group that lists its commands with their whole first sentences, instead of what fits on one line."""
+    """A group that lists its commands under headings, with their whole first sentences."""
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Writes the list of commands."""
-        for command in self.commands.values():
-            if not command.short_help and command.help:
-                command.short_help = first_sentence(command.help)
-        super().format_commands(ctx, formatter)
+        width = max((len(name) for name in self.commands), default=0)
+        by_heading: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = getattr(command, "rich_help_panel", None)
+            row = (name.ljust(width), first_sentence(command.help or ""))
+            by_heading.setdefault(heading if isinstance(heading, str) else "Commands", []).append(row)
+        for heading, rows in by_heading.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
 
 def first_sentence(text: str) -> str:

@@ -1,8 +1,6 @@
 """The `auditor` program: global options, the commands, and how errors become exit codes.
 
-To add a command: write a function in the module of its group, give it a docstring that starts with one
-sentence and ends with an `Example:` block, list it below under a heading, and run `make docs`. Import anything heavy
-inside the function. Reading commands take `--json`; what costs GPU time, network or disk takes `--dry-run`.
+CONTRIBUTING.md says how to add a command.
 """
 
 from __future__ import annotations
