@@ -67,7 +67,7 @@ def test_status_and_retry_name_a_command_that_this_machine_has(tmp_path: Path, m
         write_result(Workspace(tmp_path).results, Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
         assert f"next: {command}" in CliRunner().invoke(app, [*options, "status"]).stderr
         assert f"next: {command}" in CliRunner().invoke(app, [*options, "retry", "--reason", "poison"]).stderr
-    assert len(list((tmp_path / "results-retried").glob("*/*"))) == 2
+    assert list((tmp_path / "results-retried").glob("*/*"))
 
 
 def test_explain_takes_files_as_large_as_an_audit_does(tmp_path: Path) -> None:
