@@ -83,7 +83,8 @@ def test_environment_reaches_one_base_and_reads_lists_as_json():
 
 def test_a_file_adds_a_base_beside_those_of_the_profile():
     _write(
-        '[recipe.bases.mine]\nfamily = "sd15"\nrepo = "me/mine"\npipeline = "P"\nsize = 512\nsteps = 5\nguidance = 1\n'
+        '[recipe.bases.mine]\nfamily = "sd15"\nrepo = "me/mine"\npipeline = "StableDiffusionPipeline"\n'
+        "size = 512\nsteps = 5\nguidance = 1\n"
     )
     assert set(resolve(environment={}).settings.recipe.bases) == {"pocket", "mine"}
 
