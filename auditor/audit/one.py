@@ -16,6 +16,7 @@ from auditor.audit.failures import Stopwatch, failure_record, now, versions
 from auditor.audit.measure import (
     ArmImages,
     Measured,
+    dose_subject,
     measure_dose,
     measure_plain,
     measure_trigger,
@@ -26,10 +27,11 @@ from auditor.audit.result_file import Result, thumbnail_bytes
 from auditor.audit.scoring import concept_scores, effect_record
 from auditor.crash import crash_point
 from auditor.errors import ItemError
+from auditor.finexl.shared_basis import SharedScores
 from auditor.finexl.significance import EffectTest
 from auditor.proposing.images import bound_side
 from auditor.records.outcomes import Outcome, Reason
-from auditor.records.result import AuditRecord, Explanation, WorkItem
+from auditor.records.result import AuditRecord, DosePoint, Explanation, WorkItem
 
 THUMBNAILS = 6
 
@@ -77,16 +79,16 @@ def _audit_applied(
         if item.trigger and bench.recipe.trigger_arms:
             with watch.stage("trigger"):
                 arm = measure_trigger(generator, bench.encoder, bench.all_probes, bench.scorer, bench.recipe,
-                                      item.trigger, item.trigger_source or "card")  # fmt: skip
+                                      item.trigger, item.trigger_source or "card", measured)  # fmt: skip
             arm_test = bench.scorer.test(arm.differences)
         acts = test.status == "effect" or (arm_test is not None and arm_test.status == "effect")
         with watch.stage("dose"):
-            dose, rises = measure_dose(generator, bench.encoder, bench.probes, bench.scorer, bench.recipe,
-                                       shared, measured) if acts else ((), None)  # fmt: skip
+            dose, rises = _dose(bench, measured, shared, arm, test) if acts else ((), None)
     finally:
         with watch.stage("remove"):
             generator.remove()
-    outcome, reason, message = _verdict(normalised, measured, test, arm_test)
+    dropped = measured.dropped if arm is None or test.status == "effect" else arm.dropped
+    outcome, reason, message = _verdict(normalised, len(measured.rows), dropped, test, arm_test)
     shown = _shown(bench, measured, arm, test) if acts and bench.proposer is not None else None
     explanations: tuple[Explanation, ...] = ()
     if shown is not None:
@@ -106,6 +108,17 @@ def _audit_applied(
         **common,
     )  # fmt: skip
     return Audited(Result(record, _arrays(bench, measured, arm)), shown)
+
+
+def _dose(
+    bench: Workbench, measured: Measured, shared: SharedScores, arm: ArmImages | None, test: EffectTest
+) -> tuple[tuple[DosePoint, ...], bool | None]:  # fmt: skip
+    """Dose response of the arm that acts."""
+    if test.status == "effect":
+        arm = None
+    subject = dose_subject(bench.all_probes, bench.reference, bench.recipe, measured, arm)
+    scores = shared if arm is None else bench.scorer.shared(arm.differences)
+    return measure_dose(bench.generator, bench.encoder, bench.scorer, bench.recipe, scores, subject)
 
 
 def _acting(measured: Measured, arm: ArmImages | None, test: EffectTest) -> NDArray[np.float32]:
@@ -131,11 +144,11 @@ def _shown(bench: Workbench, measured: Measured, arm: ArmImages | None, test: Ef
 
 
 def _verdict(
-    normalised: NormalisedAdapter, measured: Measured, test: EffectTest, arm_test: EffectTest | None
+    normalised: NormalisedAdapter, probes: int, dropped: int, test: EffectTest, arm_test: EffectTest | None
 ) -> tuple[Outcome, Reason | None, str]:
     if test.status != "effect" and (arm_test is None or arm_test.status != "effect"):
         return "no_effect", "inside_noise_floor", _no_effect_message(test)
-    outcome, reason, message = scored_verdict(len(measured.rows), test.status != "effect")
+    outcome, reason, message = scored_verdict(probes, test.status != "effect")
     said = trigger_note(test.status != "effect")
     if normalised.unmatched:
         message = f"Scored without {len(normalised.unmatched)} of {normalised.facts.pairs} parts, which fit no module."
@@ -148,12 +161,8 @@ def _verdict(
     if normalised.left_out:
         message = f"Scored by its denoiser; its {' and '.join(normalised.left_out)} did not replace the base's."
         return "scored_partial", "components_left_out", message + said
-    if measured.dropped:
-        return (
-            "scored_partial",
-            "probes_dropped",
-            f"{measured.dropped} unusable pictures were left out.{said}",
-        )
+    if dropped:
+        return "scored_partial", "probes_dropped", f"{dropped} unusable pictures were left out.{said}"
     return outcome, reason, message
 
 
