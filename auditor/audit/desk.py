@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.audit.naming import Audited
-from auditor.errors import AuditorError
 from auditor.proposing.proposer import Proposer, VlmUnavailable
 from auditor.records.proposals import Proposals
 
@@ -68,7 +67,7 @@ class Desk:
         self._prepared = True
 
         def quietly() -> None:
-            with contextlib.suppress(AuditorError):
+            with contextlib.suppress(Exception):  # a bug too: it must not end the thread that answers
                 prepare()
 
         self._hand_over(quietly)
