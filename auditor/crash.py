@@ -21,6 +21,7 @@ CrashPoint = Literal[
     "download_complete",
     "download_stored",
     # models
+    "reference_part_kept",
     "reference_written",
     "reference_published",
     # one item

@@ -6,6 +6,7 @@ AuditorError
 ├── ItemError              one item cannot be audited; becomes a recorded outcome, the run goes on
 │   └── Refused                the file is unsafe, malformed or not ours to score
 ├── TransientError         worth another attempt later; exit code 75 when nothing else is left to do
+│   └── Interrupted            told to stop amid work that is kept and can go on
 └── BaseDamaged            the base model no longer matches its fingerprint; the pipeline is rebuilt
 
 Anything else that escapes is a bug and keeps its traceback (exit code 1).
@@ -69,6 +70,10 @@ class TransientError(AuditorError):
     """Another attempt may succeed: a server was away, a connection was cut."""
 
     exit_code = EXIT_REQUEUE
+
+
+class Interrupted(TransientError):
+    """The process was told to stop amid work that is kept in parts; the next one goes on with it."""
 
 
 class BaseDamaged(AuditorError):

@@ -52,6 +52,7 @@ def open_workbench(
     encoder: Encoder | None = None,
     proposer: Proposer | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Workbench:
     """Load the models of one base and its reference.
 
@@ -61,6 +62,10 @@ def open_workbench(
         encoder: Reused when given; loading it takes longer than some adapters.
         proposer: Reused when given.
         on_step: Told about the making of the reference.
+        stopping: Whether to leave off making it.
+
+    Raises:
+        Interrupted: It did; what is made of the reference is kept.
     """
     chosen = settings.recipe
     if base_name not in chosen.active_bases:
@@ -73,7 +78,9 @@ def open_workbench(
     all_probes = probes_for(chosen.probes, chosen.seed)
     probes = all_probes.first(chosen.probe_count)
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
-    reference = load_or_make(workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step)
+    reference = load_or_make(
+        workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step, stopping=stopping
+    )  # fmt: skip
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
     _publish_basis(workspace, recipe, scorer)
     publish_recipe(settings, recipe)

@@ -1,7 +1,8 @@
 """What every adapter of one recipe is compared with, made once and kept on disk.
 
 Base images and their features, the noise floor, and both sides of every concept vector. A second adapter, or a
-second run, reads it back and calls the base denoiser not once.
+second run, reads it back and calls the base denoiser not once. Making it can take hours: tasks share it, part by part,
+and one that is stopped or killed loses the part in hand at most.
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
+from auditor.audit.parts import Arrays, make_parts, read_parts, save_arrays
 from auditor.crash import crash_point
 from auditor.encoding.encoder import Encoder
+from auditor.errors import Interrupted
 from auditor.files import replacing
 from auditor.finexl.concepts import ConceptDirections, directions
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon
 from auditor.probes.loader import ProbeSet
 from auditor.records.recipe import Recipe
+from auditor.settings import RecipeSettings
 
 Floats = NDArray[np.float32]
 NOISE_SEED_SHIFT = 1_000_003
@@ -78,8 +83,9 @@ def load_or_make(
     lexicon: Lexicon,
     *,
     on_step: Callable[[str, int, int], None] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Reference:
-    """Read the reference of a recipe, or make and publish it.
+    """Read the reference of a recipe, or make and publish it, together with whoever else makes it now.
 
     Args:
         folder: Where references are kept.
@@ -88,15 +94,33 @@ def load_or_make(
         encoder: The recipe's encoder.
         probes: The n probes used.
         lexicon: The recipe's lexicon.
-        on_step: Told (what, done, total) while image-side concepts are rendered.
+        on_step: Told (what, done, total) while it is made.
+        stopping: Asked between batches of pictures.
+
+    Raises:
+        Interrupted: It was to stop. The parts that are made are kept.
     """
-    path = folder / f"{reference_key(recipe)}.safetensors"
+    key = reference_key(recipe)
+    path, parts = folder / f"{key}.safetensors", folder / f"{key}.parts"
     if not path.exists():
-        raw_image_probes = recipe.solver.get("image_probes")
-        image_probes = min(int(raw_image_probes), len(probes)) if isinstance(raw_image_probes, int) else len(probes)
-        chunks = chunk_bounds(len(probes), recipe.looks)
-        _publish(path, _make(generator, encoder, probes, lexicon, image_probes, chunks, on_step))
+        making = _Making(recipe, generator, encoder, probes, lexicon, stopping)
+        names = making.names()
+        make_parts(
+            parts,
+            names,
+            making.part,
+            finished=path.exists,
+            on_part=lambda done, total: on_step("parts", done, total) if on_step is not None else None,
+        )
+        _publish(path, parts, names, making)
+    shutil.rmtree(parts, ignore_errors=True)
     return load_reference(folder, recipe)
+
+
+def reference_pictures(recipe: RecipeSettings, lexicon: Lexicon) -> int:
+    """Pictures that the base renders for one reference: probes twice, and probes with each concept."""
+    versions = 1 + len(lexicon.names) + len(lexicon.neutral_words)
+    return 2 * recipe.probe_count + versions * min(recipe.solver.image_probes, recipe.probe_count)
 
 
 def load_reference(folder: Path, recipe: Recipe) -> Reference:
@@ -125,13 +149,6 @@ def chunk_bounds(count: int, looks: Sequence[int]) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def render(generator: Generator, prompts: Sequence[str], seeds: Sequence[int], chunks: list[tuple[int, int]],
-           **options: float | bool) -> NDArray[np.uint8]:  # fmt: skip
-    """Render prompts slice by slice (n, H, W, 3)."""
-    parts = [generator.generate(prompts[a:b], seeds[a:b], **options) for a, b in chunks]  # type: ignore[arg-type]
-    return np.concatenate(parts)
-
-
 def text_directions(
     encoder: Encoder, plain: Floats, prompts: Sequence[str], phrases: Sequence[str], lexicon: Lexicon
 ) -> ConceptDirections:
@@ -142,68 +159,103 @@ def text_directions(
     return directions(plain, worded.reshape(len(phrases), len(prompts), -1))
 
 
-def _make(
-    generator: Generator,
-    encoder: Encoder,
-    probes: ProbeSet,
-    lexicon: Lexicon,
-    image_probes: int,
-    chunks: list[tuple[int, int]],
-    on_step: Callable[[str, int, int], None] | None,
-) -> dict[str, NDArray[np.generic]]:
-    prompts, seeds = list(probes.prompts), list(probes.seeds)
-    images = render(generator, prompts, seeds, chunks)
-    features = encoder.encode_images(images)
-    other = render(generator, prompts, [s + NOISE_SEED_SHIFT for s in seeds], chunks)
-    plain = encoder.encode_texts(prompts)
-    phrases = [*lexicon.names, *lexicon.neutral_words]
-    text = text_directions(encoder, plain, prompts, phrases, lexicon)
-    few, few_seeds = prompts[:image_probes], seeds[:image_probes]
-    plain_shown, worded = _image_side(generator, encoder, few, few_seeds, phrases, lexicon, on_step)
-    image = directions(plain_shown, worded)
-    k = len(lexicon.names)
-    return {
-        "images": images,
-        "features": features,
-        "noise": encoder.encode_images(other) - features,
-        "plain_texts": plain,
-        "text": text.vectors[:k].astype(np.float32),
-        "text_noise": text.noise[:k].astype(np.float32),
-        "image": image.vectors[:k].astype(np.float32),
-        "image_noise": image.noise[:k].astype(np.float32),
-        "neutral_text": text.vectors[k:].astype(np.float32),
-        "neutral_image": image.vectors[k:].astype(np.float32),
-    }
+@dataclass(frozen=True, eq=False)
+class _Making:
+    """How the parts of a reference are made, and put together: `base`, `noise`, `text`, and runs of concepts."""
+
+    recipe: Recipe
+    generator: Generator
+    encoder: Encoder
+    probes: ProbeSet
+    lexicon: Lexicon
+    stopping: Callable[[], bool]
+
+    @property
+    def few(self) -> int:
+        """Probes m of the image side."""
+        wanted = self.recipe.solver.get("image_probes")
+        return min(wanted, len(self.probes)) if isinstance(wanted, int) else len(self.probes)
+
+    @property
+    def phrases(self) -> list[str]:
+        """Concepts, then neutral words."""
+        return [*self.lexicon.names, *self.lexicon.neutral_words]
+
+    def names(self) -> list[str]:
+        """The quick parts last: they are not worth a task of their own."""
+        count, together = 1 + len(self.phrases), max(1, PICTURES_PER_CALL // max(1, self.few))
+        return [*(f"concepts-{a}-{min(a + together, count)}" for a in range(0, count, together)),
+                "base", "noise", "text"]  # fmt: skip
+
+    def part(self, name: str) -> Arrays:
+        """One part; what the others need of it is in it."""
+        prompts, seeds = list(self.probes.prompts), list(self.probes.seeds)
+        looks = chunk_bounds(len(prompts), self.recipe.looks)
+        if name == "base":
+            images = self._render(prompts, seeds, looks)
+            return {"images": images, "features": self.encoder.encode_images(images)}
+        if name == "noise":
+            other = self._render(prompts, [s + NOISE_SEED_SHIFT for s in seeds], looks)
+            return {"features": self.encoder.encode_images(other)}
+        if name == "text":
+            plain = self.encoder.encode_texts(prompts)
+            text = text_directions(self.encoder, plain, prompts, self.phrases, self.lexicon)
+            return {"plain": plain, "vectors": text.vectors.astype(np.float32), "noise": text.noise.astype(np.float32)}
+        first, end = map(int, name.split("-")[1:])
+        return {"features": self._concepts(prompts[: self.few], seeds[: self.few], first, end)}
+
+    def whole(self, parts: Sequence[dict[str, NDArray[np.generic]]]) -> Arrays:
+        """The reference, from its parts in the order of their names."""
+        *concepts, base, noise, text = parts
+        shown = np.concatenate([part["features"] for part in concepts])
+        image = directions(shown[0], shown[1:])
+        k = len(self.lexicon.names)
+        return {
+            "images": base["images"],
+            "features": base["features"],
+            "noise": noise["features"] - base["features"],
+            "plain_texts": text["plain"],
+            "text": text["vectors"][:k],
+            "text_noise": text["noise"][:k],
+            "image": image.vectors[:k].astype(np.float32),
+            "image_noise": image.noise[:k].astype(np.float32),
+            "neutral_text": text["vectors"][k:],
+            "neutral_image": image.vectors[k:].astype(np.float32),
+        }
+
+    def _concepts(self, prompts: Sequence[str], seeds: Sequence[int], first: int, end: int) -> Floats:
+        """Embeddings of m prompts as they are (version 0) or with a phrase (version 1 on): (end - first, m, D).
+
+        Several versions share a call, so that the generator's batches are full however few prompts there are.
+        """
+        versions = [None, *self.phrases][first:end]
+        worded = [p if phrase is None else self.lexicon.phrase(p, phrase) for phrase in versions for p in prompts]
+        shown = self._render(worded, [*seeds] * len(versions), [(0, len(worded))])
+        return self.encoder.encode_images(shown).reshape(len(versions), len(prompts), -1)
+
+    def _render(
+        self, prompts: Sequence[str], seeds: Sequence[int], slices: Sequence[tuple[int, int]]
+    ) -> NDArray[np.uint8]:
+        """Pictures (n, H, W, 3), slice by slice, in the batches that the generator would make of each slice."""
+        batch = self.recipe.generation.get("batch_size")
+        step = batch if isinstance(batch, int) else len(prompts)
+        shown = []
+        for first, end in ((a, min(a + step, stop)) for start, stop in slices for a in range(start, stop, step)):
+            if self.stopping():
+                raise Interrupted("Stopped while the reference was made; what is made of it is kept.")
+            shown.append(self.generator.generate(prompts[first:end], seeds[first:end]))
+        return np.concatenate(shown)
 
 
-def _image_side(
-    generator: Generator,
-    encoder: Encoder,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    phrases: Sequence[str],
-    lexicon: Lexicon,
-    on_step: Callable[[str, int, int], None] | None,
-) -> tuple[Floats, Floats]:
-    """Embeddings of the base's pictures of m prompts alone (m, D) and with each phrase (k, m, D).
-
-    Several phrases share a call, so that the generator's batches are full however few prompts there are.
-    """
-    versions = [list(prompts), *([lexicon.phrase(p, phrase) for p in prompts] for phrase in phrases)]
-    together = max(1, PICTURES_PER_CALL // max(1, len(prompts)))
-    features: list[Floats] = []
-    for start in range(0, len(versions), together):
-        if on_step is not None:
-            on_step("concept pictures", start, len(versions))
-        chunk = versions[start : start + together]
-        shown = generator.generate([p for version in chunk for p in version], [*seeds] * len(chunk))
-        features.append(encoder.encode_images(shown).reshape(len(chunk), len(prompts), -1))
-    joined = np.concatenate(features)
-    return joined[0], joined[1:]
-
-
-def _publish(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+def _publish(path: Path, folder: Path, names: Sequence[str], making: _Making) -> None:
+    """Put the parts together, unless another task has done so."""
+    try:
+        arrays = making.whole(read_parts(folder, names))
+    except FileNotFoundError:
+        if not path.exists():
+            raise
+        return
     with replacing(path) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
+        save_arrays(temporary, arrays)
         crash_point("reference_written")
     crash_point("reference_published")

@@ -49,7 +49,7 @@ KILLED = -signal.SIGKILL
 FEW = ("mkr/moss-lora", "grab-bag/truncated", "ana-k/harbor-lora")
 LISTING: tuple[CrashPoint, ...] = ("crawl_page_stored", "plan_half_written")
 DOWNLOAD: tuple[CrashPoint, ...] = ("download_begun", "download_complete", "download_stored")
-REFERENCE: tuple[CrashPoint, ...] = ("reference_written", "reference_published")
+REFERENCE: tuple[CrashPoint, ...] = ("reference_part_kept", "reference_written", "reference_published")
 MERGE: tuple[CrashPoint, ...] = tuple(point for point in CRASH_POINTS if point.startswith("merge_"))
 ITEM = tuple(point for point in CRASH_POINTS if point not in {*LISTING, *DOWNLOAD, *REFERENCE, *MERGE})
 
