@@ -79,6 +79,11 @@ class Finisher:
         else:
             self.on_record(record, False)
 
+    def may_take_up(self, file_sha256: str, recipe_id: str) -> bool:
+        """Whether there are pictures to name of an earlier result, and someone to ask."""
+        path = waiting_path(self.workspace.waiting, file_sha256, recipe_id)
+        return self._desk is not None and (file_sha256, recipe_id) not in self._asked and path.exists()
+
     def take_up(self, file_sha256: str, recipe_id: str, base_images: NDArray[np.uint8], max_side: int) -> bool:
         """Name an earlier result that still waits. False: its pictures are damaged, it has to be audited again.
 
@@ -88,9 +93,9 @@ class Finisher:
             base_images: The recipe's base images (n, H, W, 3).
             max_side: Longest side shown, in pixels.
         """
-        path = waiting_path(self.workspace.waiting, file_sha256, recipe_id)
-        if self._desk is None or (file_sha256, recipe_id) in self._asked or not path.exists():
+        if not self.may_take_up(file_sha256, recipe_id):
             return True
+        path = waiting_path(self.workspace.waiting, file_sha256, recipe_id)
         try:
             result = read_result(result_path(self.workspace.results, file_sha256, recipe_id))
             if result.record.proposals != "pending":

@@ -16,27 +16,34 @@ import structlog
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
-from auditor.audit.bench import Workbench, load_encoder, open_workbench
+from auditor.audit.bench import Workbench
+from auditor.audit.benches import Benches
 from auditor.audit.choosing import choose_base
 from auditor.audit.failures import failure_record
 from auditor.audit.finishing import Finisher
 from auditor.audit.naming import Audited
 from auditor.audit.one import audit_file
-from auditor.audit.proposers import load_proposer, works_ahead
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
 from auditor.audit.signals import stop_signals
 from auditor.audit.waiting import waiting_path
 from auditor.audit.workspace import Workspace
 from auditor.crash import crash_point
-from auditor.errors import BaseDamaged, ItemError, PrerequisiteMissing, TransientError
+from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
-from auditor.proposing.proposer import Proposer
 from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+
+class _OtherBase(Exception):
+    """The item is for another base than the one that is open; it is put off until that one is."""
+
+    def __init__(self, base_name: str) -> None:
+        super().__init__(base_name)
+        self.base_name = base_name
 
 
 @dataclass
@@ -69,13 +76,12 @@ class Task:
         self.settings = settings
         self.workspace = Workspace(settings.work.dir)
         self.client = client
-        self._on_reference = on_reference
         self.attempts = Attempts(self.workspace.attempts)
-        self._bench: Workbench | None = None
-        self._absent: dict[str, str] = {}
         self._report = TaskReport()
         self._stop = False
+        self._put_off = True
         self._finisher = Finisher(self.workspace, self._count, lambda: self._stop)
+        self._benches = Benches(settings, self._finisher, on_reference=on_reference, stopping=lambda: self._stop)
 
     def close(self) -> None:
         """Ask nothing more, and end the proposer's server if this task started one."""
@@ -84,7 +90,7 @@ class Task:
     def run(
         self, items: Sequence[WorkItem], on_item: Callable[[WorkItem, AuditRecord | None], None] | None = None
     ) -> TaskReport:
-        """Audit every item that has no result yet.
+        """Audit every item that has no result yet. Those for another base than is open come after the others.
 
         Args:
             items: In manifest order, so that items of one base are together.
@@ -94,24 +100,43 @@ class Task:
         report = self._report = TaskReport()
         seen: set[str] = set()
         with stop_signals(self._ask_to_stop):
-            for item in items:
-                if self._stop:
-                    report.interrupted = True
-                    break
-                record = self._one(item, seen, report)
-                if on_item is not None:
-                    on_item(item, record)
+            self._put_off = True
+            later = self._go_through(items, seen, on_item)
+            self._put_off = False
+            for put_off in later.values():
+                self._go_through(put_off, seen, on_item)
             self._finisher.drain()
             report.interrupted |= self._stop and report.unanswered > 0
         return report
 
+    def _go_through(
+        self, items: Sequence[WorkItem], seen: set[str], on_item: Callable[[WorkItem, AuditRecord | None], None] | None
+    ) -> dict[str, list[WorkItem]]:
+        """Audit items one by one. Returns those that were put off, by the base that they are for."""
+        later: dict[str, list[WorkItem]] = {}
+        for item in items:
+            if self._stop:
+                self._report.interrupted = True
+                break
+            try:
+                record = self._one(item, seen, self._report)
+            except _OtherBase as other:
+                later.setdefault(other.base_name, []).append(item)
+                continue
+            except Interrupted:
+                self._report.interrupted = True
+                break
+            if on_item is not None:
+                on_item(item, record)
+        return later
+
     def _one(self, item: WorkItem, seen: set[str], report: TaskReport) -> AuditRecord | None:
         fallback = item.file_sha256 or item.name_sha256
         if self._done(fallback, item.base_name) or self._done(item.name_sha256, item.base_name):
+            self._take_up(fallback)
             report.duplicates += fallback in seen
             report.already_done += fallback not in seen
             self.attempts.settle(item)  # its process may have been killed between the two
-            self._take_up(fallback)
             return None
         audited = self._attempt(item, report)
         if audited is None:
@@ -131,10 +156,15 @@ class Task:
 
     def _take_up(self, sha256: str) -> None:
         """Have an earlier result named that still waits for it."""
-        if self._bench is not None and not self._finisher.take_up(
-            sha256, self._bench.recipe.recipe_id, self._bench.reference.images, self._bench.max_side
-        ):
-            self._report.transient += 1
+        for base_name, recipe_id in self._benches.recipe_ids.items():
+            if not self._finisher.may_take_up(sha256, recipe_id):
+                continue
+            try:
+                bench = self._bench_of(base_name)
+            except ItemError:
+                continue  # its base has gone meanwhile; the pictures wait on
+            if not self._finisher.take_up(sha256, recipe_id, bench.reference.images, bench.max_side):
+                self._report.transient += 1
 
     def _count(self, record: AuditRecord, unanswered: bool) -> None:
         self._report.outcomes[record.outcome] += 1
@@ -151,6 +181,9 @@ class Task:
             if attempts > MAX_ATTEMPTS:
                 raise ItemError("failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process.")
             result = self._audit(item, report)
+        except (PrerequisiteMissing, Interrupted, _OtherBase):
+            self.attempts.end()  # none of them says anything about the item
+            raise
         except ItemError as error:
             # Found out about the place, not about the bytes: another repo with the same file is not done by it.
             return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
@@ -162,8 +195,6 @@ class Task:
             report.already_done += on_record
             report.transient += not on_record
             result = None
-        except PrerequisiteMissing:
-            raise
         except Exception as error:
             if ends_the_process(error):
                 if isinstance(error, OSError):
@@ -211,41 +242,19 @@ class Task:
 
     def bench(self, base_name: str) -> Workbench:
         """The workbench of a base; one is kept at a time, encoder and proposer are shared."""
-        if self._bench is None or self._bench.base_name != base_name:
-            self._finisher.drain()  # with the scorer of the bench that goes
-            old, self._bench = self._bench, None
-            encoder = old.encoder if old else load_encoder(self.settings)
-            proposer = old.proposer if old else self._open_proposer()
-            del old
-            self._bench = open_workbench(
-                self.settings, base_name, encoder=encoder, proposer=proposer, on_step=self._on_reference
-            )
-            self._finisher.use(self._bench.scorer)
-        return self._bench
+        return self._benches.open(base_name)
 
     def _bench_of(self, base_name: str) -> Workbench:
-        """The workbench of a base that may not be here: its adapters are skipped, those of the others go on.
+        """The workbench of a base for an item.
 
         Raises:
-            ItemError: `base_unavailable`; tried again on the next run.
-            PrerequisiteMissing: It is the only base there is.
+            _OtherBase: Another one is open, and items of other bases are to come later.
+            ItemError: `base_unavailable`.
         """
-        if base_name not in self._absent:
-            try:
-                return self.bench(base_name)
-            except PrerequisiteMissing as error:
-                if len(self.settings.recipe.active_bases) == 1:
-                    raise
-                log.error("base unavailable", base=base_name, error=str(error))
-                self._absent[base_name] = str(error)
-        message = f"The base {base_name} is not here: {self._absent[base_name]}"
-        raise ItemError("skipped", "base_unavailable", message)
-
-    def _open_proposer(self) -> Proposer | None:
-        proposer = load_proposer(self.settings)
-        if proposer is not None and self.settings.serving.when == "inline":
-            self._finisher.open(proposer, ahead=works_ahead(self.settings))
-        return proposer
+        current = self._benches.current
+        if self._put_off and current is not None and current.base_name != base_name:
+            raise _OtherBase(base_name)
+        return self._benches.of(base_name)
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
         return fetch(
@@ -255,19 +264,16 @@ class Task:
         )  # fmt: skip
 
     def _done(self, sha256: str, base_name: str | None) -> bool:
-        """Whether a good result of these bytes exists: for any recipe, or for the base's own recipe."""
+        """Whether a good result of these bytes exists: for any recipe, or for the base's own recipe.
+
+        Where the card leaves the base open, the recipes count of all bases that were opened by this task.
+        """
         if self._finished(sha256, ANY_RECIPE):
             return True
-        if base_name is None and self._bench is None:
-            return False
-        try:
-            return self._finished(sha256, self._bench_of(base_name or self._bench_name()).recipe.recipe_id)
-        except ItemError:
-            return False
-
-    def _bench_name(self) -> str:
-        assert self._bench is not None
-        return self._bench.base_name
+        if base_name is None:
+            return any(self._finished(sha256, recipe_id) for recipe_id in self._benches.recipe_ids.values())
+        recipe_id = self._benches.recipe_id(base_name)
+        return recipe_id is not None and self._finished(sha256, recipe_id)
 
     def _result(self, sha256: str, recipe_id: str) -> Path:
         return result_path(self.workspace.results, sha256, recipe_id)

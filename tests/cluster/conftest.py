@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from auditor import connecting, stages
-from auditor.audit import bench, task
+from auditor.audit import bench, benches
 from auditor.audit.manifest import read_manifest
 from auditor.audit.result_file import list_results, read_result
 from auditor.audit.slices import Slice
@@ -126,8 +126,8 @@ def models(planned: Planned) -> Iterator[None]:
     encoder, proposer = bench.load_encoder(settings), bench.load_proposer(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "load_base", lambda *_: base)
-        patch.setattr(task, "load_encoder", lambda *_: encoder)
-        patch.setattr(task, "load_proposer", lambda *_: proposer)
+        patch.setattr(benches, "load_encoder", lambda *_: encoder)
+        patch.setattr(benches, "load_proposer", lambda *_: proposer)
         yield
 
 
