@@ -23,7 +23,7 @@ from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.probes.loader import ProbeSet, load_probes
 from auditor.proposing.proposer import Proposer
-from auditor.records.recipe import Recipe
+from auditor.records.recipe import Recipe, algorithm_version
 from auditor.settings import BaseModelSettings, Settings
 
 
@@ -121,6 +121,7 @@ def _recipe(
 ) -> Recipe:  # fmt: skip
     chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
     return Recipe(
+        algorithm_version=algorithm_version(chosen.solver.basis),
         base_name=base_name,
         base_repo=base.repo or base_name,
         base_fingerprint=generator.base_fingerprint,

@@ -260,6 +260,9 @@ class Prefetch:
         except TransientError as error:
             log.warning("download put off", repo_id=item.repo_id, path=item.path, error=str(error))
             return "put_off", None
+        finally:
+            if known is None and self._cache.find(*item.key) is None:
+                self._room.release(item.size_bytes or 0)
         self._forget_refusal(item)
         return ("fetched" if known is None else "present"), None
 

@@ -11,7 +11,7 @@ from auditor.audit.workspace import Workspace
 from auditor.files import write_text
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
-from auditor.records.recipe import ALGORITHM_VERSION, Recipe
+from auditor.records.recipe import Recipe, algorithm_version
 from auditor.settings import Settings, portable
 
 
@@ -37,7 +37,7 @@ def settings_key(settings: Settings) -> str:
     canonical = json.dumps(
         {
             "recipe": portable(settings)["recipe"],
-            "algorithm": ALGORITHM_VERSION,
+            "algorithm": algorithm_version(chosen.solver.basis),
             "lexicon": lexicon.content_hash,
             "probes": probes.content_hash,
             # A branch means another commit once its repo is fetched anew.

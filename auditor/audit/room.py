@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class CacheRoom:
         self._limit = limit_bytes
         self._used = sum(content.size_bytes for content, _ in self._cache.contents()) if limit_bytes is not None else 0
         self._needed: set[str] = set()
+        self._oldest: deque[str] | None = None
         self._lock = threading.Lock()
 
     def protect(self, sha256s: Iterable[str]) -> None:
@@ -41,11 +43,20 @@ class CacheRoom:
             self._used += size_bytes
             return True
 
+    def release(self, size_bytes: int) -> None:
+        """Give back room that was reserved for a file that did not come."""
+        with self._lock:
+            self._used -= size_bytes
+
     def _evict(self, wanted_bytes: int) -> None:
+        if self._oldest is None:
+            # Looked up once: what comes later is needed, by this process or by the one that fetched it.
+            self._oldest = deque(
+                content.sha256 for content, _ in sorted(self._cache.contents(), key=lambda known: known[1])
+            )
         freed = 0
-        for content, _ in sorted(self._cache.contents(), key=lambda known: known[1]):
-            if freed >= wanted_bytes:
-                break
-            if content.sha256 not in self._needed:
-                freed += self._cache.remove(content.sha256)
+        while self._oldest and freed < wanted_bytes:
+            sha256 = self._oldest.popleft()
+            if sha256 not in self._needed:
+                freed += self._cache.remove(sha256)
         self._used -= freed

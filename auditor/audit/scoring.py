@@ -89,7 +89,11 @@ class Scorer:
     def _paper(self, mean: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> Explanation:
         # Algorithm 1 takes phrases as they were said, in order of discovery, by their text side alone.
         texts = [p.text for p in phrases]
-        vectors = text_directions(self.encoder, self.reference.plain_texts, self.prompts, texts, self.lexicon).vectors
+        vectors = (
+            self.reference.text.vectors  # thousands of texts that every adapter would encode again
+            if tuple(texts) == tuple(self.lexicon.names)
+            else text_directions(self.encoder, self.reference.plain_texts, self.prompts, texts, self.lexicon).vectors
+        )
         found = explain_paper(mean, texts, vectors, e_ortho=self.solver.e_ortho, e_decomp=self.solver.e_decomp)
         support = {p.text: p.support for p in phrases}
         concepts = tuple(
@@ -105,7 +109,9 @@ class Scorer:
         strange = [n for n in names if n not in known]
         text = text_directions(self.encoder, self.reference.plain_texts, self.prompts, strange, self.lexicon).vectors
         rows = dict(zip(strange, text, strict=True))
-        single = self.basis.atoms.reshape(-1, self.basis.views, self.basis.dimension).mean(1)
+        # Two views share one unit of length, so each is shorter by the square root of their number.
+        atoms = self.basis.atoms.reshape(-1, self.basis.views, self.basis.dimension) * np.sqrt(self.basis.views)
+        single = atoms.mean(1)
         for name in names:
             if name in known:
                 rows[name] = single[self.basis.owner == self.basis.group[known[name]]].mean(0)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit import benches
 from auditor.audit.result_file import list_results, read_result
+from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
@@ -43,10 +44,10 @@ ABSENT = {"path": None, "repo": "nobody/absent"}
 
 
 def items_of(world: World) -> list[WorkItem]:
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         items = stages.plan(world.settings, client).items
-        stages.prefetch(world.settings, client, stages.Slice())
+        stages.prefetch(world.settings, client, Slice())
     return sorted(items, key=lambda item: item.repo_id)
 
 

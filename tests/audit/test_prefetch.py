@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,11 @@ from auditor import stages
 from auditor.audit.manifest import Manifest, plan, read_manifest, write_manifest
 from auditor.audit.prefetch import Prefetch, PrefetchLimits, PrefetchReport
 from auditor.audit.result_file import list_results, read_result, result_path
+from auditor.audit.room import CacheRoom
 from auditor.audit.slices import Slice
 from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
+from auditor.hub.cache import FileCache
 from auditor.hub.client import HubClient, Retry, connect
 from auditor.hub.download import fetch
 from auditor.hub.facts import FileFacts
@@ -222,6 +225,41 @@ def test_a_full_cache_lets_the_rest_wait_and_done_work_makes_room(hub: HubServer
             path.write_bytes(b"a result")
     _, after = run(client, workspace, manifest, cache_bytes=limit)
     assert after.fetched > 0 and after.done > 0
+
+
+def test_a_download_that_fails_gives_its_room_back(hub: HubServer, tmp_path: Path) -> None:
+    client, workspace = client_of(hub), Workspace(tmp_path)
+    manifest = planned(client, workspace, max_requests=100)
+    for number in range(5):
+        hub.index.remove(f"a/r{number:02d}")
+    hub.faults.server_error("HEAD /a/r05", times=99)
+    _, report = run(client, workspace, manifest, cache_bytes=4 * 14_000, workers=1)
+    assert (report.failed, report.put_off) == ({"repo_gone": 5}, 1)
+    assert report.fetched == 4 and report.no_room > 0
+
+
+def test_a_full_cache_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = 0
+    plain = FileCache.contents
+
+    def count(self: FileCache) -> Any:
+        nonlocal scans
+        scans += 1
+        return plain(self)
+
+    monkeypatch.setattr(FileCache, "contents", count)
+    for number in range(6):
+        path = tmp_path / "blobs" / "ab" / f"ab{number:062d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 100)
+    room = CacheRoom(tmp_path, 650)
+    room.protect(f"ab{number:062d}" for number in (0, 1, 2))
+    assert room.reserve(50) and room.reserve(250), "three of six may go"
+    assert [room.reserve(100) for _ in range(50)] == [False] * 50
+    assert scans == 2, "once to measure, once to see what may go"
+    assert len(list((tmp_path / "blobs").rglob("ab0*"))) == 3
+    room.release(250)
+    assert room.reserve(100)
 
 
 def test_a_stop_ends_after_the_files_in_hand(hub: HubServer, tmp_path: Path) -> None:

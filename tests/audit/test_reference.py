@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor import stages
+from auditor import connecting, stages
 from auditor.audit import bench, benches, reference
 from auditor.audit.parts import make_parts
 from auditor.audit.task import Task
@@ -75,7 +75,8 @@ def test_a_killed_making_goes_on_with_the_parts_it_has(
     assert in_child(partial(make, models, tmp_path), crash_at="reference_part_kept:3") == KILLED
     kept = [name for name in files(tmp_path) if name.endswith(".safetensors")]
     assert len(kept) == 3
-    per_picture = whole[0] / (1 + 30 + 5 + 8)  # guidance renders a picture twice
+    recipe = settings_in(tmp_path).recipe
+    per_picture = whole[0] / reference.reference_pictures(recipe, load_lexicon(recipe.lexicon))
     assert make(models, tmp_path) == whole[0] - 3 * 9 * per_picture
     assert files(tmp_path) == whole[1]
     assert make(models, tmp_path) == 0
@@ -115,7 +116,7 @@ def test_tasks_at_the_same_time_share_the_work(
 def test_a_task_that_is_told_to_stop_does_so_between_pictures(tmp_path: Path) -> None:
     hub = small_hub(tmp_path / "hub", ("mkr/moss-lora",))
     world = World(tmp_path / "work", hub, (*FEW, f"hub.serve_folder={hub}"))
-    with stages.hub(world.settings) as client:
+    with connecting.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         items = stages.plan(world.settings, client).items
 
