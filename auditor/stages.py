@@ -124,11 +124,12 @@ def prefetch_cost(settings: Settings, client: HubClient, part: Slice) -> Prefetc
 def prefetcher(settings: Settings, client: HubClient) -> Prefetch:
     """The prefetch of these settings, not begun."""
     from auditor.audit.prefetch import Prefetch, PrefetchLimits
+    from auditor.audit.recipes import bases_key
 
     chosen = settings.hub
     limits = PrefetchLimits(chosen.download_workers, chosen.file_limit, chosen.cache_bytes)
     recipe_ids = [recipe.recipe_id for recipe in current_recipes(settings)]
-    return Prefetch(client, Workspace(settings.work.dir), limits, recipe_ids)
+    return Prefetch(client, Workspace(settings.work.dir), limits, recipe_ids, bases=bases_key(settings))
 
 
 def audit(

@@ -17,6 +17,14 @@ from auditor.settings import Settings
 log = structlog.get_logger(__name__)
 
 
+class OtherBaseOpen(Exception):
+    """An item is for another base than the one that is open; it is put off until that one is."""
+
+    def __init__(self, base_name: str) -> None:
+        super().__init__(base_name)
+        self.base_name = base_name
+
+
 class Benches:
     """Opens bases as they are needed, and remembers their recipes when they are closed again.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,3 +52,10 @@ def versions() -> dict[str, str]:
 def now() -> str:
     """UTC, ISO 8601, to the second."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def ends_the_process(error: Exception) -> bool:
+    """Whether going on makes no sense: the disk is full, memory is out, or the GPU refuses everything from now on."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+    return isinstance(error, MemoryError) or "CUDA error" in str(error)

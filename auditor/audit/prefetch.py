@@ -21,6 +21,7 @@ from typing import Literal
 import structlog
 
 from auditor.audit.failures import failure_record
+from auditor.audit.recipes import lasts
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path, write_result
 from auditor.audit.room import CacheRoom
 from auditor.audit.workspace import Workspace
@@ -30,8 +31,7 @@ from auditor.hub.client import HubClient
 from auditor.hub.download import fetch
 from auditor.hub.facts import FileFacts, KnownFile
 from auditor.hub.pace import least_seconds, quota
-from auditor.records.outcomes import TRANSIENT_REASONS, Reason
-from auditor.records.result import ANY_RECIPE, WorkItem
+from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 
 _AHEAD = 4
 """Items handed to the pool per worker: enough to keep it busy, few enough to stop soon."""
@@ -117,14 +117,15 @@ class Prefetch:
     """Fetches the files of work items."""
 
     def __init__(
-        self, client: HubClient, workspace: Workspace, limits: PrefetchLimits, recipe_ids: Sequence[str]
-    ) -> None:
+        self, client: HubClient, workspace: Workspace, limits: PrefetchLimits, recipe_ids: Sequence[str], *,
+        bases: str | None = None,
+    ) -> None:  # fmt: skip
         self.client = client
         self.workspace = workspace
         self.limits = limits
         self.facts = FileFacts(workspace.facts)
         self.stop = False
-        self._recipes = (ANY_RECIPE, *recipe_ids)
+        self._recipes, self._bases = tuple(recipe_ids), bases
         self._cache = FileCache(workspace.files)
         self._room = CacheRoom(workspace.files, limits.cache_bytes)
 
@@ -222,21 +223,27 @@ class Prefetch:
         """
         place = self._result(item.name_sha256, ANY_RECIPE)
         if place.exists():
-            reason = self._reason(place)
-            if reason == "gated" and not self.client.anonymous:
+            record = self._record(place)
+            if record is not None and record.reason == "gated" and not self.client.anonymous:
                 return False
-            if reason is not None and reason not in TRANSIENT_REASONS:
+            if record is not None and lasts(record.reason, record.bases, self._bases):
                 return True
-        sha256 = item.file_sha256
-        return sha256 is not None and any(self._result(sha256, recipe).exists() for recipe in self._recipes)
+        if item.file_sha256 is None:
+            return False
+        content = self._result(item.file_sha256, ANY_RECIPE)
+        if content.exists():
+            record = self._record(content)
+            if record is None or lasts(record.reason, record.bases, self._bases):
+                return True
+        return any(self._result(item.file_sha256, recipe).exists() for recipe in self._recipes)
 
     def _result(self, sha256: str, recipe_id: str) -> Path:
         return result_path(self.workspace.results, sha256, recipe_id)
 
-    def _reason(self, path: Path) -> Reason | None:
-        """Why an item has no score; None for a damaged record, which counts for nothing."""
+    def _record(self, path: Path) -> AuditRecord | None:
+        """What became of an item; None when the result is damaged."""
         try:
-            return read_result(path).record.reason
+            return read_result(path).record
         except CorruptResult:
             return None
 
@@ -282,5 +289,8 @@ class Prefetch:
     def _forget_refusal(self, item: WorkItem) -> None:
         """A file that could not be had once and is had now is to be audited."""
         path = self._result(item.name_sha256, ANY_RECIPE)
-        if path.exists() and self._reason(path) in ("gated", "download_failed", None):
+        if not path.exists():
+            return
+        record = self._record(path)
+        if record is None or record.reason in ("gated", "download_failed"):
             path.unlink(missing_ok=True)

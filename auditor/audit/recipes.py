@@ -11,6 +11,7 @@ from auditor.audit.workspace import Workspace
 from auditor.files import write_text
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
+from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.recipe import Recipe, algorithm_version
 from auditor.settings import Settings, portable
 
@@ -46,6 +47,24 @@ def settings_key(settings: Settings) -> str:
         sort_keys=True,
     )
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def bases_key(settings: Settings) -> str:
+    """Hash of what decides which active base a file goes on."""
+    bases = {name: (base.family, base.repo, base.aliases, base.checkpoint_hashes)
+             for name, base in settings.recipe.active_bases.items()}  # fmt: skip
+    return hashlib.sha256(json.dumps(bases, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def lasts(reason: str | None, bases: str | None, bases_now: str | None) -> bool:
+    """Whether a result is final: its reason does not pass, and no other bases were active when none was found to fit.
+
+    Args:
+        reason: Of the result.
+        bases: `bases_key` in the result.
+        bases_now: `bases_key` of the settings.
+    """
+    return reason not in TRANSIENT_REASONS and (reason != "unsupported_base" or bases == bases_now)
 
 
 def recipe_ids_in_force(settings: Settings) -> dict[str, str]:

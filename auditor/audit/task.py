@@ -6,7 +6,6 @@ is noticed; after three it is recorded as `poison` and the rest goes on (see att
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ import structlog
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench
-from auditor.audit.benches import Benches
+from auditor.audit.benches import Benches, OtherBaseOpen
 from auditor.audit.choosing import choose_base
-from auditor.audit.failures import failure_record
+from auditor.audit.failures import ends_the_process, failure_record
 from auditor.audit.finishing import Finisher
 from auditor.audit.naming import Audited
 from auditor.audit.one import audit_file
+from auditor.audit.recipes import bases_key, lasts
 from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
 from auditor.audit.signals import stop_signals
 from auditor.audit.waiting import waiting_path
@@ -31,19 +31,10 @@ from auditor.crash import crash_point
 from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
-from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-
-class _OtherBase(Exception):
-    """The item is for another base than the one that is open; it is put off until that one is."""
-
-    def __init__(self, base_name: str) -> None:
-        super().__init__(base_name)
-        self.base_name = base_name
 
 
 @dataclass
@@ -77,6 +68,7 @@ class Task:
         self.workspace = Workspace(settings.work.dir)
         self.client = client
         self.attempts = Attempts(self.workspace.attempts)
+        self._bases = bases_key(settings)
         self._report = TaskReport()
         self._stop = False
         self._put_off = True
@@ -120,7 +112,7 @@ class Task:
                 break
             try:
                 record = self._one(item, seen, self._report)
-            except _OtherBase as other:
+            except OtherBaseOpen as other:
                 later.setdefault(other.base_name, []).append(item)
                 continue
             except Interrupted:
@@ -181,7 +173,7 @@ class Task:
             if attempts > MAX_ATTEMPTS:
                 raise ItemError("failed", "poison", f"Given up after {MAX_ATTEMPTS} attempts that ended the process.")
             result = self._audit(item, report)
-        except (PrerequisiteMissing, Interrupted, _OtherBase):
+        except (PrerequisiteMissing, Interrupted, OtherBaseOpen):
             self.attempts.end()  # none of them says anything about the item
             raise
         except ItemError as error:
@@ -219,9 +211,14 @@ class Task:
                 companions={path: self._fetch(item, path).local_path for path in item.companions},
                 max_bytes=self.settings.hub.file_limit,
             )
-            choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
             return Audited(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
+        try:
+            choice = choose_base(item, adapter, self.settings)
+        except ItemError as error:
+            # Found out about the card and the bases that are switched on: the same bytes may fit elsewhere.
+            record = failure_record(item, item.name_sha256, ANY_RECIPE, error)
+            return Audited(Result(record.model_copy(update={"bases": self._bases}), {}))
         crash_point("item_fetched")
         bench = self._bench_of(choice.base_name)
         if self._finished(fetched.sha256, bench.recipe.recipe_id):
@@ -248,12 +245,12 @@ class Task:
         """The workbench of a base for an item.
 
         Raises:
-            _OtherBase: Another one is open, and items of other bases are to come later.
+            OtherBaseOpen: Another one is open, and items of other bases are to come later.
             ItemError: `base_unavailable`.
         """
         current = self._benches.current
         if self._put_off and current is not None and current.base_name != base_name:
-            raise _OtherBase(base_name)
+            raise OtherBaseOpen(base_name)
         return self._benches.of(base_name)
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
@@ -286,7 +283,7 @@ class Task:
             record = read_result(path).record
             if record.proposals == "pending" and not waiting_path(self.workspace.waiting, sha256, recipe_id).exists():
                 return False  # its pictures are gone
-            return record.reason not in TRANSIENT_REASONS
+            return lasts(record.reason, record.bases, self._bases)
         except CorruptResult as error:
             log.warning("result redone", error=str(error))
             return False
@@ -294,10 +291,3 @@ class Task:
     def _ask_to_stop(self) -> None:
         self._stop = True
         self.attempts.stopping()
-
-
-def ends_the_process(error: Exception) -> bool:
-    """Whether going on makes no sense: the disk is full, memory is out, or the GPU refuses everything from now on."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
-    return isinstance(error, MemoryError) or "CUDA error" in str(error)

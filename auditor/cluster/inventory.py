@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditor.audit.manifest import read_manifest
-from auditor.audit.recipes import recipe_ids_in_force
+from auditor.audit.recipes import bases_key, lasts, recipe_ids_in_force
 from auditor.audit.result_file import list_results
 from auditor.audit.workspace import Workspace
 from auditor.files import write_bytes
 from auditor.hub.cache import FileCache
-from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.result import ANY_RECIPE, WorkItem
 from auditor.settings import Settings
 
@@ -34,6 +33,8 @@ class Stored(NamedTuple):
     """When the file was published, by the file server's clock."""
     pending: bool = False
     """Its concepts are still to be proposed, from kept pictures."""
+    bases: str | None = None
+    """Which bases were active when none was found to fit."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ def take_inventory(settings: Settings) -> Inventory:
     workspace = Workspace(settings.work.dir)
     wanted = read_manifest(workspace.manifest).items
     stored = stored_results(workspace)
-    recipes = recipe_ids_in_force(settings)
+    recipes, bases = recipe_ids_in_force(settings), bases_key(settings)
     pictures = {path.name for path in workspace.waiting.glob("*/*.safetensors")}  # named like their results
     done: dict[WorkItem, Stored] = {}
     passing: dict[WorkItem, Stored] = {}
     for item in wanted:
         found = {name: stored[name] for name in _names(workspace, item, recipes.values()) if name in stored}
-        lasting = [s for name, s in found.items() if _lasts(s, has_pictures=name in pictures)]
+        lasting = [s for name, s in found.items() if _lasts(s, bases, has_pictures=name in pictures)]
         if lasting:
             done[item] = lasting[0]
         elif found:
@@ -99,9 +100,9 @@ def stored_results(workspace: Workspace) -> dict[str, Stored]:
     return {name: stored for name, (_, _, stored) in index.items()}
 
 
-def _lasts(stored: Stored, *, has_pictures: bool) -> bool:
+def _lasts(stored: Stored, bases_now: str, *, has_pictures: bool) -> bool:
     """Whether the audit would leave this result as it is."""
-    if stored.outcome == DAMAGED or stored.reason in TRANSIENT_REASONS:
+    if stored.outcome == DAMAGED or not lasts(stored.reason, stored.bases, bases_now):
         return False
     return has_pictures or not stored.pending
 
@@ -125,7 +126,9 @@ def _header(path: Path, finished_ns: int) -> Stored:
             record = json.loads(json.loads(stream.read(size))["__metadata__"]["record"])
         seconds = sum(float(s) for s in record["timings_s"].values())
         pending = record["proposals"] == "pending"
-        return Stored(str(record["outcome"]), record["reason"], round(seconds, 3), finished_ns, pending)
+        return Stored(
+            str(record["outcome"]), record["reason"], round(seconds, 3), finished_ns, pending, record.get("bases")
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Stored(DAMAGED, None, 0.0, finished_ns)
 

@@ -178,6 +178,8 @@ class AuditRecord(_Record):
     """The card names no base (or none of ours): the one that fits the shapes was used."""
     card_mismatch: bool = False
     """The card names another base than the shapes allow."""
+    bases: str | None = None
+    """Hash of the active bases, where none of them fits: with others the file is looked at again."""
     facts: AdapterFacts | None = None
     """What is in the file."""
     proof: ApplicationProof | None = None

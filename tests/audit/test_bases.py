@@ -10,15 +10,20 @@ import pytest
 
 from auditor import connecting, stages
 from auditor.audit import benches
-from auditor.audit.result_file import list_results, read_result
+from auditor.audit.failures import failure_record
+from auditor.audit.result_file import Result, list_results, read_result, write_result
 from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.audit.workspace import Workspace
-from auditor.errors import PrerequisiteMissing
-from auditor.records.result import AuditRecord, WorkItem
+from auditor.cluster.inventory import take_inventory
+from auditor.errors import ItemError, PrerequisiteMissing
+from auditor.hub.download import fetch
+from auditor.pocket.odd_repos import OWNER
+from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings
 from tests.audit.conftest import QUICK, World, small_hub
 
+FLUX = f"{OWNER}/flux"
 REPOS = ("ana-k/harbor-lora", "mkr/moss-lora")
 FEW = ("recipe.probe_count=8", "recipe.dose_scales=[]", "recipe.solver.bootstrap=10")
 
@@ -37,6 +42,52 @@ def with_bases(settings: Settings, *, proposer: dict[str, Any], **bases: dict[st
     all_bases = settings.recipe.bases | {name: pocket.model_copy(update=changes) for name, changes in bases.items()}
     changes = {"bases": all_bases, "proposer": settings.recipe.proposer.model_copy(update=proposer)}
     return settings.model_copy(update={"recipe": settings.recipe.model_copy(update=changes)})
+
+
+def test_what_no_base_fits_is_looked_at_again_with_other_bases_and_settles_no_copy(tmp_path: Path) -> None:
+    """With a base of its family switched on, which is not here, it is no longer `unsupported_base`."""
+    (tmp_path / "work").mkdir()
+    hub = small_hub(tmp_path / "hub", ("grab-bag/readme-only", FLUX))
+    world = World(tmp_path / "work", hub, (*QUICK, f"hub.serve_folder={hub}"))
+    (item,) = items_of(world)
+    copy = item.model_copy(update={"repo_id": "another/card"})
+    plain = with_bases(world.settings, proposer=NO_PROPOSER)
+    assert run(plain, [item, copy]).outcomes == {"skipped": 2}, "the other card might have named a base"
+    assert {r.reason for r in records(world)} == {"unsupported_base"}
+    assert run(plain, [item, copy]).already_done == 2
+    assert not take_inventory(plain).remaining and not fetchable(plain, item)
+
+    wider = with_bases(world.settings, proposer=NO_PROPOSER, flux=ABSENT | {"family": "flux1"})
+    assert take_inventory(wider).remaining == (item,) and fetchable(wider, item)
+    assert run(wider, [item]).outcomes == {"skipped": 1}
+    assert stages.merge(wider).reconciles
+    assert sorted(r.reason or "" for r in records(world)) == ["base_unavailable", "unsupported_base"]
+
+
+def test_an_older_result_that_settled_the_bytes_is_looked_at_again(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    hub = small_hub(tmp_path / "hub", ("grab-bag/readme-only", FLUX))
+    world = World(tmp_path / "work", hub, (*QUICK, f"hub.serve_folder={hub}"))
+    (item,) = items_of(world)
+    item = item.model_copy(update={"file_sha256": item.file_sha256 or content_of(world, item)})
+    error = ItemError("skipped", "unsupported_base", "No active base fits.")
+    older = failure_record(item, str(item.file_sha256), ANY_RECIPE, error)
+    write_result(Workspace(world.work).results, Result(older, {}))
+    settings = with_bases(world.settings, proposer=NO_PROPOSER)
+    assert fetchable(settings, item)
+    assert run(settings, [item]).outcomes == {"skipped": 1} and run(settings, [item]).already_done == 1
+    assert stages.merge(settings).reconciles
+
+
+def fetchable(settings: Settings, item: WorkItem) -> bool:
+    with connecting.hub(settings) as client:
+        return not stages.prefetcher(settings, client).finished(item)
+
+
+def content_of(world: World, item: WorkItem) -> str:
+    return fetch(
+        None, item.repo_id, item.path, commit_sha=item.commit_sha, cache_dir=Workspace(world.work).files
+    ).sha256
 
 
 NO_PROPOSER = {"kind": "none"}
