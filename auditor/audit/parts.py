@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def make_parts(
             crash_point("reference_part_kept")
 
 
-def read_parts(folder: Path, names: Sequence[str]) -> list[dict[str, NDArray[np.generic]]]:
+def read_parts(folder: Path, names: Sequence[str]) -> list[dict[str, NDArray[Any]]]:
     """All parts in order.
 
     Raises:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +205,7 @@ class _Making:
         first, end = map(int, name.split("-")[1:])
         return {"features": self._concepts(prompts[: self.few], seeds[: self.few], first, end)}
 
-    def whole(self, parts: Sequence[dict[str, NDArray[np.generic]]]) -> Arrays:
+    def whole(self, parts: Sequence[dict[str, NDArray[Any]]]) -> Arrays:
         """The reference, from its parts in the order of their names."""
         *concepts, base, noise, text = parts
         shown = np.concatenate([part["features"] for part in concepts])
