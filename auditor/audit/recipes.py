@@ -67,8 +67,8 @@ def lasts(reason: str | None, bases: str | None, bases_now: str | None) -> bool:
     return reason not in TRANSIENT_REASONS and (reason != "unsupported_base" or bases == bases_now)
 
 
-def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
-    """Recipe id by base, for the bases that were opened with exactly these settings before.
+def recipes_in_force(settings: Settings) -> dict[str, Recipe]:
+    """Recipe by base, for the bases that were opened with exactly these settings before.
 
     A base that is missing here was never opened, or with other settings: everything on it is still to do.
     """
@@ -77,8 +77,13 @@ def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
     for base_name in settings.recipe.active_bases:
         recipe, made_with = folder / f"current-{base_name}.json", folder / f"current-{base_name}.settings"
         if _text(made_with) == key and (text := _text(recipe)) is not None:
-            found[base_name] = Recipe.model_validate_json(text).recipe_id
+            found[base_name] = Recipe.model_validate_json(text)
     return found
+
+
+def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
+    """Ids of `recipes_in_force`."""
+    return {base_name: recipe.recipe_id for base_name, recipe in recipes_in_force(settings).items()}
 
 
 def _text(path: Path) -> str | None:

@@ -75,6 +75,11 @@ def reference_key(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def reference_path(folder: Path, recipe: Recipe) -> Path:
+    """Where the reference of a recipe lies, once it is made."""
+    return folder / f"{reference_key(recipe)}.safetensors"
+
+
 def load_or_make(
     folder: Path,
     recipe: Recipe,
@@ -101,8 +106,8 @@ def load_or_make(
     Raises:
         Interrupted: It was to stop. The parts that are made are kept.
     """
-    key = reference_key(recipe)
-    path, parts = folder / f"{key}.safetensors", folder / f"{key}.parts"
+    path = reference_path(folder, recipe)
+    parts = path.with_suffix(".parts")
     if not path.exists():
         making = _Making(recipe, generator, encoder, probes, lexicon, stopping)
         names = making.names()
@@ -130,8 +135,7 @@ def load_reference(folder: Path, recipe: Recipe) -> Reference:
     Raises:
         FileNotFoundError: It was never made, or not in this folder.
     """
-    path = folder / f"{reference_key(recipe)}.safetensors"
-    arrays = load_file(path)
+    arrays = load_file(reference_path(folder, recipe))
     return Reference(
         arrays["images"],
         arrays["features"],

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from auditor.audit.recipes import recipes_in_force
+from auditor.audit.reference import reference_path, reference_pictures
+from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import Inventory
 from auditor.cluster.submission import Chain
 from auditor.hub.cache import FileCache
+from auditor.lexicons import load_lexicon
 from auditor.records.result import WorkItem
 from auditor.settings import Settings
 
@@ -17,6 +21,7 @@ from auditor.settings import Settings
 # (upper ends). They serve until audits with these settings have been timed.
 ASSUMED_SECONDS = {"sd15": 15.0, "sd21": 25.0, "sdxl": 66.0, "sd35_medium": 120.0, "sd35_large": 220.0, "flux1": 220.0}
 ASSUMED_OTHER = 60.0
+ASSUMED_PROBES = 50
 LOAD_SECONDS = 60.0
 """Per task, for loading a base; assumed."""
 _ACTED = ("scored", "scored_partial", "no_effect")
@@ -52,11 +57,22 @@ def estimate(settings: Settings, chain: Chain, inventory: Inventory) -> Estimate
     seconds = sum(fmean(timed[i.base_name]) if i.base_name in timed else assumed_seconds(settings, i)
                   for i in distinct.values())  # fmt: skip
     tasks = len(chain.slices)
+    seconds += reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
     gpu_seconds = (seconds + tasks * LOAD_SECONDS) * settings.cluster.gpus_per_task
     return Estimate(
         items=len(chain.items), tasks=tasks, gpu_hours=gpu_seconds / 3600,
         bytes_to_fetch=_bytes(settings, distinct.values()), basis="measured" if measured else "assumed",
     )  # fmt: skip
+
+
+def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
+    """Time for the pictures of references that are still to be made; tasks of one base share them."""
+    folder, recipes = Workspace(settings.work.dir).reference, recipes_in_force(settings)
+    bases = settings.recipe.active_bases
+    new = [name for name in base_names if name in bases
+           and not (name in recipes and reference_path(folder, recipes[name]).exists())]  # fmt: skip
+    pictures = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
+    return sum(pictures * ASSUMED_SECONDS.get(bases[name].family, ASSUMED_OTHER) / ASSUMED_PROBES for name in new)
 
 
 def assumed_seconds(settings: Settings, item: WorkItem) -> float:
@@ -66,7 +82,5 @@ def assumed_seconds(settings: Settings, item: WorkItem) -> float:
 
 
 def _bytes(settings: Settings, items: Iterable[WorkItem]) -> int:
-    from auditor.audit.workspace import Workspace
-
     cache = FileCache(Workspace(settings.work.dir).files)
     return sum(i.size_bytes or 0 for i in items if cache.lookup(*i.key) is None)

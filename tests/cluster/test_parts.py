@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.audit.manifest import Manifest, write_manifest
-from auditor.audit.recipes import settings_key
+from auditor.audit.recipes import publish_recipe, settings_key
+from auditor.audit.reference import reference_path
 from auditor.audit.result_file import Result, write_result
 from auditor.audit.slices import cut, item_keys, read_slice, slices_id, write_slices
 from auditor.audit.workspace import Workspace
+from auditor.cluster.estimate import estimate
 from auditor.cluster.inventory import DAMAGED, stored_results, take_inventory
 from auditor.cluster.jobs import single_job
 from auditor.cluster.retry import retry
@@ -25,6 +27,7 @@ from auditor.errors import TransientError, UserError
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.settings import Settings, resolve
 from tests.cluster.table import FAULTS, FaultTable
+from tests.synthetic_results import SyntheticWorld
 
 
 def make_item(number: int, base: str | None = "pocket", content: int | None = None) -> WorkItem:
@@ -222,3 +225,25 @@ def test_retry_moves_results_aside_and_the_items_are_wanted_again(settings: Sett
 
 def test_the_page_on_reliability_tells_of_every_fault(repository: Path) -> None:
     assert list(FaultTable(repository / "docs" / "reliability.md").rows()) == list(FAULTS)
+
+
+def test_an_estimate_counts_the_reference_until_it_is_made(settings: Settings) -> None:
+    bases = settings.recipe.bases
+    big = {"flux": bases["pocket"].model_copy(update={"family": "flux1"})}
+    settings = settings.model_copy(update={
+        "recipe": settings.recipe.model_copy(update={"bases": bases | big}),
+        "cluster": settings.cluster.model_copy(update={"gpus_per_task": 1}),
+    })  # fmt: skip
+    item = make_item(1).model_copy(update={"base_name": "flux"})
+    write_manifest(Workspace(settings.work.dir).manifest, Manifest((item,), ()))
+    chain = plan_chain(settings, open_run(settings, "night"), (), Limits(11, 1000), 2)
+    inventory = take_inventory(settings)
+    pictures = 2 * settings.recipe.probe_count + 41 * settings.recipe.solver.image_probes
+    audit = 220 + 60
+    assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit + pictures * 220 / 50)
+    recipe = SyntheticWorld(settings.work.dir).recipe.model_copy(update={"base_name": "flux"})
+    publish_recipe(settings, recipe)
+    path = reference_path(Workspace(settings.work.dir).reference, recipe)
+    path.parent.mkdir()
+    path.write_bytes(b"as if it were made")
+    assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit)
