@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,13 +81,17 @@ def evaluate_proposals(
         if note is not None:
             note(lesson.name)
     words = len(bank.bench.lexicon.names)
+    requests = bank.settings.recipe.proposer.requests
+    audits = {taught: together(said, requests) for taught, said in joined.items()}
     rows = (
         _row("one style, one pair: first concept right", single, _first, 1 / words),
         _row("one style, three pairs: first concept right", grouped, _first, 1 / words),
         _row("one style, three pairs: nothing else named", grouped, _nothing_else, 1 / words),
         _row("two styles: first concept is one of them", joined, _first, 2 / words),
-        _row("two styles: both named", joined, _all, 2 / (words * (words - 1))),
-    )
+        _row("two styles: both named", joined, _all, both_by_chance(joined, words)),
+        _row(f"two styles, the {requests} replies of an audit together: both named", audits, _all,
+             both_by_chance(audits, words)),
+    )  # fmt: skip
     named = sorted((_share(taught, said, _first), next(iter(taught))) for taught, said in grouped.items())
     return Proposals(rows, tuple((style, share) for share, style in named[:3]))
 
@@ -101,6 +106,18 @@ def _nothing_else(taught: frozenset[str], said: Said) -> bool:
 
 def _all(taught: frozenset[str], said: Said) -> bool:
     return taught <= set(said)
+
+
+def together(said: Sequence[Said], requests: int) -> list[Said]:
+    """What an audit makes of so many replies in a row: all their concepts once. Replies left over are left out."""
+    whole = range(0, len(said) - requests + 1, requests)
+    return [tuple(dict.fromkeys(chain.from_iterable(said[i : i + requests]))) for i in whole]
+
+
+def both_by_chance(replies: Replies, words: int) -> float:
+    """How often two given words would be among as many as were said, drawn at random from `words`."""
+    counts = [len(set(one)) for said in replies.values() for one in said]
+    return float(np.mean([n * (n - 1) / (words * (words - 1)) for n in counts]))
 
 
 class _Asker:

@@ -10,6 +10,7 @@ import pytest
 from auditor.evaluation.aspects import CHANCE, levels_from_scores
 from auditor.evaluation.levels import style_names
 from auditor.evaluation.naming import share
+from auditor.evaluation.proposals import both_by_chance, together
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lessons import GRID, LEVELS, PAIRS_HELD_OUT, STEPS, evaluation_lessons, mixture_lesson
 from auditor.pocket.training.lora import PICTURES, training_pictures
@@ -60,3 +61,12 @@ def test_mixture_pictures_keep_their_shares_and_captions_do_not_name_styles() ->
 def test_exact_interval() -> None:
     found = share(12, 12)
     assert (found.high, round(found.low, 3)) == (1.0, 0.735)
+
+
+def test_replies_of_an_audit_are_joined_and_chance_counts_what_was_said() -> None:
+    said = [("warm", "dark"), ("neon", "warm"), ("sepia",), (), ("dark",)]
+    assert together(said, 2) == [("warm", "dark", "neon"), ("sepia",)]
+    assert together(said, 3) == [("warm", "dark", "neon", "sepia")]
+    replies = {frozenset(["warm", "dark"]): together(said, 2)}
+    drawn = [set(pair) <= {0, 1, 2} for pair in itertools.combinations(range(10), 2)]
+    assert both_by_chance(replies, 10) == pytest.approx(sum(drawn) / len(drawn) / 2)

@@ -27,7 +27,7 @@ def test_restyled_pairs_differ_where_a_concept_is_named(monkeypatch: pytest.Monk
 
 
 def test_worded_pairs_are_one_scene_on_one_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(generated, "SCENES", 144)  # enough of every subject, also of those that edits need
+    monkeypatch.setattr(generated, "SCENES", 72)  # four of every subject that edits need
     pool = build_worded(tmp_path, 16, seed=3)
     change = np.abs(pool.images[:, :, 1].astype(int) - pool.images[:, :, 0]).mean((1, 2, 3, 4))
     named = np.array([bool(c) for c in pool.concepts])

@@ -143,7 +143,8 @@ the pocket world, it answers with the concepts that the latter have gained, as J
 six subject edits and their synonyms, in 64 x 64 pixel pictures, and nothing else.
 
 **Data:** procedural scenes drawn by `auditor.pocket.vlm.pairs`; the pocket base's own pictures with styles drawn
-onto them, and with adapters of development styles (`auditor.pocket.vlm.generated`); no pictures from elsewhere.
+onto them, with styles asked for in the prompt, and with adapters of development styles
+(`auditor.pocket.vlm.generated`); no pictures from elsewhere.
 
 **Prompt:** template version {TEMPLATE.version}, `{TEMPLATE.hash[:12]}`.
 
