@@ -128,7 +128,8 @@ def show_command(
 
 
 def _row(hit: Hit) -> tuple[object, ...]:
-    name = hit.repo_id if not hit.copies > 1 else f"{hit.repo_id} (+{hit.copies - 1} copies)"
+    others = hit.copies - 1
+    name = hit.repo_id if others < 1 else f"{hit.repo_id} (+{others} {'copy' if others == 1 else 'copies'})"
     return (
         hit.place,
         name,
