@@ -69,7 +69,7 @@ imports: $(STAMP)  ## Import directions alone (import-linter)
 	$(BIN)/lint-imports
 
 unit: $(STAMP) $(OLDER_DUCKDB)  ## The tests that need neither root nor Slurm nor vLLM
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 $(OLDER_DUCKDB): | $(STAMP)
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/older-duckdb duckdb==1.5.5
