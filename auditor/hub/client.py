@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
 import structlog
 from huggingface_hub import HfApi, constants, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy re-exports
     RateLimitInfo,
     build_hf_headers,
@@ -29,9 +27,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy re-exp
 from auditor import __version__
 from auditor.errors import TransientError, UserError
 from auditor.hub.pace import Pace, bucket_of
+from auditor.hub.refusals import is_retried, retry_after_s, status_of
+from auditor.hub.session import new_session, origin, same_origin
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
 MAX_ANSWER_BYTES = 256 * 1024**2
 """A page of 1,000 repos with long file lists takes some megabytes."""
 _RETRIED_ERRORS = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)
@@ -93,7 +92,7 @@ class HubClient:
 
     def headers(self, url: str) -> dict[str, str]:
         """Return request headers; the token goes to our endpoint's origin only."""
-        token = self.token if _origin(url) == _origin(self.endpoint) else False
+        token = self.token if same_origin(url, self.endpoint) else False
         return build_hf_headers(token=token, library_name="auditor", library_version=__version__)
 
     def get(self, url: str, params: Sequence[tuple[str, str]] = ()) -> httpx2.Response:
@@ -105,12 +104,22 @@ class HubClient:
         return self._request("POST", url, headers=self.headers(url), data=dict(data))
 
     def head(self, url: str) -> httpx2.Response:
-        """HEAD without following redirects: the Hub's redirect itself carries the facts about a file."""
-        headers = {**self.headers(url), "Accept-Encoding": "identity"}  # else the size is that of a gzip
-        return self._request("HEAD", url, headers=headers, follow_redirects=False)
+        """HEAD without following redirects: the Hub's redirect itself carries the facts about a file.
 
-    def _request(self, method: Literal["GET", "POST", "HEAD"], url: str, **kwargs: Any) -> httpx2.Response:
-        """One question and its whole answer.
+        Where a proxy knows no HEAD, the headers of a GET are taken and its body is left.
+        """
+        headers = {**self.headers(url), "Accept-Encoding": "identity"}  # else the size is that of a gzip
+        try:
+            return self._request("HEAD", url, headers=headers, follow_redirects=False)
+        except HfHubHTTPError as error:
+            if status_of(error) not in (405, 501):
+                raise
+        return self._request("GET", url, body=False, headers=headers, follow_redirects=False)
+
+    def _request(
+        self, method: Literal["GET", "POST", "HEAD"], url: str, *, body: bool = True, **kwargs: Any
+    ) -> httpx2.Response:
+        """One question and its whole answer, or its headers where the body is not wanted.
 
         The library's own back-off retries neither a body that is cut nor one that drips, and sleeps for as long
         as any server says; so the loop is ours, over the library's session.
@@ -119,33 +128,33 @@ class HubClient:
         for failures in itertools.count(1):
             self._ready(url)
             try:
-                response = self._answer(method, url, kwargs)
+                response = self._answer(method, url, kwargs, body=body)
             except _RETRIED_ERRORS as error:
                 self._failed(error, failures)
             else:
-                if response.status_code not in RETRIED_STATUS or failures > self.retry.max_retries:
+                if not is_retried(response.status_code) or failures > self.retry.max_retries:
                     hf_raise_for_status(response)
                     return response
                 self._hold(url, response)
             time.sleep(self.retry.pause(failures))
         raise AssertionError("unreachable")
 
-    def _answer(self, method: str, url: str, kwargs: Mapping[str, Any]) -> httpx2.Response:
+    def _answer(self, method: str, url: str, kwargs: Mapping[str, Any], *, body: bool) -> httpx2.Response:
         """Read one answer within the deadline and the size cap."""
         deadline = time.monotonic() + self.answer_s
-        body = bytearray()
+        content = bytearray()
         with get_session().stream(method, url, **kwargs) as response:
-            for chunk in response.iter_bytes():
-                body += chunk
+            for chunk in response.iter_bytes() if body else ():
+                content += chunk
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout(f"the answer took longer than {self.answer_s:g} s")
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(content) > MAX_ANSWER_BYTES:
                     raise TransientError(f"The answer to {urlsplit(url).path} runs past {MAX_ANSWER_BYTES:,} bytes.")
         self.pace.learn(bucket_of(url), response.headers)
-        self.count(0, len(body))
+        self.count(0, len(content))
         decoded = ("content-encoding", "content-length", "transfer-encoding")
         headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in decoded]
-        return httpx2.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
+        return httpx2.Response(response.status_code, headers=headers, content=bytes(content), request=response.request)
 
     @contextmanager
     def stream(self, url: str, *, first_byte: int = 0) -> Iterator[httpx2.Response]:
@@ -158,7 +167,7 @@ class HubClient:
             self._ready(url)
             with ExitStack() as stack:
                 response = stack.enter_context(get_session().stream("GET", url, headers=headers))
-                if response.status_code not in RETRIED_STATUS or failures > self.retry.max_retries:
+                if not is_retried(response.status_code) or failures > self.retry.max_retries:
                     hf_raise_for_status(response)
                     yield response
                     return
@@ -174,10 +183,10 @@ class HubClient:
     def _hold(self, url: str, response: httpx2.Response) -> None:
         """Note how long a refusal asks us to wait; one without a word gets the usual pause."""
         self.pace.learn(bucket_of(url), response.headers)
-        wait = response.headers.get("Retry-After", "")
-        if wait.isdecimal():
-            self.pace.hold(bucket_of(url), int(wait))
-        log.warning("the Hub refused", status=response.status_code, path=urlsplit(url).path, retry_after=wait or None)
+        wait = retry_after_s(response.headers)
+        if wait is not None:
+            self.pace.hold(bucket_of(url), wait)
+        log.warning("the Hub refused", status=response.status_code, path=urlsplit(url).path, retry_after_s=wait)
 
     def _failed(self, error: Exception, failures: int) -> None:
         """Count a cut or a silence; raise it when patience is over."""
@@ -194,8 +203,8 @@ class HubClient:
         if url is None:
             return None
         url = fix_hf_endpoint_in_url(url, self.endpoint)
-        if _origin(url) != _origin(self.endpoint):
-            raise TransientError(f"the Hub's next-page link leads to another server ({_origin(url)})")
+        if not same_origin(url, self.endpoint):
+            raise TransientError(f"the Hub's next-page link leads to another server ({origin(url)})")
         return url
 
     def count(self, requests: int = 1, received: int = 0) -> None:
@@ -228,48 +237,9 @@ def connect(
     constants.HF_HUB_DISABLE_XET = True
     constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
     timeout = httpx2.Timeout(read_timeout_s, connect=connect_timeout_s)
-    set_client_factory(lambda: _new_session(timeout))
     endpoint = endpoint.rstrip("/")
+    set_client_factory(lambda: new_session(timeout, endpoint))
     chosen: str | Literal[False] = token if token else False
     patience = retry or Retry()
     api = HfApi(endpoint=endpoint, token=chosen)
     return HubClient(endpoint, chosen, patience, api, Pace(patience.max_announced_s), answer_s)
-
-
-def _new_session(timeout: httpx2.Timeout) -> httpx2.Client:
-    return httpx2.Client(
-        timeout=timeout,
-        follow_redirects=True,
-        verify=_ssl_context(),
-        event_hooks={"request": [_refuse_offline]},
-    )
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """Reading the certificates takes long, and the library makes a new session after some errors."""
-    return httpx2.create_ssl_context()
-
-
-def _refuse_offline(request: httpx2.Request) -> None:
-    """Keep the promise of `HF_HUB_OFFLINE`, as the library's own session does; loopback is no network."""
-    if constants.is_offline_mode() and request.url.host not in ("127.0.0.1", "localhost", "::1"):
-        raise OfflineModeIsEnabled(f"HF_HUB_OFFLINE is set; not reaching {request.url.host}")
-
-
-def transient(error: Exception) -> bool:
-    """Return whether another attempt, later, may succeed where this error came up."""
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in RETRIED_STATUS
-    return isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled))
-
-
-def same_origin(url: str, other: str) -> bool:
-    """Return whether two URLs have scheme, host and port in common."""
-    return _origin(url) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    default = 443 if parts.scheme == "https" else 80
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default

@@ -21,17 +21,18 @@ import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
 from auditor.crash import crash_point
-from auditor.errors import AuditorError, TransientError, UserError
-from auditor.hub.client import HubClient, transient
+from auditor.errors import AuditorError, PrerequisiteMissing, TransientError, UserError
+from auditor.hub.client import HubClient
 from auditor.hub.gc_pause import gc_paused
 from auditor.hub.history import FinishedCrawl, Mode, read_history, remember, stamp
 from auditor.hub.pace import least_seconds, quota
 from auditor.hub.pages import PageStore, QueryProgress
+from auditor.hub.paging import Pager
 from auditor.hub.queries import Query
+from auditor.hub.refusals import status_of, transient
 from auditor.hub.union import ListingUnion, listing_path, write_union
 from auditor.records.listing import CrawlReport, QueryReport
 
-_READABLE_ATTEMPTS = 2
 _GUESSED_SECONDS_PER_REQUEST = 1.0
 
 OnPage = Callable[[QueryReport], None]
@@ -90,7 +91,7 @@ def crawl(
     if not queries:
         raise UserError("No queries: give at least one filter or author to list.")
     started, requests, received = time.monotonic(), client.requests, client.received
-    walk = _Walk(client, page_size, limit, since, on_page)
+    walk = _Walk(client, Pager(client), page_size, limit, since, on_page)
     key = crawl_key(client, queries, source=source, limit=limit)
     if dry_run:
         return _estimate(walk, queries, state_dir, key)
@@ -131,6 +132,7 @@ class _Walk:
     """How queries are walked."""
 
     client: HubClient
+    pager: Pager
     page_size: int
     limit: int | None
     since: str | None
@@ -140,40 +142,28 @@ class _Walk:
         limit = min(self.page_size, self.limit or self.page_size)
         return query.url("", limit=limit, newest_first=self.since is not None)
 
-    def page(self, url: str) -> tuple[bytes, list[Any], str | None]:
-        """Fetch one page (`url` without the server): the body as received, its entries, and the next link."""
-        for attempt in range(1, _READABLE_ATTEMPTS + 1):
-            response = self.client.get(f"{self.client.endpoint}{url}")
-            try:
-                entries = response.json()
-            except (ValueError, RecursionError):
-                entries = None
-            if isinstance(entries, list):
-                following = self.client.next_page(response)
-                return response.content, entries, following and following.removeprefix(self.client.endpoint)
-            if attempt < _READABLE_ATTEMPTS:
-                time.sleep(self.client.retry.base_wait_s)
-        raise TransientError("the answer is not a JSON list (a proxy's page, perhaps)")
-
     def run(self, query: Query, number: int, store: PageStore) -> QueryReport:
         """Walk one query to its end, or to the trouble that stops it."""
         progress = store.progress(number)
         while not progress.complete:
             resumed = progress.pages > 0
             try:
-                body, entries, following = self.page(progress.next_url or self.first_url(query))
+                page = self.pager.page(progress.next_url or self.first_url(query), first=not resumed)
             except (HfHubHTTPError, httpx2.HTTPError, TransientError, OSError) as error:
-                _raise_if_ours(error)
+                _raise_if_ours(error, self.client)
                 if resumed and _cursor_expired(error) and not progress.restarted:
                     progress = store.restart(number)
                     continue
                 progress = store.fail(number, _one_line(error))
                 break
-            done = following is None or self._enough(entries, progress.entries + len(entries))
-            progress = store.add_page(number, body, len(entries), None if done else following)
+            enough = self._enough(page.entries, progress.entries + len(page.entries))
+            following, trouble = (None, None) if enough else (page.following, page.trouble)
+            progress = store.add_page(number, page.body, len(page.entries), following, error=trouble)
             crash_point("crawl_page_stored")
             if self.on_page is not None:
                 self.on_page(_query_report(query, progress))
+            if trouble is not None:
+                break
         return _query_report(query, progress)
 
     def _enough(self, entries: list[Any], total: int) -> bool:
@@ -185,22 +175,25 @@ class _Walk:
         return isinstance(oldest, str) and oldest < self.since
 
 
-def _raise_if_ours(error: Exception) -> None:
+def _raise_if_ours(error: Exception, client: HubClient) -> None:
     """A refused token is the user's to fix, and the same on every page."""
-    response = error.response if isinstance(error, HfHubHTTPError) else None
-    if response is not None and response.status_code in (401, 403):
+    status = status_of(error)
+    if status == 401 and client.anonymous:
+        raise PrerequisiteMissing(f"{client.endpoint} lists nothing for strangers (401). Set HF_TOKEN.") from error
+    if status in (401, 403) and not client.anonymous:
         raise UserError(
-            f"The Hub refuses to list for this identity ({response.status_code}). "
-            "Check the token (`hf auth whoami`), or crawl without one."
+            f"The Hub refuses to list for this token ({status}). "
+            "Check it (`hf auth whoami`), or crawl without one: unset HF_TOKEN."
         ) from error
 
 
 def _cursor_expired(error: Exception) -> bool:
-    response = error.response if isinstance(error, HfHubHTTPError) else None
-    return response is not None and response.status_code in (400, 404, 410, 422)
+    return status_of(error) in (400, 404, 410, 422)
 
 
 def _one_line(error: Exception) -> str:
+    if status_of(error) == 403:
+        return "403 on the listing: a firewall's or region's block, perhaps; later pages wait for the next run"
     text = " ".join(str(error).split())[:300] or type(error).__name__
     return text if transient(error) or isinstance(error, AuditorError) else f"{type(error).__name__}: {text}"
 
@@ -228,13 +221,15 @@ def _probed(walk: _Walk, queries: Sequence[Query], base: CrawlReport) -> CrawlRe
     for query in queries:
         needed += 1
         try:
-            _, entries, following = walk.page(walk.first_url(query))
+            page = walk.pager.page(walk.first_url(query), first=True)
         except (HfHubHTTPError, httpx2.HTTPError, TransientError, OSError) as error:
-            _raise_if_ours(error)
+            _raise_if_ours(error, client)
             reports.append(QueryReport(query.name, 0, 0, False, _one_line(error)))
             continue
-        needed += following is not None
-        reports.append(QueryReport(query.name, 1, len(entries), following is None))
+        needed += page.following is not None
+        reports.append(
+            QueryReport(query.name, 1, len(page.entries), page.following is None and page.trouble is None, page.trouble)
+        )
     asked, got = client.requests - requests, client.received - received
     each = (time.monotonic() - started) / asked if asked else _GUESSED_SECONDS_PER_REQUEST
     return replace(

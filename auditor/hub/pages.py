@@ -59,8 +59,10 @@ class PageStore:
     def open(self) -> None:
         """Take up an unfinished crawl of the same questions, or begin a new one."""
         if self._unfinished:
-            for progress in self._state.queries:
-                progress.restarted = False  # each run may walk a query anew once
+            for number, progress in enumerate(self._state.queries):
+                if progress.pages and not progress.complete and progress.next_url is None:
+                    self.restart(number)  # it had no way on
+                self._state.queries[number].restarted = False  # each run may walk a query anew once
             return
         self._state = self._fresh()
         shutil.rmtree(self._pages, ignore_errors=True)
@@ -70,16 +72,21 @@ class PageStore:
         """Return how far a query got."""
         return self._state.queries[number]
 
-    def add_page(self, number: int, body: bytes, entries: int, next_url: str | None) -> QueryProgress:
-        """Store a page, then the link to the next: killed in between, the page is fetched again."""
+    def add_page(
+        self, number: int, body: bytes, entries: int, next_url: str | None, *, error: str | None = None
+    ) -> QueryProgress:
+        """Store a page, then the link to the next: killed in between, the page is fetched again.
+
+        With an `error` a page without a link is kept, and its query still not complete.
+        """
         progress = self._state.queries[number]
         write_bytes(self._page_file(number, progress.pages), gzip.compress(body, 1, mtime=0))
         progress.pages += 1
         progress.entries += entries
         progress.received += len(body)
         progress.next_url = next_url
-        progress.complete = next_url is None
-        progress.error = None
+        progress.complete = next_url is None and error is None
+        progress.error = error
         self._save()
         return progress
 

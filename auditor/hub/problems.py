@@ -15,8 +15,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from auditor.errors import AuditorError, ItemError, TransientError
-from auditor.hub.client import transient
+from auditor.errors import AuditorError, ItemError, PrerequisiteMissing, TransientError
+from auditor.hub.refusals import status_of, transient
 
 
 @contextmanager
@@ -44,5 +44,19 @@ def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
         return ItemError("gone", "file_gone", f"{what} does not exist at the listed commit.")
     if transient(error):
         return TransientError(f"{what}: the Hub could not be reached ({type(error).__name__}). Try again later.")
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else type(error).__name__
-    return ItemError("failed", "download_failed", f"{what}: the Hub answered {status}.")
+    status = status_of(error)
+    if status == 401 and _token_refused(error):
+        return PrerequisiteMissing(
+            f"The Hub refuses the token (401) at {what}. Make a new read token, or unset HF_TOKEN."
+        )
+    if status == 401:  # over plain http the library leaves it unnamed; it means the same as on https
+        return ItemError("gone", "repo_gone", f"{repo_id} no longer exists, or is private to this identity.")
+    if status == 451:
+        return ItemError("gone", "repo_disabled", f"{what} is withheld for legal reasons (451).")
+    hint = " A firewall or a block of this region, perhaps: it names no reason." if status == 403 else ""
+    return ItemError("failed", "download_failed", f"{what}: the Hub answered {status or type(error).__name__}.{hint}")
+
+
+def _token_refused(error: Exception) -> bool:
+    said = error.response.headers.get("X-Error-Message", "") if isinstance(error, HfHubHTTPError) else ""
+    return said.startswith("Invalid credentials")

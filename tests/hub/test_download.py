@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import auditor.hub.download
+import auditor.hub.transfer
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.client import HubClient, Retry, connect
 from auditor.hub.download import FetchedFile, fetch
@@ -233,7 +233,7 @@ def test_offline_what_was_fetched_is_there_and_the_rest_is_put_off(
 def test_a_download_that_drips_is_given_up_and_resumed(
     hub: HubServer, sha: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auditor.hub.download, "_SLOWEST_BYTES_PER_S", 1_000_000)
+    monkeypatch.setattr(auditor.hub.transfer, "_SLOWEST_BYTES_PER_S", 1_000_000)
     client = connect(hub.endpoint, answer_s=0.3, retry=Retry(2, 0.01, 0.02))
     hub.faults.drip("GET /blobs", by=2_000, seconds=0.02)
     with pytest.raises(TransientError, match="after its time"):
