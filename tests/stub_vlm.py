@@ -14,22 +14,41 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 GOOD = '{"concepts": ["vibrant"]}'
 
 
+@dataclass(frozen=True)
+class Refused:
+    """An error as chat servers word it."""
+
+    status: int
+    message: str
+    code: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps({"error": {"message": self.message, "type": "error", "code": self.code}}).encode()
+
+
 class StubServer:
     """Answers each request with the next entry of `script`; the last one repeats.
 
-    An entry is a reply text, a (text, finish_reason) pair, an HTTP status, raw body bytes, a number of seconds as
-    float to hang, or a function that is called and gives one of these.
+    An entry is a reply text, a (text, finish_reason) pair, an HTTP status, a `Refused`, raw body bytes, a number of
+    seconds as float to hang, or a function that is called and gives one of these. `behave`, where it is set, is asked
+    instead: with the request and its number, counted from 1.
     """
 
     def __init__(self) -> None:
         self.script: list[Any] = ['{"concepts": ["vibrant"]}']
+        self.behave: Callable[[dict[str, Any], int], Any] | None = None
         self.requests: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._served = 0
@@ -43,6 +62,8 @@ class StubServer:
                     stub.requests.append(body)
                     entry = stub.script[min(stub._served, len(stub.script) - 1)]
                     stub._served += 1
+                    if stub.behave is not None:
+                        entry = stub.behave(body, stub._served)
                 self._answer(entry)
 
             def _answer(self, entry: Any) -> None:
@@ -53,14 +74,18 @@ class StubServer:
                     return
                 if isinstance(entry, int):
                     self._send(entry, json.dumps({"error": {"message": "stub \x1b[31m says no"}}).encode())
+                elif isinstance(entry, Refused):
+                    self._send(entry.status, entry.body, entry.headers)
                 elif isinstance(entry, bytes):
                     self._send(200, entry)
                 else:
                     text, reason = entry if isinstance(entry, tuple) else (entry, "stop")
                     self._send(200, completion(text, reason))
 
-            def _send(self, status: int, body: bytes) -> None:
+            def _send(self, status: int, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -81,8 +106,8 @@ class StubServer:
         self.server.server_close()
 
 
-def completion(text: str | None, reason: str = "stop") -> bytes:
-    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": text}}
+def completion(content: Any, reason: str = "stop", **message: Any) -> bytes:
+    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content, **message}}
     return json.dumps(
         {
             "id": "x",

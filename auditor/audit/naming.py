@@ -7,6 +7,8 @@ day, and gives the same record each time.
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +18,9 @@ from auditor.audit.failures import now
 from auditor.audit.result_file import Result
 from auditor.audit.scoring import Scorer
 from auditor.proposing.proposer import Proposer
+from auditor.proposing.schema import printable
 from auditor.records.outcomes import Outcome, Reason
-from auditor.records.proposals import Proposals
+from auditor.records.proposals import Proposals, RawReply
 
 Pictures = NDArray[np.uint8]
 
@@ -88,9 +91,18 @@ def name_concepts(scorer: Scorer, audited: Audited, proposals: Proposals, propos
         outcome, reason, message = scored_verdict(record.effect.probes, trigger_only)
         if proposals.reason is not None:
             outcome, reason = "scored_partial", "proposals_missing"
-            message = f"The VLM gave no usable reply; shared scores only.{trigger_note(trigger_only)}"
+            message = f"{unusable_replies(proposals.replies)}; shared scores only.{trigger_note(trigger_only)}"
         changes |= {"outcome": outcome, "reason": reason, "message": message}
     return Result(record.model_copy(update=changes), audited.result.arrays)
+
+
+def unusable_replies(replies: Sequence[RawReply]) -> str:
+    """Why an adapter has no proposals, for its message: refused with the server's words, or what was wrong."""
+    refusal = next((r.text for r in replies if r.invalid == "refused"), None)
+    if refusal is not None:
+        return f"The VLM's server refused its pictures ({printable(refusal, 120)})"
+    kinds = Counter(r.invalid for r in replies if r.invalid is not None)
+    return f"The VLM gave no usable reply ({', '.join(f'{kind} {n}x' for kind, n in kinds.most_common())})"
 
 
 def name_now(scorer: Scorer, proposer: Proposer | None, audited: Audited) -> Result:

@@ -58,7 +58,8 @@ def works_ahead(settings: Settings) -> int:
 
 def _on_a_server(settings: Settings, wanted: ProposerSettings, cache: ReplyCache) -> Proposer:
     chosen, serving = settings.recipe.proposer, settings.serving
-    revision = _revision(chosen.path, chosen.model or "", chosen.revision)
+    hosted = serving.address is not None
+    revision = _revision(chosen.path, chosen.model or "", chosen.revision, hosted=hosted)
     endpoint = Endpoint(
         serving.address or "", chosen.model or "", f"{revision}:{chosen.dtype}",
         api_key=os.environ.get("OPENAI_API_KEY", "none"), deadline_s=serving.timeout_s, parallel=serving.parallel,
@@ -80,8 +81,12 @@ def _on_a_server(settings: Settings, wanted: ProposerSettings, cache: ReplyCache
     return Breaker(inner, failures=serving.failures, pause_s=serving.pause_s)
 
 
-def _revision(path: Path | None, model: str, revision: str) -> str:
-    """Which weights are served, as something no later push can change: all ways of serving give the same recipe."""
+def _revision(path: Path | None, model: str, revision: str, *, hosted: bool) -> str:
+    """Which weights are served, as something no later push can change: all ways of serving give the same recipe.
+
+    The weights of a hosted model may be nowhere to look up; then whatever its provider calls its version stands for
+    them.
+    """
     if path is not None:
         if not (path / "config.json").is_file():
             raise PrerequisiteMissing(f"no vision-language model in {path}; see recipe.proposer.path")
@@ -89,9 +94,13 @@ def _revision(path: Path | None, model: str, revision: str) -> str:
     if is_commit(revision):
         return revision
     commit = cached_commit(model, revision)
+    if commit is None and hosted and revision != "main":
+        return revision
     if commit is None:
+        version = ", or to what the provider of a hosted model calls its version" if hosted else ""
         raise PrerequisiteMissing(
             f"cannot tell which commit of {model} {revision!r} means: it is not in the Hub cache. Fetch it with "
             f"`{HubFiles(model, revision).command}`, or set recipe.proposer.revision to the commit that is served"
+            f"{version}"
         )
     return commit

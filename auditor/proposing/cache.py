@@ -36,6 +36,14 @@ class ReplyKey:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class KeptReply:
+    """A raw reply, and the form in which the server was asked (see `Form.name`)."""
+
+    text: str
+    form: str = ""
+
+
 class ReplyCache:
     """A folder of replies."""
 
@@ -46,8 +54,8 @@ class ReplyCache:
         """Where the reply to `key` lies, or would lie."""
         return self.folder / key.digest[:2] / f"{key.digest}.json"
 
-    def get(self, key: ReplyKey) -> str | None:
-        """The raw reply, or None when there is none or its file is damaged."""
+    def get(self, key: ReplyKey) -> KeptReply | None:
+        """The reply, or None when there is none or its file is damaged."""
         try:
             stored = json.loads(self.path(key).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -55,12 +63,15 @@ class ReplyCache:
         if not isinstance(stored, dict) or not isinstance(stored.get("reply"), str):
             return None
         # The key is compared too: a file copied under a wrong name must not answer.
-        return stored["reply"] if stored.get("key") == json.loads(json.dumps(asdict(key))) else None
+        if stored.get("key") != json.loads(json.dumps(asdict(key))):
+            return None
+        form = stored.get("form", "")
+        return KeptReply(stored["reply"], form if isinstance(form, str) else "")
 
-    def put(self, key: ReplyKey, reply: str) -> None:
+    def put(self, key: ReplyKey, reply: str, form: str = "") -> None:
         """Keep a reply. A full or read-only disk costs the cache, not the audit, and is logged."""
         path = self.path(key)
         try:
-            write_text(path, json.dumps({"key": asdict(key), "reply": reply}, sort_keys=True))
+            write_text(path, json.dumps({"key": asdict(key), "reply": reply, "form": form}, sort_keys=True))
         except OSError as error:
             _log.warning("reply_not_cached", path=str(path), error=str(error))

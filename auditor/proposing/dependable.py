@@ -95,7 +95,10 @@ class ServedProposer:
                 raise VlmUnavailable("the VLM server was stopped")
             try:
                 proposer = OpenAIProposer(self.server.start(), self.settings, self.cache)
-                return proposer.propose(base_images, adapted_images)
+                proposer.form = self._plain.form
+                proposals = proposer.propose(base_images, adapted_images)
+                self._plain.form = proposer.form
+                return proposals
             except VlmUnavailable as error:
                 if not self.restarts_left or self._answers():
                     raise

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 Pictures = NDArray[np.uint8]
 
@@ -33,6 +34,26 @@ def bound_side(image: Pictures, limit: int = MAX_SIDE) -> Pictures:
         return image
     size = (max(1, round(width * limit / longest)), max(1, round(height * limit / longest)))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
+
+
+def contact_sheet(base: Sequence[Pictures], adapted: Sequence[Pictures]) -> Pictures:
+    """All pairs on one picture: a row per pair, base left and adapted right, each labelled above.
+
+    Args:
+        base: (H, W, 3) pictures of one size.
+        adapted: As many, of the same size.
+    """
+    height, width = base[0].shape[:2]
+    label, gap = 14, 4
+    sheet = Image.new("RGB", (2 * width + gap, len(base) * (height + label)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, pair in enumerate(zip(base, adapted, strict=True)):
+        top = row * (height + label)
+        for column, (word, image) in enumerate(zip(("before", "after"), pair, strict=True)):
+            left = column * (width + gap)
+            draw.text((left + 2, top + 1), f"{word} {row + 1}", fill="black")
+            sheet.paste(Image.fromarray(image), (left, top + label))
+    return np.asarray(sheet, dtype=np.uint8)
 
 
 def image_hash(image: Pictures) -> str:

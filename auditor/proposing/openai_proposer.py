@@ -1,7 +1,8 @@
 """Concepts from an OpenAI-compatible server, such as vLLM serving Qwen2-VL.
 
 Requests of one adapter are in flight together and each has a deadline on its whole duration, so that a server
-that hangs, or drips, costs a known time.
+that hangs, or drips, costs a known time. A server that refuses a request is asked about pictures that are known to be
+good: does it take those, the refusal is about this adapter alone; does it not, it is asked in another form.
 """
 
 from __future__ import annotations
@@ -9,24 +10,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import openai
+import structlog
 
-from auditor.errors import PrerequisiteMissing, UserError
+from auditor.proposing import server_errors
 from auditor.proposing.cache import ReplyCache
-from auditor.proposing.images import Pictures, png_data_url
+from auditor.proposing.forms import Form, about_pictures, weaker
+from auditor.proposing.images import Pictures
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
 from auditor.proposing.rounds import Answer, Question, propose_in_rounds
-from auditor.proposing.schema import REPLY_SCHEMA, printable
-from auditor.proposing.template import Part
+from auditor.proposing.schema import printable
 from auditor.records.proposals import Proposals
 
-RESPONSE_FORMAT: dict[str, object] = {
-    "type": "json_schema",
-    "json_schema": {"name": "concepts", "strict": True, "schema": REPLY_SCHEMA},
-}
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Endpoint:
     """Where the server is and how patient to be with it.
 
     `revision` names the served weights, since a server cannot be asked for it. `deadline_s` bounds one
-    request; one that meets an outage is sent `outage_attempts` times in all, `pause_s` apart.
+    request, and the waits that a rate limit asks for; a request that meets an outage is sent `outage_attempts` times in
+    all, `pause_s` apart.
     """
 
     base_url: str
@@ -47,11 +48,6 @@ class Endpoint:
     parallel: int = 8
 
 
-def image_part(image: Pictures) -> Part:
-    """One (H, W, 3) picture as a chat message part."""
-    return {"type": "image_url", "image_url": {"url": png_data_url(image)}}
-
-
 def client_for(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """A client without retries of its own: retries are counted and recorded here."""
     return openai.AsyncOpenAI(
@@ -59,24 +55,8 @@ def client_for(endpoint: Endpoint) -> openai.AsyncOpenAI:
     )
 
 
-def explain_refusal(error: openai.APIStatusError, endpoint: Endpoint) -> UserError:
-    """A 4xx reply as an error that names its cause and the next step."""
-    said = printable(error.message, 300)
-    if error.status_code in (401, 403):
-        return PrerequisiteMissing(f"{endpoint.base_url} refused the API key ({said}); set the proposer's api_key")
-    if error.status_code == 404:
-        return PrerequisiteMissing(
-            f"{endpoint.base_url} does not serve {endpoint.model!r} ({said}); "
-            "compare the proposer's model with what the server lists under /models"
-        )
-    return UserError(
-        f"{endpoint.base_url} refused the request ({error.status_code}: {said}); check the server's limits "
-        "on images per prompt and context length"
-    )
-
-
 class OpenAIProposer:
-    """Asks a server. Safe to keep for many adapters; holds no connection between calls."""
+    """Asks a server. Safe to keep for many adapters; holds no connection between calls, but remembers the form."""
 
     def __init__(
         self, endpoint: Endpoint, settings: ProposerSettings | None = None, cache: ReplyCache | None = None
@@ -85,6 +65,7 @@ class OpenAIProposer:
         self.settings = settings or ProposerSettings()
         self.cache = cache
         self.model = f"{endpoint.model}@{endpoint.revision}"
+        self.form = Form()
 
     @property
     def identity(self) -> str:
@@ -95,8 +76,8 @@ class OpenAIProposer:
         """See `Proposer.propose`.
 
         Raises:
-            VlmUnavailable: Connection trouble, 5xx or 429 replies, or a missed deadline.
-            UserError: The server refuses the request itself; the message says why.
+            VlmUnavailable: Connection trouble, 5xx or 429 replies, a used-up quota, or a missed deadline.
+            UserError: The server refuses any request of this kind; the message says why.
         """
         return propose_in_rounds(
             base_images,
@@ -107,59 +88,168 @@ class OpenAIProposer:
             ask=self._ask,
         )
 
+    def check(self, side: int = 64) -> None:
+        """Ask about pictures known to be good, as many as a real question shows, and settle the form.
+
+        Raises:
+            VlmUnavailable: No answer.
+            UserError: It refuses them in every form.
+        """
+        shape = (self.settings.pairs_per_group, side, side, 3)
+
+        async def settle() -> None:
+            async with client_for(self.endpoint) as client:
+                await _Session(self, client).settle(_known_good(np.zeros(shape, dtype=np.uint8)))
+
+        asyncio.run(settle())
+
     def _ask(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
         return asyncio.run(self._ask_all(questions))
 
     async def _ask_all(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
         gate = asyncio.Semaphore(self.endpoint.parallel)
         async with client_for(self.endpoint) as client:
+            session = _Session(self, client)
 
             async def one(question: Question) -> Answer | VlmUnavailable:
                 async with gate:
-                    return await self._ask_patiently(client, question)
+                    try:
+                        return await session.answer(question)
+                    except VlmUnavailable as outage:
+                        return outage
 
             return list(await asyncio.gather(*(one(q) for q in questions)))
 
-    async def _ask_patiently(self, client: openai.AsyncOpenAI, question: Question) -> Answer | VlmUnavailable:
-        request = self._request(question)
-        trouble = ""
-        for attempt in range(self.endpoint.outage_attempts):
-            if attempt:
-                await asyncio.sleep(self.endpoint.pause_s)
-            started = time.monotonic()
+
+class _Session:
+    """The requests of one round: they share what the server said about waiting, and about the form."""
+
+    def __init__(self, proposer: OpenAIProposer, client: openai.AsyncOpenAI) -> None:
+        self.proposer, self.client, self.endpoint = proposer, client, proposer.endpoint
+        self._settling = asyncio.Lock()
+        self._not_before = 0.0
+
+    async def answer(self, question: Question) -> Answer:
+        """One question, in whatever form the server takes it.
+
+        Raises:
+            VlmUnavailable: No answer could be had now.
+            UserError: The server refuses every question.
+        """
+        while True:
+            form, started = self.proposer.form, time.monotonic()
+            try:
+                reply = await self._patiently(form, question)
+            except openai.APIStatusError as error:
+                words = server_errors.said(error)
+                refused = Answer(words, False, time.monotonic() - started, refused=True, form=form.name)
+                if server_errors.refuses_pictures(error):
+                    return refused
+                if not await self._another_form(form, question, error):
+                    return refused
+            else:
+                return _answer(reply, time.monotonic() - started, form)
+
+    async def settle(self, good: Question) -> None:
+        """Find the strongest form in which a good question is answered.
+
+        Raises:
+            UserError: There is none.
+        """
+        form = self.proposer.form
+        while True:
+            try:
+                await self._patiently(form, good)
+            except openai.APIStatusError as error:
+                following = None if error.status_code in (401, 403, 404) else weaker(form, server_errors.said(error))
+                if following is None:
+                    raise server_errors.explain_refusal(error, self.endpoint.base_url, self.endpoint.model) from error
+                form = following
+            else:
+                if form != self.proposer.form:
+                    log.warning("vlm server is asked in another form", form=form.name)
+                self.proposer.form = form
+                return
+
+    async def _another_form(self, form: Form, question: Question, error: openai.APIStatusError) -> bool:
+        """Whether the form was the trouble, and another one is in force now. False: it is the question's own."""
+        if error.status_code in (401, 403, 404):
+            raise server_errors.explain_refusal(error, self.endpoint.base_url, self.endpoint.model) from error
+        async with self._settling:
+            if self.proposer.form == form:
+                await self.settle(_known_good(np.stack(question.base)))
+            return self.proposer.form != form
+
+    async def _patiently(self, form: Form, question: Question) -> Any:
+        """One reply, through outages and rate limits; a refusal is raised as the client raises it."""
+        request = form.request(
+            self.endpoint.model, self.proposer.settings.template, question, self.proposer.settings.sampling.max_tokens
+        )
+        trouble, patience_s, outages = "", self.endpoint.deadline_s, 0
+        while outages < self.endpoint.outage_attempts:
+            if trouble:
+                await asyncio.sleep(max(self.endpoint.pause_s, self._not_before - time.monotonic()))
             try:
                 async with asyncio.timeout(self.endpoint.deadline_s):
-                    reply = await client.chat.completions.create(**request)
+                    reply = await self.client.chat.completions.create(**request)
             except (TimeoutError, openai.APITimeoutError):
                 trouble = f"gave no answer within {self.endpoint.deadline_s:g} s"
             except openai.APIStatusError as error:
-                if error.status_code < 500 and error.status_code not in (408, 409, 429):
-                    raise explain_refusal(error, self.endpoint) from error
-                trouble = f"answered {error.status_code}"
+                wait = self._wait_for(error)
+                if wait is not None and wait <= patience_s:
+                    trouble, patience_s = "asks to wait", patience_s - max(wait, self.endpoint.pause_s)
+                    self._not_before = max(self._not_before, time.monotonic() + wait)
+                    continue
+                trouble = f"answered {error.status_code}" + (f" and asks to wait {wait:.0f} s" if wait else "")
             except (openai.APIError, ValueError) as error:  # ValueError: a 200 whose body is not JSON
                 trouble = f"failed: {printable(str(error), 200)}"
             else:
-                return _answer(reply, time.monotonic() - started)
-        return VlmUnavailable(f"{self.endpoint.base_url} {trouble}; look at the server's log, then run again")
+                wrapped = getattr(reply, "error", None)
+                if not wrapped:
+                    return reply
+                trouble = f"answered with an error: {printable(str(wrapped), 200)}"
+            outages += 1
+        raise self._away(f"{trouble}; look at the server's log, then run again")
 
-    def _request(self, question: Question) -> dict[str, Any]:
-        messages = self.settings.template.messages(
-            [image_part(i) for i in question.base], [image_part(i) for i in question.adapted]
-        )
-        return {
-            "model": self.endpoint.model,
-            "messages": messages,
-            "response_format": RESPONSE_FORMAT,
-            "seed": question.seed,
-            "temperature": question.temperature,
-            "max_tokens": self.settings.sampling.max_tokens,
-        }
+    def _wait_for(self, error: openai.APIStatusError) -> float | None:
+        """Seconds that a passing refusal asks for. One that will not pass is raised."""
+        if server_errors.quota_used_up(error):
+            words = printable(server_errors.said(error), 200)
+            raise self._away(f"has no quota left for this key ({words}); add credit, then run: auditor propose")
+        if not server_errors.may_pass(error) or about_pictures(server_errors.said(error)):
+            raise error
+        return server_errors.asked_wait_s(error)
+
+    def _away(self, trouble: str) -> VlmUnavailable:
+        return VlmUnavailable(f"{self.endpoint.base_url} {trouble}")
 
 
-def _answer(reply: Any, duration_s: float) -> Answer:
+def _known_good(like: Pictures) -> Question:
+    """A question that no filter minds: grey ramps in number and size of `like`, (k, H, W, 3)."""
+    count, height, width, _ = like.shape
+    ramp = np.linspace(60, 200, width, dtype=np.uint8)
+    base = np.broadcast_to(ramp[None, :, None], (height, width, 3)).copy()
+    adapted = base[:, ::-1].copy()
+    return Question(0, 0, (base,) * count, (adapted,) * count, 0, 0.0)
+
+
+def _answer(reply: Any, duration_s: float, form: Form) -> Answer:
     """Take the text out of a reply; one without choices or text becomes an empty, hence invalid, answer."""
     choices = getattr(reply, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
-    text = getattr(message, "content", None)
-    truncated = bool(choices) and getattr(choices[0], "finish_reason", None) == "length"
-    return Answer(text if isinstance(text, str) else "", truncated, duration_s)
+    ended = getattr(choices[0], "finish_reason", None) if choices else None
+    plain = Answer(_text(getattr(message, "content", None)), ended == "length", duration_s, form=form.name)
+    refusal = getattr(message, "refusal", None)
+    if isinstance(refusal, str) and refusal and not plain.text:
+        return replace(plain, text=refusal, refused=True)
+    if ended == "content_filter":
+        return replace(plain, text=plain.text or "the reply was stopped by the server's content filter", refused=True)
+    return plain
+
+
+def _text(content: object) -> str:
+    """The text of a message: as it is, or joined from its parts."""
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else getattr(part, "text", None) for part in content]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import openai
 
-from auditor.proposing.openai_proposer import Endpoint, client_for, image_part
+from auditor.errors import UserError
+from auditor.proposing.forms import image_part
+from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer, client_for
+from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
 from auditor.proposing.schema import printable
 
 _PROBE_SIDE = 64
@@ -52,5 +55,24 @@ async def _request(endpoint: Endpoint) -> ServerCheck:
 
 
 def check_server(endpoint: Endpoint, deadline_s: float = 30.0) -> ServerCheck:
-    """Send one small picture and wait for one token, at most `deadline_s` seconds; reports, never raises."""
+    """Send one small picture and wait for one token, at most `deadline_s` seconds; reports, never raises.
+
+    For a server of our own, which takes what it is asked for.
+    """
     return asyncio.run(_request(replace(endpoint, deadline_s=deadline_s)))
+
+
+def check_questions(endpoint: Endpoint, settings: ProposerSettings, deadline_s: float = 30.0) -> ServerCheck:
+    """Ask a server about as many pictures, and for the same reply, as an audit does; reports, never raises.
+
+    Tells in which form it wants to be asked, for servers of others.
+    """
+    proposer = OpenAIProposer(replace(endpoint, deadline_s=deadline_s, outage_attempts=1), settings)
+    started = time.monotonic()
+    try:
+        proposer.check(_PROBE_SIDE)
+    except (UserError, VlmUnavailable) as error:
+        return ServerCheck(False, printable(str(error), 400), None)
+    asked = f" (asked with: {proposer.form.name})" if proposer.form.name else ""
+    pictures = 2 * settings.pairs_per_group
+    return ServerCheck(True, f"{endpoint.model} looked at {pictures} pictures{asked}", time.monotonic() - started)

@@ -12,8 +12,8 @@ from auditor.proposing.cache import ReplyCache, ReplyKey
 from auditor.proposing.grouping import join_groups, split_pairs
 from auditor.proposing.images import Pictures, bound_side, check_pairs, image_hash
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
-from auditor.proposing.schema import MAX_REPLY_CHARS, SCHEMA_HASH, InvalidReply, parse_reply
-from auditor.records.proposals import Proposals, RawReply
+from auditor.proposing.schema import MAX_REPLY_CHARS, SCHEMA_HASH, InvalidReply, parse_reply, without_thoughts
+from auditor.records.proposals import DroppedPhrase, InvalidKind, Proposals, RawReply
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """One raw reply. `truncated` says that it stopped at the token limit."""
+    """One raw reply.
+
+    Attributes:
+        truncated: It stopped at the token limit.
+        refused: The text is no reply but the reason for which these pictures were not looked at.
+        form: How the server was asked; see `Form.name`.
+    """
 
     text: str
     truncated: bool
     duration_s: float
+    refused: bool = False
+    form: str = ""
 
 
 Ask = Callable[[Sequence[Question]], Sequence[Answer | VlmUnavailable]]
@@ -61,14 +69,19 @@ def _groups(base_images: Pictures, adapted_images: Pictures, settings: ProposerS
 def judge_reply(question: Question, answer: Answer, cached: bool) -> RawReply:
     """Validate one reply and write down everything about it."""
     concepts: tuple[str, ...] = ()
-    invalid = None
+    dropped: tuple[DroppedPhrase, ...] = ()
+    invalid: InvalidKind | None = None
     try:
+        if answer.refused:
+            raise InvalidReply("refused", answer.text)
         parsed = parse_reply(answer.text, truncated=answer.truncated)
         concepts, dropped = parsed.concepts, parsed.dropped
     except InvalidReply as error:
         invalid, dropped = error.kind, error.dropped
+    # The answer stands after the thoughts, which may be long.
+    text = answer.text if len(answer.text) <= MAX_REPLY_CHARS else without_thoughts(answer.text)
     # A lone surrogate from a JSON escape could not be written to any file later on.
-    text = answer.text[:MAX_REPLY_CHARS].encode("utf-8", "backslashreplace").decode("utf-8")
+    text = text[:MAX_REPLY_CHARS].encode("utf-8", "backslashreplace").decode("utf-8")
     return RawReply(
         group=question.group,
         attempt=question.attempt,
@@ -79,6 +92,7 @@ def judge_reply(question: Question, answer: Answer, cached: bool) -> RawReply:
         invalid=invalid,
         cached=cached,
         duration_s=None if cached else answer.duration_s,
+        form=answer.form,
     )
 
 
@@ -105,11 +119,11 @@ class _Course:
         asked: list[Question] = []
         for number, group in open_groups.items():
             question = Question(number, attempt, group.base, group.adapted, seed, temperature)
-            text = self.cache.get(self.key(question, group)) if self.cache else None
-            if text is None:
+            kept = self.cache.get(self.key(question, group)) if self.cache else None
+            if kept is None:
                 asked.append(question)
             else:
-                replies.append(judge_reply(question, Answer(text, False, 0.0), cached=True))
+                replies.append(judge_reply(question, Answer(kept.text, False, 0.0, form=kept.form), cached=True))
         outage: VlmUnavailable | None = None
         for question, answer in zip(asked, self.ask(asked) if asked else (), strict=True):
             if isinstance(answer, VlmUnavailable):
@@ -118,7 +132,7 @@ class _Course:
             reply = judge_reply(question, answer, cached=False)
             # Only usable replies are kept: an invalid one deserves another chance on the next run.
             if self.cache and reply.invalid is None:
-                self.cache.put(self.key(question, open_groups[question.group]), reply.text)
+                self.cache.put(self.key(question, open_groups[question.group]), reply.text, reply.form)
             replies.append(reply)
         if outage is not None:
             raise outage
@@ -156,7 +170,7 @@ def propose_in_rounds(
             break
         for reply in course.round(attempt, open_groups):
             replies.append(reply)
-            if reply.invalid is None:
+            if reply.invalid in (None, "refused"):  # a filter that struck once would strike again, and may count
                 del open_groups[reply.group]
     replies.sort(key=lambda r: (r.group, r.attempt))
     answered = [r.concepts for r in replies if r.invalid is None]

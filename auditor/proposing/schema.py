@@ -41,7 +41,7 @@ REPLY_SCHEMA: Final[dict[str, object]] = {
 SCHEMA_HASH: Final = hashlib.sha256(json.dumps(REPLY_SCHEMA, sort_keys=True).encode()).hexdigest()
 
 _PHRASE = re.compile(PHRASE_PATTERN)
-_FENCE = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
+_NUMBERING = re.compile(r"^[ \t*_-]*\(?\d{1,2}[.):] ?")
 _EDGE_PUNCTUATION = " \t.,;:!?'\"`*_-()[]\u2018\u2019\u201c\u201d\u2026"
 
 
@@ -94,7 +94,7 @@ def clean_phrase(text: str) -> str:
         raise DroppedItem("control_characters")
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     plain = "".join(c for c in decomposed if not unicodedata.combining(c))
-    phrase = " ".join(plain.replace("_", " ").split()).strip(_EDGE_PUNCTUATION)
+    phrase = " ".join(_NUMBERING.sub("", plain).replace("_", " ").split()).strip(_EDGE_PUNCTUATION)
     if not phrase:
         raise DroppedItem("empty")
     if any(c.isalpha() and not c.isascii() for c in phrase):
@@ -109,18 +109,40 @@ def clean_phrase(text: str) -> str:
 
 
 def _load(text: str, truncated: bool) -> object:
-    stripped = text.strip()
+    answer = without_thoughts(text)
+    stripped = answer.strip()
     if not stripped:
-        raise InvalidReply("empty", "the reply is empty")
-    if len(text) > MAX_REPLY_CHARS:
+        raise InvalidReply("truncated" if truncated else "empty", "the reply is empty")
+    if len(answer) > MAX_REPLY_CHARS:
         raise InvalidReply("too_long", f"the reply has {len(stripped)} characters, more than {MAX_REPLY_CHARS}")
-    fenced = _FENCE.match(stripped)
-    try:
-        return json.loads(fenced[1] if fenced else stripped)
-    except (ValueError, RecursionError) as error:
-        if truncated:
-            raise InvalidReply("truncated", "the reply was cut off at its token limit") from error
-        raise InvalidReply("not_json", f"the reply is not JSON: {printable(stripped)}") from error
+    for candidate in (stripped, _fenced(stripped), _between(stripped, "{", "}"), _between(stripped, "[", "]")):
+        try:
+            return json.loads(candidate)
+        except (ValueError, RecursionError):
+            continue
+    if truncated:
+        raise InvalidReply("truncated", "the reply was cut off at its token limit")
+    raise InvalidReply("not_json", f"the reply is not JSON: {printable(stripped)}")
+
+
+def without_thoughts(text: str) -> str:
+    """What follows the reasoning that some models write first; nothing when it never came to an end."""
+    thoughts, end, answer = text.rpartition("</think>")
+    if end:
+        return answer
+    return "" if thoughts == "" and text.lstrip().startswith("<think>") else text
+
+
+def _fenced(text: str) -> str:
+    """The first block of code in prose, without the name of its language; empty where there is none."""
+    _, opened, rest = text.partition("```")
+    block, closed, _ = rest.partition("```")
+    return block.strip().removeprefix("json") if opened and closed else ""
+
+
+def _between(text: str, first: str, last: str) -> str:
+    """From the first of one character to the last of the other."""
+    return text[text.find(first) : text.rfind(last) + 1] if first in text else ""
 
 
 def parse_reply(text: str, *, truncated: bool = False) -> ParsedReply:
@@ -135,6 +157,8 @@ def parse_reply(text: str, *, truncated: bool = False) -> ParsedReply:
             list that was not empty.
     """
     loaded = _load(text, truncated)
+    if isinstance(loaded, list):  # unconstrained models leave out the object around the list
+        loaded = {"concepts": loaded}
     try:
         reply = _Reply.model_validate(loaded)
     except ValidationError as error:

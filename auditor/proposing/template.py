@@ -18,6 +18,8 @@ Part = Mapping[str, object]
 
 Message = Mapping[str, object]
 
+SHEET_NOTE: Final = "One sheet: the left column holds the before pictures, the right column the after pictures."
+
 
 @dataclass(frozen=True)
 class PromptTemplate:
@@ -38,13 +40,21 @@ class PromptTemplate:
         """Fill in the images: base and personalised versions of the same pictures, in the same order."""
         if len(base_images) != len(adapted_images) or not base_images:
             raise ValueError(f"need as many base as adapted images, got {len(base_images)} and {len(adapted_images)}")
-        content: list[Part] = [
-            {"type": "text", "text": self.before},
-            *base_images,
-            {"type": "text", "text": self.after},
-            *adapted_images,
-            {"type": "text", "text": self.instruction},
-        ]
+        return self._around(
+            [
+                {"type": "text", "text": self.before},
+                *base_images,
+                {"type": "text", "text": self.after},
+                *adapted_images,
+            ]
+        )
+
+    def sheet_messages(self, sheet: Part) -> list[Message]:
+        """The same with all pictures on one sheet, for servers that take one picture per prompt."""
+        return self._around([{"type": "text", "text": SHEET_NOTE}, sheet])
+
+    def _around(self, pictures: Sequence[Part]) -> list[Message]:
+        content: list[Part] = [*pictures, {"type": "text", "text": self.instruction}]
         return [
             {"role": "system", "content": [{"type": "text", "text": self.system}]},
             {"role": "user", "content": content},

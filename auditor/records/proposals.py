@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-InvalidKind = Literal["empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase"]
-"""Why a whole reply was thrown away."""
+InvalidKind = Literal[
+    "empty", "too_long", "truncated", "not_json", "wrong_shape", "too_many", "no_usable_phrase", "refused"
+]
+"""Why a whole reply was thrown away. `refused`: the server or the model would not look at these pictures; the text
+says why."""
 
 DropKind = Literal["empty", "too_long", "sentence", "control_characters", "non_latin", "not_words"]
 """Why one phrase of an otherwise usable reply was thrown away."""
@@ -41,7 +44,8 @@ class RawReply:
     """One reply as it came, for provenance.
 
     `group` numbers the request within the adapter; `attempt` counts from 0; `seed` is what the request was
-    sampled with. `invalid` is null when the reply was usable, `duration_s` when it came from the cache.
+    sampled with. `invalid` is null when the reply was usable, `duration_s` when it came from the cache. `form` names
+    how the server had to be asked where it did not take the request of the recipe; empty where it did.
     """
 
     group: int
@@ -53,6 +57,7 @@ class RawReply:
     invalid: InvalidKind | None
     cached: bool
     duration_s: float | None
+    form: str = ""
 
 
 @dataclass(frozen=True)

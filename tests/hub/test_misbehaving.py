@@ -23,9 +23,10 @@ from auditor.hub.download import fetch
 from auditor.hub.facts import ask_facts
 from auditor.hub.listing import crawl
 from auditor.hub.queries import Query
-from auditor.hub.refusals import is_retried, retry_after_s
+from auditor.hub.refusals import is_retried
 from auditor.hub.session import new_session
 from auditor.pocket.hub_server import Fault, HubIndex, HubServer, Identity, serve, synthetic_repo
+from auditor.retry_after import retry_after_s
 from tests.hub.conftest import QUICK, make_lora
 
 REPO, PATH = "ann/sepia", "sepia.safetensors"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.proposing.cache import ReplyCache, ReplyKey
+from auditor.proposing.cache import KeptReply, ReplyCache, ReplyKey
 
 KEY = ReplyKey("model@1", "t", "s", ("a", "b"), seed=1, temperature=0.0, max_tokens=9)
 
@@ -13,8 +13,8 @@ KEY = ReplyKey("model@1", "t", "s", ("a", "b"), seed=1, temperature=0.0, max_tok
 def test_a_reply_comes_back_as_it_was(tmp_path: Path) -> None:
     cache = ReplyCache(tmp_path / "deep" / "cache")
     assert cache.get(KEY) is None
-    cache.put(KEY, '{"concepts": ["ü\\u0000"]}')
-    assert cache.get(KEY) == '{"concepts": ["ü\\u0000"]}'
+    cache.put(KEY, '{"concepts": ["ü\\u0000"]}', "one sheet")
+    assert cache.get(KEY) == KeptReply('{"concepts": ["ü\\u0000"]}', "one sheet")
     assert [p.name for p in cache.folder.rglob("*") if p.is_file()] == [f"{KEY.digest}.json"]
 
 
@@ -34,7 +34,7 @@ def test_a_damaged_file_counts_as_absent_and_is_replaced(damage: bytes, tmp_path
     cache.path(KEY).write_bytes(damage)
     assert cache.get(KEY) is None
     cache.put(KEY, "good")
-    assert cache.get(KEY) == "good"
+    assert cache.get(KEY) == KeptReply("good")
 
 
 def test_a_file_under_another_keys_name_does_not_answer(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from auditor.proposing.schema import (
     parse_reply,
     printable,
 )
+from tests.doubling import grows_linearly
 
 
 def reply(*items: object) -> str:
@@ -76,8 +77,34 @@ def test_parse_reply_takes_an_empty_list_as_nothing_changed() -> None:
     assert parse_reply('{"concepts": []}').concepts == ()
 
 
-def test_parse_reply_takes_a_fenced_reply() -> None:
-    assert parse_reply('```json\n{"concepts": ["dark"]}\n```').concepts == ("dark",)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"concepts": ["dark"]}\n```',
+        '```\n{"concepts": ["dark"]}```',
+        'Here is the JSON:\n```json\n{"concepts": ["dark"]}\n```\nAnything else?',
+        'Sure! {"concepts": ["dark"]} and more',
+        '<think>\nIs it {"concepts": ["light"]}?\n</think>\n\n{"concepts": ["dark"]}',
+        'a thought without a beginning</think>{"concepts": ["dark"]}',
+        "<think>" + "long " * 4000 + '</think>{"concepts": ["dark"]}',
+        '["dark"]',
+        '{"concepts": ["1. Dark"]}',
+        '{"concepts": ["2) **dark**"]}',
+        '{"concepts": ["- dark"]}',
+    ],
+)
+def test_parse_reply_finds_the_reply_in_what_models_put_around_it(text: str) -> None:
+    assert parse_reply(text).concepts == ("dark",)
+
+
+@pytest.mark.parametrize("piece", ["```", "<think>", "</think>", "{", "[", "}", "]", '{"', "```json {", "1. "])
+def test_the_cost_of_a_reply_grows_with_its_length_only(piece: str) -> None:
+    assert grows_linearly(lambda size: _invalid((piece * size)[:size]), 50_000)
+
+
+def _invalid(text: str) -> None:
+    with pytest.raises(InvalidReply):
+        parse_reply(text)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +115,9 @@ def test_parse_reply_takes_a_fenced_reply() -> None:
         ("vibrant, grainy", "not_json"),
         ('{"concepts": ["vib', "not_json"),
         ("[" * 7000, "not_json"),
-        ('{"concepts": ["a"]} and more', "not_json"),
-        ("[]", "wrong_shape"),
+        ("Here it is: {vibrant}", "not_json"),
+        ("<think>a {long} thought that never ends", "empty"),
+        ("[1]", "wrong_shape"),
         ('"vibrant"', "wrong_shape"),
         ("null", "wrong_shape"),
         ('{"styles": ["vibrant"]}', "wrong_shape"),
