@@ -85,7 +85,12 @@ def _beside(database: Path, folder: Path, as_json: bool) -> None:
     done = annotate(database, folder)
     if as_json:
         emit_json({"written": done.written, "unchanged": done.unchanged, "unknown": done.unknown,
-                   "unreadable": list(done.unreadable)})  # fmt: skip
+                   "left_to_civitai": done.left_to_civitai, "unreadable": list(done.unreadable)})  # fmt: skip
     summary([f"sidecars: {done.written} written, {done.unchanged} unchanged, {done.unknown} files not in the catalog"])
     for path in done.unreadable:
-        warn(f"{path} is not a JSON object and was left alone")
+        warn(f"{path} cannot be read, or is not a JSON object, and was left alone")
+    if done.left_to_civitai:
+        warn(
+            f"{done.left_to_civitai} files have a .civitai.info and no .metadata.json: open them in the manager once, "
+            "then run this again"
+        )

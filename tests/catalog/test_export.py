@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 
 from auditor.audit.result_file import write_result
 from auditor.catalog.export import bundle
-from auditor.catalog.export.bundle import FORMATS, annotate, export, planned_rows
+from auditor.catalog.export.bundle import FORMATS, export, planned_rows
 from auditor.catalog.export.flat import cell
 from auditor.catalog.export.folders import CHECKSUMS, new_folder
-from auditor.catalog.export.sidecars import merge_into
 from auditor.catalog.export.site import script_json
 from auditor.catalog.export.tables import TABLES, _groups
 from auditor.errors import UserError
@@ -254,63 +253,3 @@ def test_a_dry_run_writes_nothing(hostile, tmp_path):
     planned = export(world.database, tmp_path / "out", world.results, dry_run=True)
     assert planned.rows == dict(report.rows) and planned.files == 0
     assert list(tmp_path.iterdir()) == []
-
-
-def test_sidecars_complete_what_is_there(hostile, tmp_path, build):
-    world, _ = hostile
-    loras = tmp_path / "loras" / "sub"
-    loras.mkdir(parents=True)
-    known = b"bytes of a file that was audited"
-    item = world.item("ann/local", file_sha256=hashlib.sha256(known).hexdigest(), trigger="sks")
-    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
-    world.merge()
-    for name, content in (("mine", known), ("broken", known), ("other", b"never seen")):
-        (loras / f"{name}.safetensors").write_bytes(content)
-    mine = {"file_name": "mine", "notes": "I like this.", "tags": ["my tag"], "base_model": "SDXL 1.0",
-            "favorite": True, "from_the_future": {"x": [1]}}  # fmt: skip
-    (loras / "mine.metadata.json").write_text(json.dumps(mine))
-    (loras / "broken.metadata.json").write_text("{half")
-    done = annotate(world.database, tmp_path / "loras")
-    assert (done.written, done.unknown, done.unreadable) == (1, 1, (str(loras / "broken.metadata.json"),))
-    made = json.loads((loras / "mine.metadata.json").read_text())
-    assert {name: made[name] for name in ("favorite", "from_the_future", "base_model")} == {
-        name: mine[name] for name in ("favorite", "from_the_future", "base_model")
-    }
-    assert made["tags"] == ["my tag", "vibrant", "watercolor"] and made["notes"].startswith("I like this.\n[auditor] ")
-    assert made["civitai"] == {"trainedWords": ["sks"]}
-    required = "file_name model_name file_path size modified sha256 base_model preview_url"
-    assert set(required.split()) <= set(made)
-    assert (loras / "broken.metadata.json").read_text() == "{half"
-    again = annotate(world.database, tmp_path / "loras")
-    assert (again.written, again.unchanged) == (0, 1)
-    with pytest.raises(UserError, match="no folder"):
-        annotate(world.database, tmp_path / "nowhere")
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=5,
-)
-FIELDS = st.sampled_from(["notes", "tags", "base_model", "civitai", "auditor", "sha256", "mine", "usage_tips"])
-RECORD = {
-    "file_sha256": "ab" * 32, "repo_id": "a/b", "path": "x.safetensors", "size_bytes": 5, "license": None,
-    "trigger": "sks", "outcome": "scored", "reason": None, "message": "Scored.", "commit_sha": "c" * 40, "nsfw": False,
-    "top_concepts": [{"concept": "vibrant", "score": 0.5, "low": 0.4, "high": 0.6}], "explained_share": 0.5,
-    "probes": 12, "recipe_id": "r", "status": "explained", "family": "sdxl",
-}  # fmt: skip
-
-
-@given(st.dictionaries(FIELDS, JSON, max_size=6))
-@settings(max_examples=80, deadline=None)
-def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
-    made = merge_into(existing, RECORD, "x", None)
-    assert merge_into(made, RECORD, "x", None) == made
-    for name in ("sha256", "mine", "usage_tips"):
-        if name in existing:
-            assert made[name] == existing[name]
-    if isinstance(existing.get("notes"), str):
-        assert made["notes"].startswith(existing["notes"].partition("[auditor]")[0])
-    rescored = {**RECORD, "top_concepts": []}
-    own = existing["tags"] if isinstance(existing.get("tags"), list) else []
-    assert ("vibrant" in merge_into(made, rescored, "x", None)["tags"]) == ("vibrant" in own)

@@ -1,4 +1,4 @@
-"""Sidecars for ComfyUI-Lora-Manager: `<file>.metadata.json` with what was measured, found by content hash.
+"""Sidecars with what was measured, found by content hash: for ComfyUI-Lora-Manager, and for web UIs.
 
 In an export they are named by hash, since nobody's local file names are known. `annotate_folder` writes them beside
 the files of a local folder instead; what is in a sidecar already stays, unknown fields included.
@@ -10,36 +10,33 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from auditor.text_safety import clean
-
-BASE_NAMES: Mapping[str, str] = {
-    "sd15": "SD 1.5",
-    "sd21": "SD 2.1",
-    "sdxl": "SDXL 1.0",
-    "sd35_medium": "SD 3.5 Medium",
-    "sd35_large": "SD 3.5 Large",
-    "flux1": "Flux.1 D",
-}
-"""Our families in the manager's words; another family goes by its own name."""
-_OURS = "auditor"
-_OPEN, _CLOSE = "[auditor]", "[/auditor]"
-_TEXT = 300
+from auditor.catalog.export.manager_sidecar import merge_into
+from auditor.catalog.export.webui_sidecar import complete_webui
 
 _SQL = """
 SELECT a.file_sha256, a.repo_id, a.path, a.size_bytes, a.license, a.trigger, a.outcome, a.reason, a.message,
-    a.commit_sha, a.nsfw, u.top_concepts, u.explained_share, u.probes, u.recipe_id, u.status,
-    coalesce(r.family, f.family) AS family
+    a.commit_sha, a.nsfw, u.explained_share, u.probes, u.recipe_id, u.status, coalesce(r.family, f.family) AS family,
+    -- An adapter that acts with its trigger only has its scores there.
+    len(u.top_concepts) = 0 AND t.found IS NOT NULL AS trigger_only,
+    CASE WHEN len(u.top_concepts) = 0 THEN coalesce(t.found, []) ELSE u.top_concepts END AS top_concepts
 FROM adapters a
 LEFT JOIN audits u ON u.audit_id = a.audit_id
 LEFT JOIN recipes r ON r.recipe_id = u.recipe_id
 LEFT JOIN files f ON f.file_sha256 = a.file_sha256
+LEFT JOIN (
+    SELECT audit_id, list(struct_pack(concept := concept, score := score, low := low, high := high)
+        ORDER BY score DESC, concept)[:8] AS found
+    FROM trigger_scores WHERE low > 0 GROUP BY audit_id
+) t ON t.audit_id = u.audit_id
 WHERE a.file_sha256 IS NOT NULL AND a.outcome <> 'pending'
 QUALIFY row_number() OVER (
     PARTITION BY a.file_sha256 ORDER BY a.outcome NOT IN ('scored', 'scored_partial'), a.downloads DESC, a.created_at,
@@ -56,12 +53,15 @@ class Annotated:
         written: Sidecars made or brought up to date.
         unchanged: Sidecars that said it all already.
         unknown: Files that the catalog does not know.
-        unreadable: Sidecars that are no JSON object and were left alone.
+        left_to_civitai: Files with a `.civitai.info` and no sidecar yet: the manager makes its sidecar from that, which
+            one of ours would hide.
+        unreadable: Sidecars that are no JSON object and were left alone, and weight files that cannot be read.
     """
 
     written: int
     unchanged: int
     unknown: int
+    left_to_civitai: int
     unreadable: tuple[str, ...]
 
 
@@ -84,113 +84,49 @@ def count_sidecars(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def annotate_folder(connection: duckdb.DuckDBPyConnection, folder: Path) -> Annotated:
-    """Write or complete the sidecar of every known .safetensors file in a local folder and below."""
+    """Write or complete the sidecars of every known .safetensors file in a local folder and below."""
     known = {str(record["file_sha256"]): record for record in _records(connection)}
-    written = unchanged = unknown = 0
-    unreadable = []
+    count: Counter[str] = Counter()
+    unreadable: list[str] = []
     for file in _weight_files(folder):
-        record = known.get(_sha256(file))
-        sidecar = file.with_name(f"{file.stem}.metadata.json")
+        try:
+            record = known.get(_sha256(file))
+        except OSError:  # a link to nowhere, a file of somebody else
+            unreadable.append(str(file))
+            continue
         if record is None:
-            unknown += 1
+            count["unknown"] += 1
             continue
-        existing = _read(sidecar)
-        if existing is None:
-            unreadable.append(str(sidecar))
-            continue
-        made = merge_into(existing, record, file.stem, file)
-        if made == existing:
-            unchanged += 1
+        done = [_complete_webui(file, record)]
+        sidecar = file.with_name(f"{file.stem}.metadata.json")
+        if not sidecar.exists() and file.with_name(f"{file.stem}.civitai.info").exists():
+            count["left_to_civitai"] += 1
         else:
-            _replace(sidecar, _json(made))
-            written += 1
-    return Annotated(written, unchanged, unknown, tuple(unreadable))
-
-
-def merge_into(existing: Mapping[str, Any], record: Mapping[str, Any], name: str, file: Path | None) -> dict[str, Any]:
-    """A sidecar with our part brought up to date; everything else as it was.
-
-    Args:
-        existing: What is in the sidecar; empty for a new one.
-        record: Row of the catalog.
-        name: File name without its ending, for a new sidecar.
-        file: The local file, for a new sidecar.
-    """
-    made = {**_new(record, name, file), **existing}
-    ours = _our_part(record)
-    before = existing.get(_OURS)
-    stale = before.get("tags") if isinstance(before, dict) else None
-    tags = made["tags"] if isinstance(made.get("tags"), list) else []
-    kept = [tag for tag in tags if not isinstance(stale, list) or tag not in stale]
-    # Remember only what was added here: a tag that the user had already is the user's.
-    ours["tags"] = [tag for tag in ours["tags"] if tag not in kept]
-    made["tags"] = [*kept, *ours["tags"]]
-    made["notes"] = _notes(made.get("notes"), record)
-    if made.get("base_model") in (None, "", "Unknown"):
-        made["base_model"] = _base_name(record)
-    if record["trigger"] and made.get("civitai") is None:
-        made["civitai"] = {"trainedWords": [clean(str(record["trigger"]), limit=_TEXT)]}
-    made[_OURS] = ours
-    return made
-
-
-def _new(record: Mapping[str, Any], name: str, file: Path | None) -> dict[str, Any]:
-    """Every field that the manager needs to accept a sidecar."""
-    state = file.stat() if file is not None else None
-    return {
-        "file_name": name,
-        "model_name": clean(f"{record['repo_id']} {record['path'] or ''}".strip(), limit=_TEXT),
-        "file_path": file.as_posix() if file is not None else "",
-        "size": state.st_size if state is not None else record["size_bytes"] or 0,
-        "modified": state.st_mtime if state is not None else 0.0,
-        "sha256": record["file_sha256"],
-        "base_model": _base_name(record),
-        "preview_url": "",
-        "preview_nsfw_level": 0,
-        "notes": "",
-        "from_civitai": False,
-        "civitai": None,
-        "tags": [],
-        "modelDescription": "",
-        "usage_tips": "{}",
-    }
-
-
-def _our_part(record: Mapping[str, Any]) -> dict[str, Any]:
-    concepts = record["top_concepts"] or []
-    return {
-        "outcome": record["outcome"],
-        "reason": record["reason"],
-        "status": record["status"],
-        "repo_id": clean(str(record["repo_id"]), limit=_TEXT),
-        "commit_sha": record["commit_sha"],
-        "license": None if record["license"] is None else clean(str(record["license"]), limit=_TEXT),
-        "recipe_id": record["recipe_id"],
-        "probes": record["probes"],
-        "explained_share": record["explained_share"],
-        "tags": [str(c["concept"]) for c in concepts],
-        "concepts": [{k: c[k] if k == "concept" else round(c[k], 4) for k in c} for c in concepts],
-    }
-
-
-def _notes(existing: object, record: Mapping[str, Any]) -> str:
-    """Existing notes with our passage replaced or added at the end."""
-    text = existing if isinstance(existing, str) else ""
-    start = text.find(_OPEN)
-    end = text.find(_CLOSE, start)
-    around = (text[:start], text[end + len(_CLOSE) :]) if 0 <= start < end else (f"{text}\n" if text else "", "")
-    concepts = ", ".join(
-        f"{c['concept']} {c['score']:.2f} [{c['low']:.2f}, {c['high']:.2f}]" for c in (record["top_concepts"] or [])[:5]
+            done.append(_complete(sidecar, partial(merge_into, record=record, name=file.stem, file=file)))
+        unreadable += [str(path) for path, what in done if what == "unreadable"]
+        kinds = {what for _, what in done}
+        count["written" if "written" in kinds else "unchanged" if "unchanged" in kinds else "none"] += 1
+    return Annotated(
+        count["written"], count["unchanged"], count["unknown"], count["left_to_civitai"], tuple(unreadable)
     )
-    said = f"{concepts} ({record['probes']} image pairs)" if concepts else clean(str(record["message"]), limit=_TEXT)
-    named = record["license"]
-    license_name = "not stated" if named is None else clean(str(named), limit=80)
-    return f"{around[0]}{_OPEN} {said}; licence: {license_name} {_CLOSE}{around[1]}"
 
 
-def _base_name(record: Mapping[str, Any]) -> str:
-    family = record["family"]
-    return "Unknown" if family is None else BASE_NAMES.get(str(family), str(family))
+def _complete_webui(file: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
+    return _complete(file.with_name(f"{file.stem}.json"), partial(complete_webui, record=record))
+
+
+def _complete(sidecar: Path, merge: Callable[[dict[str, Any]], dict[str, Any] | None]) -> tuple[Path, str]:
+    """Bring one sidecar up to date: `written`, `unchanged`, `unreadable`, or `none` when it is not ours to touch."""
+    existing = _read(sidecar)
+    if existing is None:
+        return sidecar, "unreadable"
+    made = merge(existing)
+    if made is None:
+        return sidecar, "none"
+    if made == existing:
+        return sidecar, "unchanged"
+    _replace(sidecar, _json(made))
+    return sidecar, "written"
 
 
 def _records(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
@@ -205,7 +141,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if name.endswith(".safetensors") and not (Path(root) / name).is_symlink():
+            if name.lower().endswith(".safetensors"):
                 yield Path(root) / name
 
 

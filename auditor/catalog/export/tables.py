@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ class ExportTable:
         sql: Its rows, in order.
         source: Table or view that its columns are described in.
         about: One sentence.
+        row_group: Rows of a row group.
+        pictures: Columns that hold encoded pictures.
     """
 
     name: str
@@ -32,6 +35,7 @@ class ExportTable:
     source: str
     about: str
     row_group: int = _ROW_GROUP
+    pictures: tuple[str, ...] = ()
 
 
 _OF_AUDIT = "u.file_sha256, u.recipe_id, u.base_name AS base"
@@ -49,7 +53,9 @@ TABLES: tuple[ExportTable, ...] = (
         "scores", "Score and interval of every concept for every scored file and recipe.",
     ),
     ExportTable(
-        "audits", "SELECT * EXCLUDE (audit_id, result_file) FROM audits u " + _BY_AUDIT,
+        # `datasets` knows no map type: entries are a list of key and value.
+        "audits", "SELECT * EXCLUDE (audit_id, result_file) REPLACE (map_entries(timings_s) AS timings_s, "
+        "map_entries(versions) AS versions) FROM audits u " + _BY_AUDIT,
         "audits", "One row per audited file and recipe, with the mean image difference V.",
     ),
     ExportTable(
@@ -88,7 +94,7 @@ TABLES: tuple[ExportTable, ...] = (
         "AND u.audit_id NOT IN (SELECT audit_id FROM adapters WHERE nsfw AND audit_id IS NOT NULL) "
         f"{_BY_AUDIT}, p.probe",
         "pairs", "Small pictures of base and adapter, same prompt and noise; none of repos tagged for adults.",
-        _PICTURE_ROW_GROUP,
+        _PICTURE_ROW_GROUP, ("base_image", "adapter_image"),
     ),
 )  # fmt: skip
 
@@ -131,7 +137,12 @@ def _write(connection: duckdb.DuckDBPyConnection, table: ExportTable, path: Path
     meanings = {name: meaning for name, _, meaning in columns_of(connection, table)}
     reader: pa.RecordBatchReader = connection.sql(table.sql).to_arrow_reader(min(_BATCH_ROWS, table.row_group))
     fields = [f.with_metadata({"description": meanings.get(f.name, "")}) for f in reader.schema]
-    schema = pa.schema(fields, metadata={"auditor.table": table.name, "auditor.schema_version": schema_version})
+    metadata = {"auditor.table": table.name, "auditor.schema_version": schema_version}
+    if table.pictures:
+        # Without it `datasets` and the Hub's viewer show a struct of bytes; the other columns they read themselves.
+        features = {name: {"_type": "Image"} for name in table.pictures}
+        metadata["huggingface"] = json.dumps({"info": {"features": features}})
+    schema = pa.schema(fields, metadata=metadata)
     rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for group in _groups(reader, table.row_group):

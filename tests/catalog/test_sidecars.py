@@ -1,0 +1,146 @@
+"""Sidecars beside a user's files: ours is added and renewed, theirs is theirs."""
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.audit.result_file import write_result
+from auditor.catalog.export.bundle import annotate
+from auditor.catalog.export.manager_sidecar import merge_into
+from auditor.catalog.export.webui_sidecar import complete_webui
+from auditor.errors import UserError
+
+
+def test_sidecars_complete_what_is_there(world, tmp_path, build):
+    loras = tmp_path / "loras" / "sub"
+    loras.mkdir(parents=True)
+    known = b"bytes of a file that was audited"
+    item = world.item("ann/local", file_sha256=hashlib.sha256(known).hexdigest(), trigger="sks")
+    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
+    world.merge()
+    for name, content in (("mine", known), ("broken", known), ("other", b"never seen")):
+        (loras / f"{name}.safetensors").write_bytes(content)
+    mine = {"file_name": "mine", "notes": "I like this.", "tags": ["my tag"], "base_model": "SDXL 1.0",
+            "favorite": True, "from_the_future": {"x": [1]}}  # fmt: skip
+    (loras / "mine.metadata.json").write_text(json.dumps(mine))
+    (loras / "broken.metadata.json").write_text("{half")
+    done = annotate(world.database, tmp_path / "loras")
+    assert (done.written, done.unknown, done.unreadable) == (2, 1, (str(loras / "broken.metadata.json"),))
+    made = json.loads((loras / "mine.metadata.json").read_text())
+    assert {name: made[name] for name in ("favorite", "from_the_future", "base_model")} == {
+        name: mine[name] for name in ("favorite", "from_the_future", "base_model")
+    }
+    assert made["tags"] == ["my tag", "vibrant", "watercolor"] and made["notes"].startswith("I like this.\n[auditor] ")
+    assert made["civitai"] == {"trainedWords": ["sks"]}
+    plain = json.loads((loras / "mine.json").read_text())
+    assert plain["activation text"] == plain["modelspec.trigger_phrase"] == "sks"
+    assert plain["modelspec.tags"] == "vibrant, watercolor"
+    required = "file_name model_name file_path size modified sha256 base_model preview_url"
+    assert set(required.split()) <= set(made)
+    assert (loras / "broken.metadata.json").read_text() == "{half"
+    again = annotate(world.database, tmp_path / "loras")
+    assert (again.written, again.unchanged) == (0, 2)
+    with pytest.raises(UserError, match="no folder"):
+        annotate(world.database, tmp_path / "nowhere")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(["notes", "tags", "base_model", "civitai", "auditor", "sha256", "mine", "usage_tips"])
+RECORD = {
+    "file_sha256": "ab" * 32, "repo_id": "a/b", "path": "x.safetensors", "size_bytes": 5, "license": None,
+    "trigger": "sks", "outcome": "scored", "reason": None, "message": "Scored.", "commit_sha": "c" * 40, "nsfw": False,
+    "top_concepts": [{"concept": "vibrant", "score": 0.5, "low": 0.4, "high": 0.6}], "explained_share": 0.5,
+    "probes": 12, "recipe_id": "r", "status": "explained", "family": "sdxl", "trigger_only": False,
+}  # fmt: skip
+
+
+@given(st.dictionaries(FIELDS, JSON, max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
+    made = merge_into(existing, RECORD, "x", None)
+    assert merge_into(made, RECORD, "x", None) == made
+    for name in ("sha256", "mine", "usage_tips"):
+        if name in existing:
+            assert made[name] == existing[name]
+    for name, ours in (("notes", str), ("tags", list), ("civitai", dict)):
+        if existing.get(name) is not None and not isinstance(existing[name], ours):
+            assert made[name] == existing[name]
+    if isinstance(existing.get("notes"), str):
+        assert made["notes"].startswith(existing["notes"].partition("[auditor]")[0])
+    rescored = {**RECORD, "top_concepts": []}
+    if not isinstance(made["tags"], list):
+        return
+    own = existing["tags"] if isinstance(existing.get("tags"), list) else []
+    assert ("vibrant" in merge_into(made, rescored, "x", None)["tags"]) == ("vibrant" in own)
+
+
+@pytest.mark.parametrize(
+    ("existing", "civitai"),
+    [
+        ({}, {"trainedWords": ["new word"]}),
+        ({"civitai": {}}, {"trainedWords": ["new word"]}),
+        ({"civitai": None}, {"trainedWords": ["new word"]}),
+        ({"civitai": {"id": 5, "trainedWords": []}}, {"id": 5, "trainedWords": ["new word"]}),
+        ({"civitai": {"trainedWords": ["theirs"]}}, {"trainedWords": ["theirs"]}),
+        ({"civitai": {"trainedWords": "theirs"}}, {"trainedWords": "theirs"}),
+        ({"civitai": "https://x"}, "https://x"),
+        ({"civitai": {"trainedWords": ["old"]}, "auditor": {"trained_words": ["old"]}}, {"trainedWords": ["new word"]}),
+        ({"civitai": {"trainedWords": ["old", "theirs"]}, "auditor": {"trained_words": ["old"]}},
+         {"trainedWords": ["theirs"]}),
+    ],
+)  # fmt: skip
+def test_trigger_words_are_filled_in_and_renewed(existing, civitai):
+    made = merge_into(existing, {**RECORD, "trigger": "new word"}, "x", None)
+    assert made["civitai"] == civitai
+    assert merge_into(made, {**RECORD, "trigger": "new word"}, "x", None) == made
+    back = merge_into(made, {**RECORD, "trigger": None}, "x", None)
+    assert "new word" not in str(back["civitai"])
+
+
+def test_what_a_civitai_file_says_is_not_hidden(world, tmp_path, build):
+    item = world.item("ann/local", file_sha256=hashlib.sha256(b"known").hexdigest())
+    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
+    world.merge()
+    for name in ("a.safetensors", "b.SAFETENSORS"):
+        (tmp_path / name).write_bytes(b"known")
+    (tmp_path / "c.safetensors").symlink_to(tmp_path / "a.safetensors")
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a.civitai.info").write_text("{}")
+    (tmp_path / "b.json").write_text('{"what": "something else"}')
+    done = annotate(world.database, tmp_path)
+    assert done.left_to_civitai == 1 and done.unreadable == (str(tmp_path / "gone.safetensors"),)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "a.metadata.json" not in names and {"b.metadata.json", "c.metadata.json", "a.json", "c.json"} <= names
+    assert (tmp_path / "b.json").read_text() == '{"what": "something else"}'
+    (tmp_path / "a.metadata.json").write_text('{"civitai": {"id": 7}}')  # as the manager makes it
+    assert annotate(world.database, tmp_path).left_to_civitai == 0
+    assert json.loads((tmp_path / "a.metadata.json").read_text())["civitai"]["id"] == 7
+
+
+def test_an_adapter_that_acts_with_its_trigger_only_carries_its_tags(world, tmp_path, build):
+    item = world.item("ann/local", file_sha256=hashlib.sha256(b"known").hexdigest(), trigger="sks")
+    rich = build.rich(item, world.recipe, world.lexicon)
+    write_result(world.results, build.result(item, world.recipe, world.lexicon, {}, arms=rich.record.arms))
+    world.merge()
+    (tmp_path / "a.safetensors").write_bytes(b"known")
+    annotate(world.database, tmp_path)
+    made = json.loads((tmp_path / "a.metadata.json").read_text())
+    assert made["auditor"]["trigger_only"] and made["tags"] and "with the trigger" in made["notes"]
+
+
+@given(st.dictionaries(st.sampled_from(["notes", "sd version", "modelspec.title", "mine"]), JSON, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_a_web_uis_file_keeps_every_word(existing):
+    made = complete_webui(existing, RECORD)
+    ours = not existing or bool({"notes", "sd version"} & existing.keys())
+    assert (made is not None) == ours
+    if made is not None:
+        assert {name: made[name] for name in existing} == existing
+        assert complete_webui(made, RECORD) == made
