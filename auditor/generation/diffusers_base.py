@@ -82,8 +82,9 @@ class DiffusersBase:
         self._original = fingerprint_tensors(modules_of(self._pipe))
         self.base_fingerprint = combine(self._original)
 
-    def _load(self) -> None:
-        self._pipe = load_pipeline(
+    def _open(self) -> Any:
+        """The pipeline, ready to render."""
+        return load_pipeline(
             self.path,
             pipeline=self.pipeline,
             variant=self.variant,
@@ -91,6 +92,9 @@ class DiffusersBase:
             device=self.device,
             sampler=self.sampler,
         )
+
+    def _load(self) -> None:
+        self._pipe = self._open()
         self._denoiser_name = PIPELINES[type(self._pipe).__name__]
         self._denoiser: Any = getattr(self._pipe, self._denoiser_name)
         self._layout = layout_of(modules_of(self._pipe), self._denoiser_name, self.family)
