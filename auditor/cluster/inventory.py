@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -55,6 +56,14 @@ class Inventory:
     def remaining(self) -> tuple[WorkItem, ...]:
         """Items without a lasting result, in the plan's order."""
         return tuple(item for item in self.wanted if item not in self.done)
+
+    @property
+    def plan_id(self) -> str:
+        """Short name of the plan by its items."""
+        digest = hashlib.sha256()
+        for item in self.wanted:
+            digest.update(f"{item.key}\n".encode("utf-8", "backslashreplace"))
+        return digest.hexdigest()[:12]
 
 
 def take_inventory(settings: Settings) -> Inventory:

@@ -16,8 +16,9 @@ from auditor.errors import UserError
 from auditor.files import write_bytes
 from auditor.settings import Settings, portable
 
-Mark = Literal["chained", "merged"]
-"""`chained`: the plan's jobs are submitted. `merged`: the catalog was built after them."""
+Mark = Literal["chained", "merged", "left_out"]
+"""`chained`: the plan's jobs are submitted. `merged`: the catalog was built after them. `left_out`: some slices had no
+room in the queue and are submitted after the merge; with the number of items that lacked a result then."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,20 @@ class Run:
         # The file lies elsewhere than the command was typed, and the jobs run elsewhere again.
         write_bytes(self.config, tomli_w.dumps(_without_none(portable(settings))).encode())
 
-    def mark(self, reached: Mark) -> None:
-        """Note that the run has got so far."""
-        write_bytes(self.folder / reached, datetime.now(UTC).isoformat(timespec="seconds").encode())
+    def mark(self, reached: Mark, note: str = "") -> None:
+        """Note that the run has got so far, and when, or what else is to be known about it."""
+        write_bytes(self.folder / reached, (note or datetime.now(UTC).isoformat(timespec="seconds")).encode())
+
+    def number_of(self, reached: Mark) -> int | None:
+        """The number noted with a mark; None when there is none."""
+        try:
+            return int((self.folder / reached).read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def unmark(self, reached: Mark) -> None:
+        """Take a mark back."""
+        (self.folder / reached).unlink(missing_ok=True)
 
     def has(self, reached: Mark) -> bool:
         """Whether the run has got so far."""

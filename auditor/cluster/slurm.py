@@ -8,14 +8,24 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import structlog
+
 from auditor.cluster.tags import Tag, parse_tag
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
 
-_QUEUE_FORMAT = "%F|%K|%T|%r|%k"
+log = structlog.get_logger(__name__)
+_QUEUE_FORMAT = "%F|%K|%T|%r|%j|%k"
 _UNREACHABLE = re.compile(
     r"unable to contact|timed out|connection refused|communication|zero bytes|temporarily unable|transport endpoint",
     re.IGNORECASE,
 )
+
+
+_TOO_MANY = re.compile(r"(?:QOS|Assoc)\w*(?:MaxSubmit|GrpSubmit)|job submit limit", re.IGNORECASE)
+
+
+class SubmitLimitReached(TransientError):
+    """The QOS or association lets us have no more jobs in the queue than there are, or not so many more."""
 
 
 class SubmissionUnsure(TransientError):
@@ -26,7 +36,7 @@ class Limits(NamedTuple):
     """What the site allows."""
 
     max_array_size: int
-    """Array indexes run from 0 to one below this."""
+    """Array indexes run from 0 to one below this. 0: the site has no arrays."""
     max_job_count: int
     """Jobs that the controller keeps at most, every array task counted; sbatch hangs beyond it."""
 
@@ -54,6 +64,7 @@ class Slurm:
 
         Raises:
             SubmissionUnsure: The controller did not answer in time; it may have taken the job all the same.
+            SubmitLimitReached: The site's limit of jobs in the queue.
             UserError: Slurm refuses; the message is its own.
         """
         try:
@@ -65,6 +76,8 @@ class Slurm:
         said = done.stderr.strip() or done.stdout.strip()
         if done.returncode == 0 or _UNREACHABLE.search(said):
             raise SubmissionUnsure(f"sbatch: {said}")
+        if _TOO_MANY.search(said):
+            raise SubmitLimitReached(f"the site's limit of jobs in the queue is reached ({said})")
         raise UserError(f"sbatch refused the job: {said}; the line was: {' '.join(command)}")
 
     def queue(self) -> tuple[QueuedJob, ...]:
@@ -76,8 +89,14 @@ class Slurm:
         return len(self._ask("squeue", "--noheader", "--array", "--format=%i").splitlines())
 
     def limits(self) -> Limits:
-        """What the site allows."""
-        return parse_limits(self._ask("scontrol", "show", "config"))
+        """What the site allows; Slurm's defaults where it does not let us look."""
+        try:
+            return parse_limits(self._ask("scontrol", "show", "config"))
+        except (TransientError, PrerequisiteMissing) as error:
+            if _UNREACHABLE.search(str(error)):
+                raise
+            log.warning("limits of the site are not to be seen", error=str(error))
+            return parse_limits("")
 
     def _ask(self, *command: str) -> str:
         """Output of a command that changes nothing."""
@@ -112,10 +131,10 @@ def parse_job_id(output: str) -> str | None:
 def parse_queue(output: str) -> Iterable[QueuedJob]:
     """Jobs of ours from squeue's lines; those of other programs are left out."""
     for line in output.splitlines():
-        job_id, *rest = line.strip().split("|", 4)
-        if len(rest) != 4 or (tag := parse_tag(rest[3])) is None:
+        job_id, *rest = line.strip().split("|", 5)
+        if len(rest) != 5 or (tag := parse_tag(rest[4], rest[3])) is None:
             continue
-        index, state, reason, _ = rest
+        index, state, reason, *_ = rest
         yield QueuedJob(job_id, int(index) if index.isdecimal() else None, state, reason, tag)
 
 

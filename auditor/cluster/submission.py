@@ -19,8 +19,8 @@ from auditor.audit.workspace import Workspace
 from auditor.cluster.inventory import Inventory, take_inventory
 from auditor.cluster.jobs import Job, single_job, sliced_arrays, whole_array
 from auditor.cluster.runs import Run
-from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmissionUnsure
-from auditor.cluster.tags import Tag
+from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmissionUnsure, SubmitLimitReached
+from auditor.cluster.tags import UNKNOWN, Tag
 from auditor.errors import TransientError
 from auditor.records.result import ItemKey, WorkItem
 from auditor.settings import Settings
@@ -39,13 +39,15 @@ class Chain:
         jobs: To submit, in order.
         slices: Of the audit arrays.
         held: Items that queued tasks hold already.
-        left_out: Slices that do not fit under MaxJobCount now; the next submission takes them.
+        left_out: Slices that do not fit under the site's limits now; the next submission takes them.
+        items_left_out: Items in these.
     """
 
     jobs: tuple[Job, ...]
     slices: Slices
     held: int = 0
     left_out: int = 0
+    items_left_out: int = 0
 
     @property
     def items(self) -> tuple[WorkItem, ...]:
@@ -94,6 +96,7 @@ def resume(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
     """
     run.freeze(settings, anew=not _ids(run, slurm.queue()))
     run.forget_requeues()
+    run.unmark("left_out")
     return go_on(settings, run, slurm)
 
 
@@ -106,14 +109,49 @@ def go_on(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
     """
     queue = slurm.queue()
     chain = plan_chain(settings, run, queue, slurm.limits(), slurm.jobs_of_all())
+    lacking = len(chain.items) + chain.held + chain.items_left_out
+    before = run.number_of("left_out")
+    if before is not None and lacking >= before:
+        # After each merge comes what had no room: items that fail every time would go round for ever.
+        note = f"{before} items lacked a result before and still do; see auditor status"
+        return Submitted(_ids(run, queue), note=note)
     if chain.slices:
         write_slices(Workspace(settings.work.dir).slices, chain.slices)
     ids = _ids(run, queue)
+    new: list[Tag] = []
+    left_out, full = chain.left_out, False
     for job in chain.jobs:
-        ids[job.tag] = submit_once(slurm, job, ids)
+        if job.tag.stage == "audit":
+            taken = 0 if full else _submit_array(slurm, job, ids)
+            full, left_out = taken < job.tasks, left_out + job.tasks - taken
+            if not taken:
+                continue
+        else:
+            ids[job.tag] = submit_once(slurm, job, ids)
+        new.append(job.tag)
     run.mark("chained")
+    run.unmark("left_out")
+    if left_out:
+        run.mark("left_out", str(lacking))
     note = "" if chain.jobs else f"run {run.name} lacks nothing that is not in the queue"
-    return Submitted(ids, tuple(job.tag for job in chain.jobs), chain.left_out, note)
+    return Submitted(ids, tuple(new), left_out, note)
+
+
+def _submit_array(slurm: Slurm, job: Job, ids: dict[Tag, str]) -> int:
+    """Submit an array, or as much of it as the site's submit limit lets through by halves; how many tasks.
+
+    Where the whole did not fit, half of what there is room for at least stays free: for the jobs after the array.
+    """
+    tasks = job.tasks
+    while tasks:
+        try:
+            ids[job.tag] = submit_once(slurm, job.shortened(tasks), ids)
+        except SubmitLimitReached as error:
+            log.warning("smaller array", tag=str(job.tag), tasks=tasks, error=str(error))
+            tasks //= 2
+        else:
+            return tasks
+    return 0
 
 
 def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits: Limits, jobs_of_all: int) -> Chain:
@@ -134,12 +172,17 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
     held = held_items(settings, run, queue)
     slices = cut([i for i in inventory.remaining if i.key not in held], settings.cluster.items_per_task)
     # A tenth stays free for others.
-    room = (limits.max_job_count - jobs_of_all) * 9 // 10 - settings.cluster.prefetch_tasks - _JOBS_BESIDE_ARRAYS
+    beside = settings.cluster.prefetch_tasks + _JOBS_BESIDE_ARRAYS
+    room = (limits.max_job_count - jobs_of_all) * 9 // 10 - beside
     if slices and room < 1:
         raise TransientError(f"the cluster's queue is full ({jobs_of_all} of {limits.max_job_count} jobs); try later")
+    if settings.cluster.submit_limit is not None:
+        proposals = settings.cluster.array_limit if settings.serving.when == "deferred" else 0
+        room = min(room, settings.cluster.submit_limit - len(queue) - beside - proposals)
     slices, left_out = slices[: max(room, 0)], slices[max(room, 0) :]
     ours = _ids(run, queue)
-    jobs = _work_jobs(settings, run, slices, limits, ours, unnamed=_needs_proposals(settings, inventory, slices))
+    unnamed = _needs_proposals(settings, inventory, slices)
+    jobs = _work_jobs(settings, run, inventory, slices, limits, ours, unnamed=unnamed)
     waits = tuple(tag for tag in (*ours, *(j.tag for j in jobs)) if tag.stage in ("audit", "propose"))
     merge_waits = any(tag.stage == "merge" for tag in ours)
     if jobs or not (merge_waits or run.has("merged")):
@@ -147,16 +190,16 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
         part = next((tag.part for tag in reversed(waits)), "-") if merge_waits else "-"
         merge = single_job(settings, run, "merge", part=part, after=waits)
         jobs += [merge, single_job(settings, run, "export", part=part, after=(merge.tag,))]
-    return Chain(tuple(jobs), slices, len(held), len(left_out))
+    return Chain(tuple(jobs), slices, len(held), len(left_out), sum(map(len, left_out)))
 
 
 def held_items(settings: Settings, run: Run, queue: Iterable[QueuedJob]) -> set[ItemKey]:
     """Items that tasks in the queue will audit, whichever run of this work folder they belong to."""
     numbers: dict[str, set[int]] = defaultdict(set)
     for job in queue:
-        if job.tag.work == run.key and job.tag.stage == "audit" and job.task is not None:
+        if job.tag.work == run.key and job.tag.stage == "audit":
             stored, _, first = job.tag.part.partition(".")
-            numbers[stored].add(int(first) + job.task)
+            numbers[stored].add(int(first) + (job.task or 0))  # without a number it is a plain job of one slice
     folder = Workspace(settings.work.dir).slices
     return {key for stored, wanted in numbers.items() for key in item_keys(folder, stored, wanted)}
 
@@ -176,13 +219,18 @@ def submit_once(
             log.warning("submission unsure", tag=str(job.tag), error=str(error), attempt=attempt + 1)
         pause(_PAUSE_S)
         for known in slurm.queue():
-            if known.tag == job.tag:
+            if known.tag.matches(job.tag):
                 return known.job_id
     raise TransientError(f"Slurm does not say whether it took {job.tag}; run the same command again, it looks first")
 
 
 def _ids(run: Run, queue: Iterable[QueuedJob]) -> dict[Tag, str]:
-    return {job.tag: job.job_id for job in queue if (job.tag.work, job.tag.run) == (run.key, run.name)}
+    """What is queued for a run. A job whose comment the site rewrote may be of any run, and counts as of this one."""
+    return {
+        job.tag._replace(run=run.name): job.job_id
+        for job in queue
+        if job.tag.work == run.key and job.tag.run in (run.name, UNKNOWN)
+    }
 
 
 def _needs_proposals(settings: Settings, inventory: Inventory, slices: Slices) -> bool:
@@ -192,17 +240,20 @@ def _needs_proposals(settings: Settings, inventory: Inventory, slices: Slices) -
 
 
 def _work_jobs(
-    settings: Settings, run: Run, slices: Slices, limits: Limits, ours: Mapping[Tag, str], *, unnamed: bool
+    settings: Settings, run: Run, inventory: Inventory, slices: Slices, limits: Limits, ours: Mapping[Tag, str],
+    *, unnamed: bool,
 ) -> list[Job]:  # fmt: skip
     """Prefetch, audit arrays and proposals; each waits for the end of the one before, however that ends."""
     jobs: list[Job] = []
     if slices:
-        stored = slices_id(slices)
-        fetch = whole_array(settings, run, "prefetch", stored, settings.cluster.prefetch_tasks, after=())
-        jobs += [fetch, *sliced_arrays(settings, run, stored, len(slices), limits, after=(fetch.tag,))]
+        # Named by the plan: the second half of a plan waits for the downloads that the first half has under way.
+        tasks = settings.cluster.prefetch_tasks
+        fetch = whole_array(settings, run, "prefetch", inventory.plan_id, tasks, limits, after=())
+        jobs += [] if fetch.tag in ours else [fetch]
+        jobs += sliced_arrays(settings, run, slices_id(slices), len(slices), limits, after=(fetch.tag,))
     if unnamed and (slices or not any(tag.stage == "propose" for tag in ours)):
         audits = tuple(tag for tag in (*ours, *(job.tag for job in jobs)) if tag.stage == "audit")
         part = next((tag.slices_id for tag in reversed(audits)), None) or "left"
-        tasks = min(max(1, len(slices)), settings.cluster.array_limit, limits.max_array_size)
-        jobs.append(whole_array(settings, run, "propose", part, tasks, after=audits))
+        tasks = min(max(1, len(slices)), settings.cluster.array_limit)
+        jobs.append(whole_array(settings, run, "propose", part, tasks, limits, after=audits))
     return jobs

@@ -13,7 +13,12 @@ Stage = Literal["crawl", "prefetch", "audit", "propose", "merge", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 ARRAY_STAGES: tuple[Stage, ...] = ("prefetch", "audit", "propose")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+UNKNOWN = "?"
+"""Run of a job that is known by its name alone."""
 _PREFIX = "auditor"
+_STAGE = f"(?P<stage>{'|'.join(STAGES)})"
+_TAG = re.compile(rf"(?<![\w:]){_PREFIX}:(?P<work>\w+):(?P<run>[\w.-]+):{_STAGE}:(?P<part>[\w.-]+)(?![\w:])", re.ASCII)
+_NAME = re.compile(rf"{_PREFIX}-{_STAGE}-(?P<work>\w+)(?:-(?P<part>[\w.-]+))?", re.ASCII)
 
 
 class Tag(NamedTuple):
@@ -41,14 +46,28 @@ class Tag(NamedTuple):
         """The stored slices an array works on."""
         return self.part.partition(".")[0] if self.stage in ARRAY_STAGES else None
 
+    def matches(self, other: Tag) -> bool:
+        """Whether both may be the same submission; a tag that was read from a job's name does not know its run."""
+        if UNKNOWN not in (self.run, other.run):
+            return self == other
+        known_part = self.stage in ARRAY_STAGES
+        return (self.work, self.stage) == (other.work, other.stage) and (not known_part or self.part == other.part)
 
-def parse_tag(comment: str) -> Tag | None:
-    """The tag in a job's comment, or None when the job is not ours."""
-    prefix, *fields = comment.strip().split(":")
-    if prefix != _PREFIX or len(fields) != len(Tag._fields) or fields[2] not in STAGES:
+
+def parse_tag(comment: str, job_name: str = "") -> Tag | None:
+    """The tag of a job, or None when the job is not ours.
+
+    Args:
+        comment: Of the job. A site may add words around ours, or put its own in their place.
+        job_name: Says the same but for the run, which is `UNKNOWN` then.
+    """
+    found = _TAG.search(comment)
+    if found is not None:
+        return Tag(found["work"], found["run"], found["stage"], found["part"])  # type: ignore[arg-type]  # as the pattern says
+    named = _NAME.fullmatch(job_name)
+    if named is None:
         return None
-    work, run, stage, part = fields
-    return Tag(work, run, stage, part)  # type: ignore[arg-type]  # checked above
+    return Tag(named["work"], UNKNOWN, named["stage"], named["part"] or "-")  # type: ignore[arg-type]  # the same
 
 
 def work_key(work: Path) -> str:

@@ -149,6 +149,31 @@ class ExportSettings(Section):
     """Most pages of single adapters, the scored and most downloaded first; about 40 kB each."""
 
 
+SbatchOption = Annotated[str, Field(pattern=r"^--?[A-Za-z]", max_length=300)]
+
+
+class StageOptions(Section):
+    """Options of sbatch, word by word, after all others, such as `audit = ["--qos=long"]`."""
+
+    crawl: tuple[SbatchOption, ...] = ()
+    """Of the job that lists, plans and submits the rest."""
+
+    prefetch: tuple[SbatchOption, ...] = ()
+    """Of the downloads."""
+
+    audit: tuple[SbatchOption, ...] = ()
+    """Of the audits."""
+
+    propose: tuple[SbatchOption, ...] = ()
+    """Of the tasks that name concepts."""
+
+    merge: tuple[SbatchOption, ...] = ()
+    """Of the catalog."""
+
+    export: tuple[SbatchOption, ...] = ()
+    """Of the files for others."""
+
+
 class ClusterSettings(Section):
     """What Slurm is asked for."""
 
@@ -176,8 +201,18 @@ class ClusterSettings(Section):
     cpus_per_task: int = Field(default=8, ge=1)
     """CPU cores per array task."""
 
-    memory_gb: int = Field(default=48, ge=1)
-    """Main memory per array task, in GiB."""
+    memory_gb: int = Field(default=48, ge=0)
+    """Main memory per task that audits or proposes, in GiB. 0: not asked for; the site or `options` decides."""
+
+    cpu_memory_gb: int = Field(default=16, ge=0)
+    """The same for the stages without a GPU."""
+
+    options: StageOptions = StageOptions()
+    """Further options of sbatch by stage."""
+
+    submit_limit: int | None = Field(default=None, ge=8)
+    """Jobs and array tasks that the site lets you have in the queue (MaxSubmitJobs of QOS or association). Unset: it is
+    found out by being refused, and the arrays are made smaller."""
 
     time_limit: str = Field(default="04:00:00", pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")
     """Wall clock per array task, as [days-]hours:minutes:seconds."""

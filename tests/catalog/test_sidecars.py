@@ -92,6 +92,8 @@ def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
         ({"civitai": {"trainedWords": "theirs"}}, {"trainedWords": "theirs"}),
         ({"civitai": "https://x"}, "https://x"),
         ({"civitai": {"trainedWords": ["old"]}, "auditor": {"trained_words": ["old"]}}, {"trainedWords": ["new word"]}),
+        ({"civitai": {"trainedWords": ["old"]}, "auditor": {"tags": []}}, {"trainedWords": ["new word"]}),
+        ({"civitai": {"id": 1, "trainedWords": ["x"]}, "auditor": {"tags": []}}, {"id": 1, "trainedWords": ["x"]}),
         ({"civitai": {"trainedWords": ["old", "theirs"]}, "auditor": {"trained_words": ["old"]}},
          {"trainedWords": ["theirs"]}),
     ],

@@ -45,7 +45,8 @@ def merge_into(existing: Mapping[str, Any], record: Mapping[str, Any], name: str
     if made.get("base_model") in (None, "", "Unknown"):
         made["base_model"] = _base_name(record)
     if made["civitai"] is None or isinstance(made["civitai"], dict):
-        made["civitai"], ours["trained_words"] = _civitai(made["civitai"], before.get("trained_words"), record)
+        stale = before.get("trained_words", _words_of_ours(made["civitai"]) if before else None)
+        made["civitai"], ours["trained_words"] = _civitai(made["civitai"], stale, record)
     made[_OURS] = ours
     return made
 
@@ -55,6 +56,11 @@ def _renewed(existing: Any, stale: object, current: list[str]) -> tuple[list[Any
     kept = [word for word in existing or [] if not isinstance(stale, list) or word not in stale]
     added = [word for word in current if word not in kept]
     return [*kept, *added], added
+
+
+def _words_of_ours(civitai: Mapping[str, Any] | None) -> object:
+    """Trigger words that a sidecar of ours held before they were remembered: the manager's record has more fields."""
+    return civitai["trainedWords"] if civitai is not None and civitai.keys() == {"trainedWords"} else None
 
 
 def _civitai(existing: dict[str, Any] | None, stale: object, record: Mapping[str, Any]) -> tuple[Any, list[str]]:
@@ -102,7 +108,7 @@ def _our_part(record: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": record["outcome"],
         "reason": record["reason"],
         "status": record["status"],
-        "trigger_only": record["trigger_only"],
+        "trigger_only": bool(record.get("trigger_only")),
         "repo_id": clean(str(record["repo_id"]), limit=_TEXT),
         "commit_sha": record["commit_sha"],
         "license": None if record["license"] is None else clean(str(record["license"]), limit=_TEXT),
@@ -130,7 +136,7 @@ def measured(record: Mapping[str, Any]) -> str:
     concepts = ", ".join(
         f"{c['concept']} {c['score']:.2f} [{c['low']:.2f}, {c['high']:.2f}]" for c in (record["top_concepts"] or [])[:5]
     )
-    with_trigger = ", with the trigger" if record["trigger_only"] else ""
+    with_trigger = ", with the trigger" if bool(record.get("trigger_only")) else ""
     if concepts:
         return f"{concepts} ({record['probes']} image pairs{with_trigger})"
     return clean(str(record["message"]), limit=_TEXT)
