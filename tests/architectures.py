@@ -12,123 +12,25 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from auditor.adapters.adapter_file import AdapterFile, describe
 from auditor.adapters.fitting import LayoutMatch, match_layout
 from auditor.adapters.header import Header, TensorInfo
 from auditor.adapters.layout import BaseLayout
 from auditor.generation.injection import layout_of
+from tests.published import IMAGE, components
 
 RANK = 4
 Shapes = dict[str, tuple[int, ...]]
 
-_UNET = {
-    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "layers_per_block": 2,
-    "in_channels": 4,
-    "out_channels": 4,
-}
-_SD3 = {
-    "in_channels": 16,
-    "out_channels": 16,
-    "patch_size": 2,
-    "attention_head_dim": 64,
-    "joint_attention_dim": 4096,
-    "pooled_projection_dim": 2048,
-    "qk_norm": "rms_norm",
-    "sample_size": 128,
-}
-_CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
-           "projection_dim": 768, "vocab_size": 49408}  # fmt: skip
-_CLIP_H = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16,
-           "projection_dim": 512, "vocab_size": 49408, "hidden_act": "gelu"}  # fmt: skip
-_CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20,
-           "projection_dim": 1280, "vocab_size": 49408, "hidden_act": "gelu"}  # fmt: skip
-
-
-def _clip(config: Mapping[str, object], *, projection: bool = False) -> torch.nn.Module:
-    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(CLIPTextConfig(**config))
-
-
-def _sd15() -> dict[str, torch.nn.Module]:
-    unet = UNet2DConditionModel(**_UNET, sample_size=64, cross_attention_dim=768, attention_head_dim=8)
-    return {"unet": unet, "text_encoder": _clip(_CLIP_L)}
-
-
-def _sd21() -> dict[str, torch.nn.Module]:
-    unet = UNet2DConditionModel(
-        **_UNET, sample_size=96, cross_attention_dim=1024, attention_head_dim=(5, 10, 20, 20),
-        use_linear_projection=True,
-    )  # fmt: skip
-    return {"unet": unet, "text_encoder": _clip(_CLIP_H)}
-
-
-def _sdxl() -> dict[str, torch.nn.Module]:
-    unet = UNet2DConditionModel(
-        sample_size=128,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(320, 640, 1280),
-        transformer_layers_per_block=(1, 2, 10),
-        attention_head_dim=(5, 10, 20),
-        cross_attention_dim=2048,
-        use_linear_projection=True,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=256,
-        projection_class_embeddings_input_dim=2816,
-    )
-    return {"unet": unet, "text_encoder": _clip(_CLIP_L), "text_encoder_2": _clip(_CLIP_G, projection=True)}
-
-
-def _sd35_medium() -> dict[str, torch.nn.Module]:
-    transformer = SD3Transformer2DModel(
-        **_SD3, num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
-        dual_attention_layers=tuple(range(13)),
-    )  # fmt: skip
-    return {"transformer": transformer, "text_encoder": _clip(_CLIP_L, projection=True),
-            "text_encoder_2": _clip(_CLIP_G, projection=True)}  # fmt: skip
-
-
-def _sd35_large() -> dict[str, torch.nn.Module]:
-    transformer = SD3Transformer2DModel(
-        **_SD3, num_layers=38, num_attention_heads=38, caption_projection_dim=2432, pos_embed_max_size=192
-    )
-    return {"transformer": transformer, "text_encoder": _clip(_CLIP_L, projection=True),
-            "text_encoder_2": _clip(_CLIP_G, projection=True)}  # fmt: skip
-
-
-def _flux1() -> dict[str, torch.nn.Module]:
-    transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=64, num_layers=19, num_single_layers=38, attention_head_dim=128,
-        num_attention_heads=24, joint_attention_dim=4096, pooled_projection_dim=768, guidance_embeds=True,
-        axes_dims_rope=(16, 56, 56),
-    )  # fmt: skip
-    return {"transformer": transformer, "text_encoder": _clip(_CLIP_L)}
-
-
-_BUILDERS: dict[str, Callable[[], dict[str, torch.nn.Module]]] = {
-    "sd15": _sd15, "sd21": _sd21, "sdxl": _sdxl,
-    "sd35_medium": _sd35_medium, "sd35_large": _sd35_large, "flux1": _flux1,
-}  # fmt: skip
-ARCHITECTURES = tuple(_BUILDERS)
-
-
-@cache
-def components(architecture: str) -> dict[str, torch.nn.Module]:
-    """The denoiser and the CLIP text encoders of one architecture, without storage."""
-    with torch.device("meta"):
-        return _BUILDERS[architecture]()
+ARCHITECTURES = tuple(IMAGE)
 
 
 @cache
 def layout(architecture: str) -> BaseLayout:
-    """Its layout; the family is what the shapes say."""
+    """Its layout, from the classes themselves."""
     parts = components(architecture)
-    return layout_of(parts, next(iter(parts)))
+    return layout_of(parts, next(iter(parts)), architecture)
 
 
 def original_checkpoint(base: BaseLayout, own: Mapping[str, torch.Tensor], prefix: str = "") -> dict[str, torch.Tensor]:
@@ -144,7 +46,27 @@ def original_checkpoint(base: BaseLayout, own: Mapping[str, torch.Tensor], prefi
                 named = "scale" if scales and original.endswith("_norm") else kind
                 joint = torch.cat([torch.cat(part.chunk(2)[::-1]) if origin.halves_swapped else part for part in parts])
                 result[f"{prefix}{original}.{named}"] = joint
+    renamed = {module for origin in base.originals.values() for module in origin.modules}
+    for path, tensor in own.items():  # what keeps its name
+        module = path.rpartition(".")[0]
+        if module and module not in renamed:
+            spelt = f"{module}.scale" if scales and ".norms." in module else path
+            result[f"{prefix}{spelt}"] = tensor
     return result
+
+
+_ALONE = {"auraflow": {"positional_encoding": "pos_embed.pos_embed"}}
+
+
+def without_modules(architecture: str, own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds outside of any module, under its original names."""
+    result = {path: tensor for path, tensor in own.items() if "." not in path}
+    if architecture.startswith("sana"):
+        blocks = {path for path in own if path.endswith(".scale_shift_table")}
+        result |= {path.replace("transformer_blocks", "blocks"): own[path] for path in blocks}
+        result["final_layer.scale_shift_table"] = result.pop("scale_shift_table")
+        result |= {"pos_embed": torch.empty(0), "y_embedder.y_embedding": torch.empty(0)}
+    return result | {original: own[ours] for original, ours in _ALONE.get(architecture, {}).items()}
 
 
 @dataclass(frozen=True)
@@ -228,7 +150,7 @@ SCHEMES: dict[str, Scheme] = {
     "ComfyUI, down and up": Scheme(lambda c, m: f"diffusion_model.{m}", DOWN_UP, original=True, text=_comfy_text),
     "OneTrainer": Scheme(lambda c, m: f"{c}.{m}", DOWN_UP, text=_dotted_text),
     "OneTrainer, flat": Scheme(lambda c, m: _flat("lora_transformer", m), DOWN_UP, text=_kohya_text,
-                               families=("sd35_medium", "sd35_large", "flux1")),
+                               families=tuple(name for name in ARCHITECTURES if name not in (*_UNETS, "kolors"))),
     "XLabs": Scheme(lambda c, m: m, ("down.weight", "up.weight"), original=True, only=_xlabs, families=("flux1",)),
     "peft": Scheme(lambda c, m: f"base_model.model.{m}", AB),
     "peft, named adapter": Scheme(
@@ -265,9 +187,14 @@ def _denoiser_modules(base: BaseLayout, *, original: bool) -> Iterator[tuple[str
     if not original:
         yield from own.items()
         return
+    renamed: set[str] = set()
     for name, origin in base.originals.items():
+        renamed.update(origin.modules)
         if all(module in own for module in origin.modules):
             yield name, (sum(own[m][0] for m in origin.modules), *own[origin.modules[0]][1:])
+    for name, shape in own.items():
+        if name not in renamed:
+            yield name, shape
 
 
 def _tensors(stem: str, shape: tuple[int, ...], suffixes: tuple[str, ...]) -> Shapes:

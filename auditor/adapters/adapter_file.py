@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from auditor.adapters import limits
+from auditor.adapters.conventions.numbered import in_their_order
 from auditor.adapters.entries import Entry, check_entry, group
-from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family, recognise_words
 from auditor.adapters.header import Header, TensorInfo, read_header
-from auditor.adapters.keys import BUNDLE_PREFIX, ParsedKey, convention_of, parse_key
+from auditor.adapters.keys import BUNDLE_PREFIX, DENOISER, ParsedKey, convention_of, parse_key
 from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
 from auditor.adapters.metadata import read_claims
+from auditor.adapters.recognition import FamilyEvidence, recognise_family, recognise_words
 from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar
 from auditor.adapters.sniff import SNIFF_BYTES, require_safetensors, within_size
 from auditor.errors import ItemError, Refused
@@ -123,7 +125,7 @@ def describe(
     grouped = group(keys, header.tensors)
     kind = kind_of(keys, header.tensors.values())
     whole = kind in WHOLE_MODELS
-    widths = _model_widths(header.tensors.values()) if whole else _widths(grouped.entries)
+    entries = in_their_order(grouped.entries)
     return AdapterFile(
         path=path,
         name=name or path.name,
@@ -132,7 +134,7 @@ def describe(
         kind=kind,
         convention=_model_convention(header.tensors) if whole else convention_of(keys),
         keys=keys,
-        entries=grouped.entries,
+        entries=entries,
         unpaired=grouped.unpaired,
         doubled=grouped.doubled,
         misshapen=grouped.misshapen,
@@ -140,7 +142,7 @@ def describe(
         family=(
             recognise_words({n.rpartition(".")[2]: info.shape[-1] for n, info in header.tensors.items() if info.shape})
             if kind == "textual_inversion"
-            else recognise_family(widths, _text_widths(grouped.entries))
+            else recognise_family(_model_entries(header.tensors.values()) if whole else entries)
         ),
         claims=read_claims(header.metadata),
     )
@@ -208,36 +210,19 @@ def _uses_sidecar(adapter: AdapterFile) -> bool:
     return any(key.adapter_name is not None for key in adapter.keys)
 
 
-def _widths(entries: Iterable[Entry]) -> list[ModuleWidths]:
-    return [
-        ModuleWidths(entry.module.replace(".", "_"), entry.inputs or None, entry.outputs or None)
-        for entry in entries
-        if entry.component is None or not entry.component.startswith("text_encoder")
-    ]
-
-
-def _text_widths(entries: Iterable[Entry]) -> dict[str, int]:
-    """Hidden width of each text encoder that the file changes, from its attention."""
-    return {
-        entry.component: entry.outputs
-        for entry in entries
-        if entry.component is not None
-        and entry.component.startswith("text_encoder")
-        and entry.module.replace(".", "_").endswith(("self_attn_q_proj", "self_attn_v_proj", "self_attn_out_proj"))
-    }
-
-
-def _model_widths(tensors: Iterable[TensorInfo]) -> list[ModuleWidths]:
-    """Modules of a whole denoiser, from its weights."""
-    return [
-        ModuleWidths(
-            info.name.removeprefix(CHECKPOINT_PREFIX).removesuffix(".weight").replace(".", "_"),
-            info.shape[1],
-            info.shape[0],
-        )
-        for info in tensors
-        if info.name.endswith(".weight") and len(info.shape) > 1 and not info.name.startswith(_OTHER_MODELS)
-    ]
+def _model_entries(tensors: Iterable[TensorInfo]) -> list[Entry]:
+    """The weights of a whole denoiser, as if each were a change."""
+    entries = []
+    for info in tensors:
+        if info.name.endswith(".weight") and len(info.shape) in (2, 4) and not info.name.startswith(_OTHER_MODELS):
+            module = info.name.removeprefix(CHECKPOINT_PREFIX).removesuffix(".weight")
+            out, inputs, *kernel = info.shape
+            columns = math.prod(info.shape[1:])
+            entries.append(
+                Entry(DENOISER, module, False, "original", "full", {"diff": info.name}, 0, out, inputs, columns,
+                      tuple(kernel) or (1, 1))
+            )  # fmt: skip
+    return entries
 
 
 def _model_convention(names: Iterable[str]) -> Convention:

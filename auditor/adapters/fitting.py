@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 
 from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.entries import Entry
 from auditor.adapters.keys import DENOISER
-from auditor.adapters.layout import BaseLayout, Target
+from auditor.adapters.landing import Fitted, adaptable, fits, joint_shape
+from auditor.adapters.layout import BaseLayout
+from auditor.adapters.recognition import COVERAGE_FLOOR, is_t5
 from auditor.errors import ItemError, Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """An entry of the file and the rows of the base that it changes."""
-
-    entry: Entry
-    targets: tuple[Target, ...]
-    weight_shape: tuple[int, ...]
-    """Shape of the changed weight as the file sees it: all targets' rows together."""
-
-    @property
-    def component(self) -> str:
-        """The base's component that is changed."""
-        return self.targets[0].component
+from auditor.families.table import FAMILIES, INPUT_LAYERS, titles
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +41,15 @@ def match_layout(adapter: AdapterFile, layout: BaseLayout) -> LayoutMatch:
     for entry in adapter.entries:
         component = open_component if entry.component is None else layout.component(entry.component)
         targets = () if component is None else layout.targets(component, entry.module, flat=entry.flat)
-        if not targets or not _adaptable(entry, targets, layout):
+        if not targets or not adaptable(entry, targets, layout):
             unmatched.append(entry)
             continue
         places = {(target.component, target.module) for target in targets}
         if places & taken:
             raise Refused("unexpected_tensors", "Two entries of the file mean the same module of the base.")
         taken |= places
-        shape = _joint_shape(targets, layout)
-        found = Fitted(entry, targets, shape)
-        (fitted if _fits(found, layout) else misshapen).append(found)
+        found = Fitted(entry, targets, joint_shape(targets, layout))
+        (fitted if fits(entry, targets, layout) else misshapen).append(found)
     return LayoutMatch(tuple(fitted), tuple(misshapen), tuple(unmatched))
 
 
@@ -71,25 +57,45 @@ def require_coverage(adapter: AdapterFile, layout: BaseLayout, match: LayoutMatc
     """End the audit of a file that is for another base, or that contradicts this one.
 
     Raises:
-        ItemError: Skipped as `unsupported_base`.
+        ItemError: Skipped as `unsupported_base`, or as `not_text_to_image` where the file widens the first layer.
         Refused: `shape_mismatch`.
     """
-    theirs, ours = adapter.family.family, layout.family or layout.evidence.family
-    if match.misshapen or not match.fitted:
-        if theirs is not None and theirs not in (ours, layout.evidence.family):
-            reason = adapter.family.reasons[0]
-            message = f"The file is made for {theirs} ({reason}), the base is {ours or 'another'}."
-            raise ItemError("skipped", "unsupported_base", message)
-        if match.misshapen:
-            count, total = len(match.misshapen), len(adapter.entries)
-            message = f"{count} of {total} pairs do not multiply to the shape of the base's module."
-            raise Refused("shape_mismatch", message)
-        raise ItemError("skipped", "unsupported_base", "No module named in the file exists in the base.")
+    _require_same_input(layout, match)
+    counted = len(match.fitted) + len(match.misshapen) + sum(1 for entry in match.unmatched if not is_t5(entry))
+    fitted, total = len(match.fitted), len(adapter.entries)
+    enough = fitted > 0 and fitted >= COVERAGE_FLOOR * counted
+    elsewhere = bool(adapter.family.candidates) and layout.family not in adapter.family.candidates
+    if elsewhere and (layout.family in FAMILIES or not enough):
+        theirs = titles(adapter.family.candidates)
+        message = f"The file is made for {theirs} ({adapter.family.reasons[0]}), which the base is not."
+        raise ItemError("skipped", "unsupported_base", message)
+    if not enough:
+        message = f"Only {fitted} of its {total} parts fit the base: it is another model's file."
+        raise ItemError("skipped", "unsupported_base", message)
+    if match.misshapen:
+        message = f"{len(match.misshapen)} of {total} pairs do not multiply to the shape of the base's module."
+        raise Refused("shape_mismatch", message)
+    _require_denoiser(layout, match)
+
+
+def _require_denoiser(layout: BaseLayout, match: LayoutMatch) -> None:
+    """A text-encoder half alone would be scored as if it were the whole adapter."""
     lost = [e for e in match.unmatched if e.component in (DENOISER, layout.denoiser, "unet", "transformer")]
     if lost and not any(found.component == layout.denoiser for found in match.fitted):
-        # a text-encoder half alone would be scored as if it were the whole adapter
         message = f"None of the {len(lost)} denoiser modules named in the file exists in the base."
         raise ItemError("skipped", "unsupported_base", message)
+
+
+def _require_same_input(layout: BaseLayout, match: LayoutMatch) -> None:
+    """Control and inpainting adapters read more channels than the base: masks, hints, a second picture."""
+    for found in match.misshapen:
+        target, entry = found.targets[0], found.entry
+        if target.module in INPUT_LAYERS and len(found.weight_shape) > 1 and entry.inputs > found.weight_shape[1]:
+            message = (
+                f"The file widens the first layer from {found.weight_shape[1]} to {entry.inputs} channels: "
+                "a control or inpainting adapter."
+            )
+            raise ItemError("skipped", "not_text_to_image", message)
 
 
 def _open_component(adapter: AdapterFile, layout: BaseLayout) -> str | None:
@@ -107,44 +113,3 @@ def _open_component(adapter: AdapterFile, layout: BaseLayout) -> str | None:
             f"The names do not tell whether the adapter is for {ranked[0][0]} or {ranked[1][0]}.",
         )  # fmt: skip
     return ranked[0][0]
-
-
-def _adaptable(entry: Entry, targets: tuple[Target, ...], layout: BaseLayout) -> bool:
-    """Low-rank changes are for linear and convolution layers; whole differences for any parameter we know of."""
-    if entry.method == "full":
-        return bool(layout.parameters) or all(t.module in layout.components[t.component] for t in targets)
-    return all(target.module in layout.components[target.component] for target in targets)
-
-
-def _joint_shape(targets: tuple[Target, ...], layout: BaseLayout) -> tuple[int, ...]:
-    try:
-        shapes = [layout.shape(target) for target in targets]
-    except KeyError:  # a module without a weight
-        return ()
-    if len({shape[1:] for shape in shapes}) > 1:
-        return ()
-    return (sum(shape[0] for shape in shapes), *shapes[0][1:])
-
-
-def _fits(found: Fitted, layout: BaseLayout) -> bool:
-    """Whether the entry's tensors multiply to the weight's shape, 1x1 kernels written or not."""
-    entry, shape = found.entry, found.weight_shape
-    if not shape:
-        return False
-    kernel = shape[2:] or (1, 1)
-    if entry.outputs:
-        open_kernel = entry.kernel is None
-        inputs = shape[1] if len(shape) > 1 else 1
-        if entry.outputs != shape[0] or entry.columns != math.prod(shape[1:]):
-            return False
-        if not open_kernel and (entry.kernel != kernel or entry.inputs != inputs):
-            return False
-    if found.targets[0].halves_swapped and shape[0] % 2:
-        return False
-    biased = "up_bias" in entry.parts or "diff_b" in entry.parts
-    return not biased or all(bias_shape(target, layout) == (target.end - target.begin,) for target in found.targets)
-
-
-def bias_shape(target: Target, layout: BaseLayout) -> tuple[int, ...] | None:
-    """Shape of the bias of a target's module; null when it has none, or when the layout does not list parameters."""
-    return layout.parameters.get(target.component, {}).get(f"{target.module}.bias")

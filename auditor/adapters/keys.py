@@ -28,6 +28,9 @@ BUNDLE_PREFIX = "bundle_emb."
 DENOISER = "denoiser"
 """Component name of a prefix that means the UNet or the transformer, whichever the base has."""
 
+NUMBERED_PREFIX = "#"
+"""Before the number of a module in files that count modules instead of naming them."""
+
 _SUFFIXES: tuple[tuple[str, Part], ...] = (
     (".lora_A.weight", "down"), (".lora_B.weight", "up"),
     (".lora.down.weight", "down"), (".lora.up.weight", "up"),
@@ -45,12 +48,13 @@ _SUFFIXES: tuple[tuple[str, Part], ...] = (
     (".lokr_w2", "lokr_w2"), (".lokr_w2_a", "lokr_w2_a"), (".lokr_w2_b", "lokr_w2_b"), (".lokr_t2", "lokr_t2"),
     (".diff", "diff"), (".diff_b", "diff_b"), (".w_norm", "diff"), (".b_norm", "diff_b"),
 )  # fmt: skip
-_NAMED_FACTOR = re.compile(r"\.lora_(?P<half>[AB])\.(?P<adapter>[^.]{1,64})\.(?P<what>weight|bias)\Z")
+_NAMED_FACTOR = re.compile(r"\.lora_(?P<half>[AB])\.(?P<adapter>[^.]{1,64}(?:\.[^.]{1,64})?)\.(?P<what>weight|bias)\Z")
 _NAMED_MAGNITUDE = re.compile(r"\.lora_magnitude_vector\.(?P<adapter>[^.]{1,64})(?:\.weight)?\Z")
 _NAMED_PRODUCT = re.compile(r"\.(?P<part>(?:hada|lokr)_(?:w[12](?:_[ab])?|t[12]))\.(?P<adapter>[^.]{1,64})\Z")
 _PROCESSOR = re.compile(
     r"(?:\.processor)?\.(?P<projection>to_[qkv]|to_out|add_[kv]_proj)_lora\.(?P<half>down|up)\.weight\Z"
 )
+_NUMBERED = re.compile(r"(?P<component>unet|text_encoder):(?P<number>\d{1,4}):(?P<half>up|down)\Z")
 _XLABS = re.compile(r"(?P<module>\.processor\.(?:qkv|proj)_lora[12]?)\.(?P<half>down|up)\.weight\Z")
 
 _FLAT_PREFIXES: tuple[tuple[str, str, Convention], ...] = (
@@ -95,6 +99,9 @@ class ParsedKey:
 
 def parse_key(name: str) -> ParsedKey:
     """Split one tensor name into component, module and part."""
+    if match := _NUMBERED.match(name):
+        half: Part = "down" if match["half"] == "down" else "up"
+        return ParsedKey(name, half, match["component"], f"{NUMBERED_PREFIX}{match['number']}", False, "cloneofsimo")
     stem, part, adapter_name, scheme = _split_suffix(name)
     for prefix, component, convention in _FLAT_PREFIXES:
         if stem.startswith(prefix):

@@ -45,7 +45,7 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
     ("custom_diffusion", r"custom_diffusion"),
     ("motion_module", r"motion_module|\.motion_modules\."),
-    ("video_lora", r"temporal_transformer|temp_attentions|temp_convs|blocks[._]\d+[._]cross_attn[._][qkvo]"),
+    ("video_lora", r"temporal_transformer|temp_attentions|temp_convs"),
     ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
     ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Azero_convs\.|\Acontrol_model\.|input_hint_block"),
 )  # fmt: skip
@@ -63,6 +63,11 @@ _CONTROL_LORA = re.compile(r"\.norm_[qk]\.scale\Z|query_norm\.scale|\Alora_contr
 _CHECKPOINT = re.compile(r"\A(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.")
 _DENOISER = re.compile(
     r"\A(?:(?:down|up|transformer|single_transformer|double|single|joint|input|output)_blocks|mid(?:dle)?_block)\b"
+)
+# Next-DiT's and DiT's blocks: the stems alone are a language model's too.
+_DIT_BLOCK = re.compile(
+    r"\A(?:(?:layers|noise_refiner|context_refiner)\.\d+\.(?:attention|attn|feed_forward|adaLN_modulation|norm)"
+    r"|blocks\.\d+\.(?:attn1|attn2|attn|cross_attn|mlp|ff|norm|scale_shift_table|skip_linear|default_modulation))"
 )
 _FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 _TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
@@ -125,7 +130,7 @@ def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> K
             return "textual_inversion"
     by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ("t2i_adapter", _T2I_ADAPTER), ("vae", _VAE), ("upscaler", _UPSCALER),
-        ("denoiser", _DENOISER), ("text_encoder_weights", _TEXT_ENCODER),
+        ("denoiser", _DENOISER), ("denoiser", _DIT_BLOCK), ("text_encoder_weights", _TEXT_ENCODER),
         ("language_model", _LANGUAGE_MODEL),
     )  # fmt: skip
     for kind, pattern in by_majority:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from auditor.adapters.conventions import Origin, original_names
-from auditor.adapters.families import FamilyEvidence, ModuleWidths, recognise_family
-from auditor.adapters.keys import DENOISER
+from auditor.adapters.conventions.numbered import numbered_modules
+from auditor.adapters.keys import DENOISER, NUMBERED_PREFIX
 from auditor.errors import Refused
 
 # CLIP's inner model lost its own name in newer transformers; files keep it.
@@ -41,24 +41,15 @@ class BaseLayout:
     components: Mapping[str, Mapping[str, Shape]]
     """Component → module path → weight shape: (out, in) or (out, in, kernel height, kernel width)."""
     family: str | None = None
-    """The base's family as configured, else what its shapes say."""
+    """The base's family; null for an architecture that no table has."""
     parameters: Mapping[str, Mapping[str, Shape]] = field(default_factory=dict)
     """Component → parameter path → shape, of all parameters: what whole models and differences may change."""
 
     @cached_property
-    def evidence(self) -> FamilyEvidence:
-        """The family that names and shapes of the denoiser point to."""
-        return recognise_family(
-            ModuleWidths(module.replace(".", "_"), shape[1], shape[0])
-            for module, shape in self.components[self.denoiser].items()
-        )
-
-    @cached_property
     def modules(self) -> Mapping[str, frozenset[str]]:
-        """Component → every module path that has a weight, norms included."""
+        """Component → every module path that has a parameter, norms and the component itself ("") included."""
         return {
-            component: frozenset(adaptable)
-            | {path.rpartition(".")[0] for path in self.parameters.get(component, {}) if "." in path}
+            component: frozenset(adaptable) | {path.rpartition(".")[0] for path in self.parameters.get(component, {})}
             for component, adaptable in self.components.items()
         }
 
@@ -95,6 +86,8 @@ class BaseLayout:
         Raises:
             Refused: `ambiguous_modules`, when a flattened name stands for two modules.
         """
+        if module.startswith(NUMBERED_PREFIX):
+            return self._numbered[component].get(module)
         for candidate in _spellings(component, module):
             if flat:
                 names = self._flattened[component].get(candidate, ())
@@ -127,6 +120,11 @@ class BaseLayout:
     def components_with(self, module: str) -> tuple[str, ...]:
         """Components that have a module of this dotted name."""
         return tuple(c for c in self.components if self.resolve(c, module, flat=False) is not None)
+
+    @cached_property
+    def _numbered(self) -> Mapping[str, Mapping[str, str]]:
+        """Component → module by its number, for files that count modules instead of naming them."""
+        return {component: numbered_modules(modules) for component, modules in self.components.items()}
 
     def _original(self, component: str, module: str) -> Origin | None:
         return self.originals.get(module) if component == self.denoiser else None

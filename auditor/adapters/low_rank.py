@@ -17,8 +17,9 @@ from auditor.adapters.adapter_file import AdapterFile, settings_rules
 from auditor.adapters.changes import Axis, Change, Replacement, tucker_down
 from auditor.adapters.digests import content_digest, tensors_digest
 from auditor.adapters.entries import Entry
-from auditor.adapters.fitting import Fitted, LayoutMatch, match_layout, require_coverage
+from auditor.adapters.fitting import LayoutMatch, match_layout, require_coverage
 from auditor.adapters.keys import Part
+from auditor.adapters.landing import Fitted
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import FittedChange, FittedPair, NormalisedAdapter, split_pair, squared_norm
 from auditor.adapters.scaling import checked_scale

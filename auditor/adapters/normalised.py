@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from auditor.adapters.changes import Change, Replacement
-from auditor.adapters.fitting import Fitted
+from auditor.adapters.landing import Fitted
 from auditor.adapters.layout import Target
 from auditor.records.adapter import AdapterFacts
 

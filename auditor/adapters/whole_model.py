@@ -19,6 +19,7 @@ from auditor.adapters.kinds import CHECKPOINT_PREFIX
 from auditor.adapters.layout import BaseLayout, Target
 from auditor.adapters.normalised import FittedChange, NormalisedAdapter
 from auditor.errors import ItemError
+from auditor.families.table import FAMILIES, titles
 from auditor.records.adapter import AdapterFacts
 
 # Part of some files, but computed and not trained: each base has its own.
@@ -64,13 +65,14 @@ def fit_model(adapter: AdapterFile, layout: BaseLayout) -> tuple[Place, ...]:
         ItemError: Skipped, when the model does not replace the base's denoiser exactly.
     """
     judge(adapter)
-    theirs, ours = adapter.family.family, layout.family or layout.evidence.family
-    if theirs is not None and theirs not in (ours, layout.evidence.family):
-        message = f"The model is a {theirs} ({adapter.family.reasons[0]}), the base is {ours or 'another'}."
+    if layout.family in FAMILIES and adapter.family.candidates and layout.family not in adapter.family.candidates:
+        theirs, ours = titles(adapter.family.candidates), titles([layout.family or ""])
+        message = f"The model is a {theirs} ({adapter.family.reasons[0]}), the base is {ours}."
         raise ItemError("skipped", "unsupported_base", message)
     places = tuple(_places(adapter, layout))
     replaced = {(target.module, place.parameter) for place in places for target in place.targets}
-    wanted = {tuple(path.rpartition(".")[::2]) for path in layout.parameters.get(layout.denoiser, {})}
+    own = layout.parameters.get(layout.denoiser, {})
+    wanted = {tuple(path.rpartition(".")[::2]) for path in own if not _NOT_TRAINED.search(path)}
     if missing := wanted - replaced:
         message = f"The model lacks {len(missing)} of the base's {len(wanted)} parameters: another architecture."
         raise ItemError("skipped", "unsupported_base", message)
@@ -100,7 +102,7 @@ def _places(adapter: AdapterFile, layout: BaseLayout) -> Iterator[Place]:
         module, _, name = path.rpartition(".")
         targets = layout.targets(layout.denoiser, module, flat=False)
         parameter = name if path in parameters else _PARAMETER_NAMES.get(name, name)
-        shapes = [parameters.get(f"{target.module}.{parameter}") for target in targets]
+        shapes = [parameters.get(f"{target.module}.{parameter}".lstrip(".")) for target in targets]
         if not targets or None in shapes:
             message = f"The base has no place for the model's {path[:80]!r}: another architecture."
             raise ItemError("skipped", "unsupported_base", message)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from auditor.audit.base_names import BaseNames
 from auditor.crash import crash_point
 from auditor.errors import ItemError, TransientError, UserError
 from auditor.files import write_bytes
-from auditor.hub.bases import canonical_base
 from auditor.hub.client import HubClient
 from auditor.hub.facts import FileFacts, ask_facts
 from auditor.hub.gc_pause import gc_paused
@@ -26,7 +26,8 @@ from auditor.settings import BaseModelSettings
 _ITEM_SCHEMA = pa.schema([
     ("repo_id", pa.string()), ("commit_sha", pa.string()), ("path", pa.string()), ("file_sha256", pa.string()),
     ("size_bytes", pa.int64()), ("base_name", pa.string()), ("other_bases", pa.list_(pa.string())),
-    ("base_claim", pa.string()), ("trigger", pa.string()), ("trigger_source", pa.string()),
+    ("base_distances", pa.list_(pa.int64())), ("base_claim", pa.string()), ("other_claims", pa.list_(pa.string())),
+    ("trigger", pa.string()), ("trigger_source", pa.string()),
     ("companions", pa.list_(pa.string())),
 ])  # fmt: skip
 _SETTLED_SCHEMA = pa.schema([
@@ -35,6 +36,8 @@ _SETTLED_SCHEMA = pa.schema([
 ])  # fmt: skip
 
 
+MAX_CLAIMS = 16
+"""Most bases of one card that are looked at; a card may list thousands."""
 UNUSED_FIELDS = ("card_json", "found_by", "created_at", "last_modified")
 """What a plan does not look at; leaving it out halves the reading of a listing."""
 
@@ -113,7 +116,10 @@ def plan(
         quarantined: List entries that could not be read.
         on_repo: Told about every repo.
     """
-    items, settled = _chosen(repos, BaseNames(bases), try_gated=try_gated, full_models=full_models, on_repo=on_repo)
+    parents: dict[str, tuple[str, ...]] = {}
+    items, settled = _chosen(repos, parents, try_gated=try_gated, full_models=full_models, on_repo=on_repo)
+    names = BaseNames(bases, lambda name: parents.get(name.lower(), ()))
+    items = [_placed(item, names) for item in items]
     listed = {item.repo_id for item in items} | {item.repo_id for item in settled}
     broken = {item.repo_id: item for item in map(unreadable, quarantined)}  # several queries met it: it counts once
     settled += [item for name, item in sorted(broken.items()) if name not in listed]
@@ -133,24 +139,26 @@ def plan(
 
 def _chosen(
     repos: Iterable[ListedRepo],
-    bases: BaseNames,
+    parents: dict[str, tuple[str, ...]],
     *,
     try_gated: bool,
     full_models: bool,
     on_repo: Callable[[ListedRepo], None] | None,
 ) -> tuple[list[WorkItem], list[SettledItem]]:
-    """The units of every repo, by name alone."""
+    """The units of every repo, by name alone; `parents` learns what each repo says it was made from."""
     items: list[WorkItem] = []
     settled: list[SettledItem] = []
     with gc_paused():
         for repo in repos:
             if on_repo is not None:
                 on_repo(repo)
+            if repo.base_models:
+                parents[repo.repo_id.lower()] = repo.base_models[:MAX_CLAIMS]
             for unit in units(repo, try_gated=try_gated, full_models=full_models):
                 if isinstance(unit, SettledItem):
                     settled.append(unit)
                 else:
-                    items.append(_work_item(repo, unit, bases))
+                    items.append(_work_item(repo, unit))
     return items, settled
 
 
@@ -200,38 +208,31 @@ def _ask_about(
     return asked, lost
 
 
-def _work_item(repo: ListedRepo, unit: Unit, bases: BaseNames) -> WorkItem:
-    claim = repo.base_models[0] if repo.base_models else (repo.base_claims[0] if repo.base_claims else None)
+def _placed(item: WorkItem, bases: BaseNames) -> WorkItem:
+    """The item with the active bases that its claims lead to."""
+    named = bases.nearest(claim for claim in (item.base_claim, *item.other_claims) if claim)
+    if not named:
+        return item
+    update = {"base_name": next(iter(named)), "other_bases": tuple(named)[1:], "base_distances": tuple(named.values())}
+    return item.model_copy(update=update)
+
+
+def _work_item(repo: ListedRepo, unit: Unit) -> WorkItem:
+    claims = tuple(dict.fromkeys(repo.base_models or repo.base_claims))[:MAX_CLAIMS]
     trigger = repo.triggers[0] if repo.triggers else None
-    named = bases.of(repo.base_models)
     return WorkItem(
         repo_id=repo.repo_id,
         commit_sha=repo.commit_sha,
         path=unit.path,
         file_sha256=unit.sha256,
         size_bytes=unit.size_bytes,
-        base_name=named[0] if named else None,
-        other_bases=named[1:],
-        base_claim=claim,
+        base_name=None,
+        base_claim=claims[0] if claims else None,
+        other_claims=claims[1:],
         trigger=trigger.text if trigger else None,
         trigger_source=trigger.source if trigger else None,
         companions=unit.companions,
     )
-
-
-class BaseNames:
-    """Short names of the active bases by every name that cards know them by."""
-
-    def __init__(self, bases: Mapping[str, BaseModelSettings]) -> None:
-        self._short: dict[str, str] = {}
-        for short, base in bases.items():
-            known = [base.repo] if base.repo is not None else []
-            self._short |= {canonical_base(name).lower(): short for name in (*known, *base.aliases)}
-
-    def of(self, claims: Iterable[str]) -> tuple[str, ...]:
-        """The bases that a card means, in its order; empty when it means none of ours."""
-        found = (self._short.get(canonical_base(claim).lower()) for claim in claims)
-        return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.audit.bench import Workbench
-from auditor.audit.choosing import BaseChoice, with_trigger, with_words
+from auditor.audit.choosing import BaseChoice, file_words, with_trigger, with_words
 from auditor.audit.failures import Stopwatch, failure_record, now, versions
 from auditor.audit.measure import (
     ArmImages,
@@ -48,7 +48,11 @@ def audit_file(
     """
     watch = Stopwatch()
     item = with_trigger(item, adapter.claims)
-    common = {"base_name": bench.base_name, "base_assumed": choice.assumed, "card_mismatch": choice.mismatch}
+    common: dict[str, object] = {
+        "base_name": bench.base_name, "base_assumed": choice.assumed, "base_distance": choice.distance,
+        "card_mismatch": choice.mismatch, "contradictions": choice.contradictions,
+        **file_words(item, adapter), "family": choice.family,
+    }  # fmt: skip
     try:
         with watch.stage("normalise"):
             normalised = normalise(adapter, bench.generator.layout())

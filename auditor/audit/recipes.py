@@ -8,6 +8,7 @@ from pathlib import Path
 
 from auditor.audit.models import cached_commit
 from auditor.audit.workspace import Workspace
+from auditor.families.models import MODELS
 from auditor.files import write_text
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
@@ -53,7 +54,8 @@ def bases_key(settings: Settings) -> str:
     """Hash of what decides which active base a file goes on."""
     bases = {name: (base.family, base.repo, base.aliases, base.checkpoint_hashes)
              for name, base in settings.recipe.active_bases.items()}  # fmt: skip
-    return hashlib.sha256(json.dumps(bases, sort_keys=True).encode()).hexdigest()[:16]
+    known = sorted((model.repo, model.family, model.parent or "") for model in MODELS)
+    return hashlib.sha256(json.dumps([bases, known], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def lasts(reason: str | None, bases: str | None, bases_now: str | None) -> bool:

@@ -17,7 +17,7 @@ from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench
 from auditor.audit.benches import Benches, OtherBaseOpen
-from auditor.audit.choosing import choose_base
+from auditor.audit.choosing import choose_base, file_words
 from auditor.audit.failures import ends_the_process, failure_record
 from auditor.audit.finishing import Finisher
 from auditor.audit.naming import Audited
@@ -218,7 +218,7 @@ class Task:
         except ItemError as error:
             # Found out about the card and the bases that are switched on: the same bytes may fit elsewhere.
             record = failure_record(item, item.name_sha256, ANY_RECIPE, error)
-            return Audited(Result(record.model_copy(update={"bases": self._bases}), {}))
+            return Audited(Result(record.model_copy(update={"bases": self._bases, **file_words(item, adapter)}), {}))
         crash_point("item_fetched")
         bench = self._bench_of(choice.base_name)
         if self._finished(fetched.sha256, bench.recipe.recipe_id):

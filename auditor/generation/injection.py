@@ -18,6 +18,7 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from auditor.adapters.layout import BaseLayout
+from auditor.adapters.recognition import recognise_layout
 from auditor.errors import ItemError, Refused
 
 ADAPTER_NAME = "audited"
@@ -39,7 +40,7 @@ def layout_of(components: Mapping[str, torch.nn.Module], denoiser: str, family: 
         for name in shapes
     }
     layout = BaseLayout(denoiser, shapes, family, parameters)
-    return layout if family else replace(layout, family=layout.evidence.family)
+    return layout if family else replace(layout, family=recognise_layout(layout))
 
 
 def _is_t5(model: torch.nn.Module) -> bool:
@@ -49,8 +50,13 @@ def _is_t5(model: torch.nn.Module) -> bool:
 
 def _adaptable(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     for path, module in base_modules(model):
-        if isinstance(module, torch.nn.Linear) or (isinstance(module, torch.nn.Conv2d) and module.groups == 1):
+        if is_adaptable(module):
             yield path, module
+
+
+def is_adaptable(module: torch.nn.Module) -> bool:
+    """Whether low-rank changes are for this layer: linear, or a 2-D convolution without groups."""
+    return isinstance(module, torch.nn.Linear) or (isinstance(module, torch.nn.Conv2d) and module.groups == 1)
 
 
 def base_modules(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

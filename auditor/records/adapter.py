@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Convention = Literal[
-    "diffusers", "diffusers_processor", "kohya", "lycoris", "xlabs", "peft", "unprefixed", "comfyui", "original",
-    "mixed", "unknown",
+    "diffusers", "diffusers_processor", "kohya", "lycoris", "xlabs", "peft", "unprefixed", "comfyui", "cloneofsimo",
+    "original", "mixed", "unknown",
 ]  # fmt: skip
 """The naming scheme of a file's tensors; `mixed` when its halves follow different ones."""
 

@@ -44,8 +44,13 @@ class WorkItem(_Record):
     """Short name of the base from the settings, by the card's claim; null when the card leaves it open."""
     other_bases: tuple[str, ...] = ()
     """Short names of further bases that the card names: a collection's files may each be for another."""
+    base_distances: tuple[int, ...] = ()
+    """For `base_name` and each of `other_bases`: steps of training from it to the model that the card names, as the
+    lineage of published and listed models tells; 0 for that model itself. Empty: all are named outright."""
     base_claim: str | None = None
     """What the card says about its base."""
+    other_claims: tuple[str, ...] = ()
+    """What else the card names as a base."""
     trigger: str | None = None
     """Declared trigger text, if any; hostile text."""
     trigger_source: str | None = None
@@ -175,9 +180,19 @@ class AuditRecord(_Record):
     base_name: str | None
     """Base that was used; null when none was."""
     base_assumed: bool = False
-    """The card names no base (or none of ours): the one that fits the shapes was used."""
+    """The base is not the one that file or card names: an ancestor of it, or the first of the family."""
+    base_distance: int | None = None
+    """Steps of training between the base and the one that file or card names; null where no lineage leads there."""
     card_mismatch: bool = False
     """The card names another base than the shapes allow."""
+    contradictions: tuple[str, ...] = ()
+    """What names another family than the one that was chosen, in words."""
+    format: str | None = None
+    """What the file is, such as lora or textual_inversion; null when it was not opened."""
+    family: str | None = None
+    """Family that the file was taken for, also where it was not audited; null when it stayed open."""
+    claimed_base: str | None = None
+    """The base that the card, or else the file, names."""
     bases: str | None = None
     """Hash of the active bases, where none of them fits: with others the file is looked at again."""
     facts: AdapterFacts | None = None

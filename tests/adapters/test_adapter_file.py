@@ -91,8 +91,8 @@ def test_one_wrong_tensor_ends_the_audit(tmp_path: Path, extra: dict[str, torch.
         (["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
           "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"], "language_model_lora",
          "skipped:not_text_to_image"),
-        (["diffusion_model.blocks.0.cross_attn.k.lora_A.weight",
-          "diffusion_model.blocks.0.cross_attn.k.lora_B.weight"], "video_lora", "skipped:not_text_to_image"),
+        (["unet.down_blocks.0.temp_attentions.0.to_k.lora_A.weight",
+          "unet.down_blocks.0.temp_attentions.0.to_k.lora_B.weight"], "video_lora", "skipped:not_text_to_image"),
         (["something.else"] * 1 + ["and.more", "a.b", "c.d", "e.f"], "unknown", "skipped:unsupported_format"),
     ],
 )  # fmt: skip

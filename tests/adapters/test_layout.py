@@ -4,6 +4,7 @@ import pytest
 
 from auditor.adapters.keys import DENOISER
 from auditor.adapters.layout import BaseLayout
+from auditor.adapters.recognition import recognise_layout
 from auditor.errors import Refused
 from tests.adapters.conftest import BLOCK
 
@@ -41,4 +42,4 @@ def test_components_are_named_by_the_base(layout: BaseLayout) -> None:
 
 
 def test_a_custom_width_has_no_published_family(layout: BaseLayout) -> None:
-    assert layout.evidence.family is None
+    assert recognise_layout(layout) is None

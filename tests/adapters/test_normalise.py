@@ -107,9 +107,9 @@ def _pair(stem: str, down: torch.Tensor, up: torch.Tensor) -> dict[str, torch.Te
     [
         (_pair(f"unet.{Q}", torch.full((4, 32), float("nan")), torch.ones(32, 4)), "quarantined:nonfinite_weights"),
         (_pair(f"unet.{Q}", torch.ones(4, 32), torch.full((32, 4), float("inf"))), "quarantined:nonfinite_weights"),
-        (_pair(f"unet.{Q}", torch.ones(4, 31), torch.ones(32, 4)), "quarantined:shape_mismatch"),
+        (_pair(f"unet.{Q}", torch.ones(4, 31), torch.ones(32, 4)), "skipped:unsupported_base"),
         (_pair("unet.mid_block.resnets.0.conv1", torch.ones(4, 64), torch.ones(64, 4)),
-         "quarantined:shape_mismatch"),
+         "skipped:unsupported_base"),
         (_pair(f"unet.{Q}", torch.ones(4, 32), torch.ones(32, 4)) | {f"unet.{Q}.alpha": torch.tensor(4000.0)},
          "quarantined:alpha_out_of_range"),
         (_pair(f"unet.{Q}", torch.ones(4, 32), torch.ones(32, 4))
@@ -133,16 +133,46 @@ def test_refusals(tmp_path: Path, layout: BaseLayout, tensors: dict[str, torch.T
 
 
 def test_modules_the_base_lacks_are_listed_not_dropped(tmp_path: Path, layout: BaseLayout) -> None:
-    tensors = (
-        _pair(f"unet.{Q}", torch.ones(4, 32), torch.ones(32, 4))
-        | _pair("unet.up_blocks.9.to_q", torch.ones(4, 32), torch.ones(32, 4))
-        | _pair("text_encoder_3.block.q", torch.ones(4, 32), torch.ones(32, 4))
-    )
-    adapter = normalise(inspect_file(_one(tmp_path, tensors)), layout)
-    assert set(adapter.unmatched) == {"unet.up_blocks.9.to_q", "text_encoder_3.block.q"}
-    assert adapter.facts.pairs == 3
-    assert adapter.facts.matched == {"unet": 1}
+    many = BaseLayout("unet", {"unet": {f"blocks.{n}.to_q": (32, 32) for n in range(9)}})
+    tensors: dict[str, torch.Tensor] = {}
+    for name in (*(f"unet.{module}" for module in many.components["unet"]), "unet.up.to_q", "text_encoder_3.block.q"):
+        tensors |= _pair(name, torch.ones(4, 32), torch.ones(32, 4))
+    adapter = normalise(inspect_file(_one(tmp_path, tensors)), many)
+    assert set(adapter.unmatched) == {"unet.up.to_q", "text_encoder_3.block.q"}
+    assert adapter.facts.pairs == 11
+    assert adapter.facts.matched == {"unet": 9}
     assert adapter.facts.unmatched == {"unet": 1, "text_encoder_3": 1}
+
+
+def test_less_than_nine_tenths_make_it_another_models_file(tmp_path: Path) -> None:
+    many = BaseLayout("unet", {"unet": {f"blocks.{n}.to_q": (32, 32) for n in range(8)}})
+    tensors: dict[str, torch.Tensor] = {}
+    for name in (*(f"unet.{module}" for module in many.components["unet"]), "unet.up.to_q"):
+        tensors |= _pair(name, torch.ones(4, 32), torch.ones(32, 4))
+    with pytest.raises(ItemError, match="Only 8 of its 9 parts fit") as error:
+        normalise(inspect_file(_one(tmp_path, tensors)), many)
+    assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"), [(9, "not_text_to_image"), (8, "not_text_to_image"), (3, "unsupported_base")]
+)
+def test_a_widened_first_layer_is_a_control_or_inpainting_adapter(tmp_path: Path, inputs: int, expected: str) -> None:
+    base = BaseLayout("unet", {"unet": {"conv_in": (32, 4, 3, 3)}})
+    tensors = _pair("unet.conv_in", torch.ones(4, inputs, 3, 3), torch.ones(32, 4, 1, 1))
+    with pytest.raises(ItemError) as error:
+        normalise(inspect_file(_one(tmp_path, tensors)), base)
+    assert error.value.reason == expected
+
+
+def test_one_part_of_another_shape_is_a_contradiction(tmp_path: Path) -> None:
+    many = BaseLayout("unet", {"unet": {f"blocks.{n}.to_q": (32, 32) for n in range(20)}})
+    tensors: dict[str, torch.Tensor] = {}
+    for module in many.components["unet"]:
+        tensors |= _pair(f"unet.{module}", torch.ones(4, 31 if ".7." in module else 32), torch.ones(32, 4))
+    with pytest.raises(Refused, match="1 of 20 pairs") as error:
+        normalise(inspect_file(_one(tmp_path, tensors)), many)
+    assert error.value.reason == "shape_mismatch"
 
 
 def test_kernels_of_one_may_be_written_or_not(tmp_path: Path, layout: BaseLayout) -> None:

@@ -1,4 +1,4 @@
-"""FLUX.1: Black Forest Labs' own names (kohya, ComfyUI), and those of XLabs' attention processors."""
+"""FLUX.1 and Chroma: Black Forest Labs' own names (kohya, ComfyUI), and those of XLabs' attention processors."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ _SINGLE: dict[str, tuple[str, ...]] = {
 def table(modules: Collection[str]) -> dict[str, Origin]:
     """Original path → diffusers modules, for as many blocks as the base has."""
     result = {original: Origin((ours,)) for original, ours in _TOP.items()}
+    # Chroma's approximator, in the place of FLUX.1's modulations
+    for number in block_numbers(modules, "distilled_guidance_layer.layers"):
+        for theirs, ours in (("in_layer", "linear_1"), ("out_layer", "linear_2")):
+            layer = f"distilled_guidance_layer.layers.{number}"
+            result[f"{layer}.{theirs}"] = Origin((f"{layer}.{ours}",))
     result["final_layer.adaLN_modulation.1"] = Origin(("norm_out.linear",), halves_swapped=True)
     for theirs, ours, names in (
         ("double_blocks", "transformer_blocks", _DOUBLE),
