@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from auditor.errors import ItemError, Refused
 from auditor.records.adapter import Convention, MetadataClaims
 from auditor.wording import counted, with_article
 
+_WORDS = re.compile(r"(?P<name>learned_embeds)(?P<second>_2)?(?P<rest>[^/]*\.safetensors)\Z")
 _OTHER_MODELS = ("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders.", "vae.", "model_ema.")
 
 
@@ -70,14 +72,16 @@ def inspect_file(
         name: Its path in the repo; a word without a name of its own is called after it.
         sidecar: adapter_config.json when it is neither beside `path` nor among the companions.
         companions: Path in the repo → local file: peft settings, the text-encoder half of a peft folder, words of
-            pivotal tuning, and model_index.json where the file is a part of a whole pipeline.
+            pivotal tuning or for the second text encoder, and model_index.json where the file is a part of a whole
+            pipeline. None: what lies beside `path` and belongs to it.
         max_bytes: Larger files are skipped.
 
     Raises:
         Refused: The content is no safetensors file, or a broken one.
         ItemError: Skipped as `too_large`.
     """
-    name, companions = name or path.name, companions or {}
+    companions = _other_half(path) if companions is None else companions
+    name = name or path.name
     beside = path.parent / SIDECAR_NAME
     settings = sidecar or companions.get(str(PurePosixPath(name).with_name(SIDECAR_NAME)))
     file = describe(
@@ -96,6 +100,15 @@ def inspect_file(
         )  # fmt: skip
     whole = any(PurePosixPath(other).name == "model_index.json" for other in companions)
     return replace(file, companions=tuple(parts), in_pipeline=whole)
+
+
+def _other_half(path: Path) -> dict[str, Path]:
+    """The second file of words for SDXL's two text encoders, or the first."""
+    match = _WORDS.match(path.name)
+    if match is None:
+        return {}
+    other = path.with_name(f"{match['name']}{'' if match['second'] else '_2'}{match['rest']}")
+    return {other.name: other} if other.is_file() else {}
 
 
 def _checked_header(path: Path, max_bytes: int) -> Header:

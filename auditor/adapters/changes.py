@@ -52,7 +52,9 @@ class Change:
         """scale x the product of the factors, float64, without any magnitude."""
         factors = {part: factor.to(device).double() for part, factor in self.factors.items()}
         product = {"lora": _lora, "loha": _loha, "lokr": _lokr, "full": _full}[self.method](factors)
-        return product.reshape(self.shape) * self.scale
+        scaled = product.reshape(self.shape) * self.scale
+        # beside factors a whole difference is a part of the change, with no scale of its own
+        return scaled + factors["diff"].reshape(self.shape) if "diff" in factors and self.method != "full" else scaled
 
     def delta(self, weight: torch.Tensor) -> torch.Tensor:
         """W' - W in float64, on the weight's device.

@@ -201,5 +201,22 @@ def joined(first: NormalisedAdapter, second: NormalisedAdapter) -> NormalisedAda
         no_learned_change=first.no_learned_change and second.no_learned_change,
         facts=facts,
         left_out=first.left_out + second.left_out,
-        embeddings=first.embeddings + second.embeddings,
+        embeddings=_same_words(first.embeddings + second.embeddings),
     )
+
+
+def _same_words(embeddings: tuple[TokenEmbedding, ...]) -> tuple[TokenEmbedding, ...]:
+    """A word that two files teach to two text encoders is one word."""
+    found: list[TokenEmbedding] = []
+    for embedding in embeddings:
+        twin = next((i for i, known in enumerate(found) if _completes(known, embedding)), None)
+        if twin is None:
+            found.append(embedding)
+        else:
+            found[twin] = replace(found[twin], vectors={**found[twin].vectors, **embedding.vectors})
+    return tuple(found)
+
+
+def _completes(known: TokenEmbedding, other: TokenEmbedding) -> bool:
+    """Whether two embeddings are one word, for different text encoders."""
+    return known.tokens == other.tokens and not known.vectors.keys() & other.vectors.keys()

@@ -9,7 +9,7 @@ from typing import Literal
 
 from auditor.adapters import limits
 from auditor.adapters.header import TensorInfo
-from auditor.adapters.keys import ParsedKey, Part
+from auditor.adapters.keys import SHARED_MODULE, ParsedKey, Part
 from auditor.errors import ItemError, Refused
 from auditor.records.adapter import Convention
 
@@ -21,7 +21,9 @@ FACTOR_DTYPES = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 ALPHA_DTYPES = FACTOR_DTYPES | {"I16", "I32", "I64", "U8"}
 
 _LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
-_SCALARS = frozenset({"alpha"})
+SCALARS: frozenset[Part] = frozenset({"alpha", "scalar", "scale_weight", "down_scale", "up_scale"})
+"""Parts that are one number."""
+_WHOLE: frozenset[Part] = frozenset({"diff", "diff_b"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,16 @@ class Entry:
     outputs: int
     """Rows of the changed weight; 0 for a bias alone."""
     inputs: int
-    """Its second dimension where the tensors tell it, else its columns."""
+    """Its second dimension where the tensors tell it, else its columns; 0 where factors are shared."""
     columns: int
-    """All its columns: inputs times kernel."""
+    """All its columns: inputs times kernel; the most it can have where factors are shared."""
     kernel: tuple[int, ...] | None
     """Kernel size; null where the tensors are stored flat and leave it open."""
+
+    @property
+    def shares_factors(self) -> bool:
+        """Whether its factors are cut out of ones that several modules share."""
+        return "lambda_d" in self.parts
 
     @property
     def decomposed(self) -> bool:
@@ -54,7 +61,8 @@ class Entry:
     @property
     def plain(self) -> bool:
         """Whether the change is exactly B x A, with no bias and no magnitude."""
-        return self.method == "lora" and not self.decomposed and "up_bias" not in self.parts
+        beside = {"up_bias", "diff_b", "diff"}
+        return self.method == "lora" and not self.decomposed and not beside & self.parts.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,12 @@ def group(keys: Iterable[ParsedKey], tensors: Mapping[str, TensorInfo]) -> Group
     entries: list[Entry] = []
     unpaired: list[str] = []
     misshapen: list[str] = []
+    shared = {part: key.name for place in list(slots) if place[1] == SHARED_MODULE
+              for part, key in slots.pop(place).items()}  # fmt: skip
     for (component, module, flat, _), found in slots.items():
         names: dict[Part, str] = {part: key.name for part, key in found.items()}
+        if names.keys() & {"lambda_d", "lambda_b"}:
+            names |= shared
         method = _method(names)
         if method is None:
             unpaired.extend(names.values())
@@ -110,9 +122,9 @@ def check_entry(entry: Entry, tensors: Mapping[str, TensorInfo]) -> None:
     """
     for part, name in entry.parts.items():
         info = tensors[name]
-        if part in _SCALARS:
-            if info.shape not in ((), (1,)) or info.dtype not in ALPHA_DTYPES:
-                raise Refused("unexpected_tensors", "An alpha is something other than one number.")
+        if part in SCALARS:
+            if math.prod(info.shape) != 1 or info.dtype not in ALPHA_DTYPES:
+                raise Refused("unexpected_tensors", "An alpha or scale is something other than one number.")
         elif info.dtype not in FACTOR_DTYPES:
             raise ItemError("skipped", "unsupported_format", f"The factors are stored as {info.dtype}.")
     if (entry.method == "lora" and entry.rank < 1) or entry.rank > limits.MAX_RANK:
@@ -126,21 +138,22 @@ def _method(parts: Mapping[Part, str]) -> Method | None:
     """The method whose parts are complete; null when some are missing or two methods are mixed."""
     present = set(parts)
     found: list[Method] = []
-    if present & {"down", "up", "mid", "up_bias", "down_bias"}:
+    if present & {"down", "up", "mid", "up_bias", "down_bias", "latent", "lambda_d", "lambda_b"}:
         found.append("lora")
     if any(part.startswith("hada") for part in present):
         found.append("loha")
     if any(part.startswith("lokr") for part in present):
         found.append("lokr")
-    if present & {"diff", "diff_b"}:
+    if present & _WHOLE and not found:  # beside factors it is a part of their change
         found.append("full")
     if len(found) != 1:
         return None
+    mixed = "diff" in present and bool(present & {"dora", "magnitude"})  # no program says in which order
     complete = {
-        "lora": {"down", "up"} <= present,
+        "lora": {"down", "up"} <= present and ("lambda_d" in present) == ("lambda_b" in present) and not mixed,
         "loha": set(_LOHA) <= present and ("hada_t1" in present) == ("hada_t2" in present),
         "lokr": _lokr_complete(present),
-        "full": not present & {"dora", "magnitude"},
+        "full": not present - _WHOLE - {"alpha"},
     }
     return found[0] if complete[found[0]] else None
 
@@ -164,7 +177,13 @@ def _claim(method: Method, shapes: Shapes) -> tuple[int, Claim]:
     Raises:
         ValueError: The shapes contradict each other.
     """
-    return {"lora": _lora_claim, "loha": _loha_claim, "lokr": _lokr_claim, "full": _full_claim}[method](shapes)
+    makers = {"lora": _lora_claim, "loha": _loha_claim, "lokr": _lokr_claim, "full": _full_claim}
+    rank, claim = makers[method](shapes)
+    if method != "full":
+        outputs, _, columns, _ = claim
+        _require("diff" not in shapes or math.prod(shapes["diff"]) == outputs * columns)
+        _require("diff_b" not in shapes or shapes["diff_b"] == (outputs,))
+    return rank, claim
 
 
 def _require(condition: bool) -> None:
@@ -176,6 +195,12 @@ def _lora_claim(shapes: Shapes) -> tuple[int, Claim]:
     down, up = shapes["down"], shapes["up"]
     _require(len(down) in (2, 4) and len(up) in (2, 4) and up[1] == down[0])
     _require((up[2:] or (1, 1)) == (1, 1))
+    if "lambda_d" in shapes:
+        # the shared factors are as large as the largest module needs; each takes their first rows and columns
+        _require(len(down) == len(up) == 2 and "mid" not in shapes and shapes["lambda_d"] == (down[0],))
+        _require(len(shapes["lambda_b"]) == 1 and shapes["lambda_b"][0] <= up[0])
+        return down[0], (shapes["lambda_b"][0], 0, down[1], None)
+    _require("latent" not in shapes or shapes["latent"] == (down[0], down[0]))
     kernel = down[2:]
     if "mid" in shapes:
         mid = shapes["mid"]

@@ -17,17 +17,22 @@ Part = Literal[
     "down", "up", "mid", "alpha", "dora", "magnitude", "up_bias", "down_bias",
     "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
     "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
-    "diff", "diff_b", "other",
+    "diff", "diff_b", "scalar", "scale_weight", "down_scale", "up_scale", "latent", "lambda_d", "lambda_b",
+    "other",
 ]  # fmt: skip
 """`down` is A (rank, in), `up` is B (out, rank), `mid` LyCORIS' Tucker core; `dora` is LyCORIS' magnitude, along
 either axis, `magnitude` peft's, always per output; `diff` and `diff_b` are whole changes of a weight and a bias;
-`other` is no part of any change."""
+`scalar` (LyCORIS) and `scale_weight` multiply the change, `down_scale` and `up_scale` a factor stored as scaled fp8;
+`latent` is LoRA-XS' matrix between the factors, `lambda_d` and `lambda_b` are VeRA's vectors on factors that all
+modules share; `other` is no part of any change."""
 
 BUNDLE_PREFIX = "bundle_emb."
 """What kohya's and OneTrainer's trainers put before the embeddings they store inside an adapter."""
 DENOISER = "denoiser"
 """Component name of a prefix that means the UNet or the transformer, whichever the base has."""
 
+SHARED_MODULE = "(shared)"
+"""Stands for the module of factors that all modules of a file share."""
 NUMBERED_PREFIX = "#"
 """Before the number of a module in files that count modules instead of naming them."""
 
@@ -46,11 +51,17 @@ _SUFFIXES: tuple[tuple[str, Part], ...] = (
     (".hada_w2_b", "hada_w2_b"), (".hada_t1", "hada_t1"), (".hada_t2", "hada_t2"),
     (".lokr_w1", "lokr_w1"), (".lokr_w1_a", "lokr_w1_a"), (".lokr_w1_b", "lokr_w1_b"),
     (".lokr_w2", "lokr_w2"), (".lokr_w2_a", "lokr_w2_a"), (".lokr_w2_b", "lokr_w2_b"), (".lokr_t2", "lokr_t2"),
+    (".scalar", "scalar"), (".scale_weight", "scale_weight"),
+    (".default_lora_latent_mapping.weight", "latent"), (".lora_latent_mapping.weight", "latent"),
+    (".vera_lambda_d", "lambda_d"), (".vera_lambda_b", "lambda_b"),
     (".diff", "diff"), (".diff_b", "diff_b"), (".w_norm", "diff"), (".b_norm", "diff_b"),
 )  # fmt: skip
 _NAMED_FACTOR = re.compile(r"\.lora_(?P<half>[AB])\.(?P<adapter>[^.]{1,64}(?:\.[^.]{1,64})?)\.(?P<what>weight|bias)\Z")
 _NAMED_MAGNITUDE = re.compile(r"\.lora_magnitude_vector\.(?P<adapter>[^.]{1,64})(?:\.weight)?\Z")
 _NAMED_PRODUCT = re.compile(r"\.(?P<part>(?:hada|lokr)_(?:w[12](?:_[ab])?|t[12]))\.(?P<adapter>[^.]{1,64})\Z")
+_NAMED_VECTOR = re.compile(r"\.vera_lambda_(?P<half>[db])\.(?P<adapter>[^.]{1,64})\Z")
+_SCALED_FACTOR = re.compile(r"\.lora_(?P<half>A|B|down|up)\.scale_weight\Z")
+_SHARED = re.compile(r"(?:\A|\.)vera_(?P<half>[AB])(?:\.[^.]{1,64})?\Z")
 _PROCESSOR = re.compile(
     r"(?:\.processor)?\.(?P<projection>to_[qkv]|to_out|add_[kv]_proj)_lora\.(?P<half>down|up)\.weight\Z"
 )
@@ -99,9 +110,11 @@ class ParsedKey:
 
 def parse_key(name: str) -> ParsedKey:
     """Split one tensor name into component, module and part."""
+    if match := _SHARED.search(name):
+        return ParsedKey(name, "down" if match["half"] == "A" else "up", None, SHARED_MODULE, False, "peft")
     if match := _NUMBERED.match(name):
-        half: Part = "down" if match["half"] == "down" else "up"
-        return ParsedKey(name, half, match["component"], f"{NUMBERED_PREFIX}{match['number']}", False, "cloneofsimo")
+        numbered: Part = "down" if match["half"] == "down" else "up"
+        return ParsedKey(name, numbered, match["component"], NUMBERED_PREFIX + match["number"], False, "cloneofsimo")
     stem, part, adapter_name, scheme = _split_suffix(name)
     for prefix, component, convention in _FLAT_PREFIXES:
         if stem.startswith(prefix):
@@ -136,6 +149,8 @@ def _split_suffix(name: str) -> tuple[str, Part, str | None, Convention | None]:
         module = "to_out.0" if projection == "to_out" else projection
         half: Part = "down" if match["half"] == "down" else "up"
         return f"{name[: match.start()]}.{module}", half, None, "diffusers_processor"
+    if match := _SCALED_FACTOR.search(name):
+        return name[: match.start()], "down_scale" if match["half"] in ("A", "down") else "up_scale", None, None
     for suffix, part in _SUFFIXES:
         if name.endswith(suffix):
             return name[: -len(suffix)], part, None, None
@@ -144,6 +159,8 @@ def _split_suffix(name: str) -> tuple[str, Part, str | None, Convention | None]:
         return name[: match.start()], halves[match["half"] == "B"], match["adapter"], None
     if match := _NAMED_MAGNITUDE.search(name):
         return name[: match.start()], "magnitude", match["adapter"], None
+    if match := _NAMED_VECTOR.search(name):
+        return name[: match.start()], "lambda_d" if match["half"] == "d" else "lambda_b", match["adapter"], None
     if match := _NAMED_PRODUCT.search(name):
         part = next(part for suffix, part in _SUFFIXES if suffix == f".{match['part']}")
         return name[: match.start()], part, match["adapter"], None

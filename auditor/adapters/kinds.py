@@ -14,10 +14,10 @@ Kind = Literal[
     "lora",
     # other ways to write a personalisation
     "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
-    "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
+    "vera", "tlora", "svdquant", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
     "quantised_model",
     # not a personalisation of a text-to-image model
-    "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
+    "controlnet", "control_lora", "control_lllite", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
     "unknown",
 ]  # fmt: skip
@@ -34,13 +34,17 @@ CHECKPOINT_PREFIX = "model.diffusion_model."
 """What the denoiser's tensors begin with in a single-file checkpoint."""
 
 NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
-    "controlnet", "control_lora", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
+    "controlnet", "control_lora", "control_lllite", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
 })  # fmt: skip
 
 # Looked for in any tensor name, most telling first. Patterns are linear: no nested repeats.
 _BY_NAME: tuple[tuple[Kind, str], ...] = (
-    ("oft", r"\.oft_(?:blocks|diag|R|r)\b|\.oft_R\.|\.boft_|\.vera_lambda"),
+    ("control_lllite", r"\Alllite_"),
+    ("control_lora", r"\.reshape_weight\Z"),
+    ("svdquant", r"\.(?:qkv_proj|mlp_fc[12]|out_proj)\.lora_(?:down|up)\Z|\.smooth_factor|\.wscales\Z"),
+    ("tlora", r"\.(?:lambda_layer|q_layer\.weight|p_layer\.weight)\Z"),
+    ("oft", r"\.oft_(?:blocks|diag|R|r)\b|\.oft_R\.|\.boft_"),
     ("ia3", r"\.on_input\Z|\.ia3_l\b"),
     ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
     ("custom_diffusion", r"custom_diffusion"),
@@ -108,6 +112,8 @@ def _change_kind(keys: Collection[ParsedKey], parts: Collection[Part]) -> Kind:
         return "language_model_lora"
     if any(_CONTROL_LORA.search(key.name) for key in keys):
         return "control_lora"
+    if ("lambda_d" in parts or "lambda_b" in parts) and not ("down" in parts and "up" in parts):
+        return "vera"  # its random factors are made anew from a seed, not stored
     if "dora" in parts or "magnitude" in parts:
         return "dora"
     for kind, stem in (("loha", "hada_"), ("lokr", "lokr_")):

@@ -50,7 +50,9 @@ def fits(entry: Entry, targets: tuple[Target, ...], layout: BaseLayout) -> bool:
     kernel = shape[2:] or (1, 1)
     if entry.outputs:
         inputs = shape[1] if len(shape) > 1 else 1
-        if entry.outputs != shape[0] or entry.columns != math.prod(shape[1:]):
+        columns = math.prod(shape[1:])
+        wide_enough = columns <= entry.columns if entry.shares_factors else columns == entry.columns
+        if entry.outputs != shape[0] or not wide_enough:
             return False
         if entry.kernel is not None and (entry.kernel != kernel or entry.inputs != inputs):
             return False

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 MAX_DEPTH = 8
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# The closing quote is optional: an unfinished string is consumed to its end, so that no start of one is tried again
+# from the next quote. Every byte is looked at once.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b"[]{},")))
 
 

@@ -16,7 +16,7 @@ import torch
 from auditor.adapters.adapter_file import AdapterFile, settings_rules
 from auditor.adapters.changes import Axis, Change, Replacement, tucker_down
 from auditor.adapters.digests import content_digest, tensors_digest
-from auditor.adapters.entries import Entry
+from auditor.adapters.entries import SCALARS, Entry
 from auditor.adapters.fitting import LayoutMatch, match_layout, require_coverage
 from auditor.adapters.keys import Part
 from auditor.adapters.landing import Fitted
@@ -28,7 +28,8 @@ from auditor.errors import Refused
 from auditor.records.adapter import AdapterFacts, AlphaSource
 
 _LYCORIS_EPSILON = torch.finfo(torch.float32).eps
-_NO_FACTORS: frozenset[Part] = frozenset({"alpha", "dora", "magnitude", "up_bias", "diff_b"})
+_NO_FACTORS: frozenset[Part] = SCALARS | {"dora", "magnitude", "up_bias", "diff_b"}
+_MULTIPLIERS: tuple[Part, ...] = ("scalar", "scale_weight")
 
 
 def normalise_changes(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
@@ -82,15 +83,19 @@ class _Scales:
 
     def of(self, found: Fitted, stored: Any) -> float:
         """The scale of one entry."""
-        self.used.append(self._of(found, stored))
-        return self.used[-1]
+        scale = self._of(found, stored)
+        for part in _MULTIPLIERS:
+            if part in found.entry.parts:
+                scale = checked_scale(scale * _number(stored, found.entry, part), 1.0)
+        self.used.append(scale)
+        return scale
 
     def _of(self, found: Fitted, stored: Any) -> float:
         entry = found.entry
         if entry.method == "full":
             return 1.0
         if "alpha" in entry.parts:
-            alpha = float(stored.get_tensor(entry.parts["alpha"]).double().item())
+            alpha = _number(stored, entry, "alpha")
             # LyCORIS ignores alpha where no factor is decomposed
             return checked_scale(alpha, entry.rank) if entry.rank else 1.0
         rule = self._rules.get(found.component) or self._rules.get("")
@@ -100,11 +105,36 @@ class _Scales:
 def _read(stored: Any, entry: Entry) -> dict[Part, torch.Tensor]:
     """Every tensor of an entry but its alpha, as float32."""
     factors: dict[Part, torch.Tensor] = {
-        part: stored.get_tensor(name).float().contiguous() for part, name in entry.parts.items() if part != "alpha"
+        part: stored.get_tensor(name).float().contiguous() for part, name in entry.parts.items() if part not in SCALARS
     }
+    scaled: tuple[tuple[Part, Part], ...] = (("down", "down_scale"), ("up", "up_scale"))
+    for part, scale in scaled:
+        if scale in entry.parts:
+            factors[part] = factors[part] * _number(stored, entry, scale)
+    _close_pair(entry, factors)
     if not all(torch.isfinite(factor).all() for factor in factors.values()):
         raise Refused("nonfinite_weights", "The file holds NaN or infinite weights.")
     return factors
+
+
+def _number(stored: Any, entry: Entry, part: Part) -> float:
+    return float(stored.get_tensor(entry.parts[part]).double().reshape(()).item())
+
+
+def _close_pair(entry: Entry, factors: dict[Part, torch.Tensor]) -> None:
+    """VeRA's and LoRA-XS' extra factors multiplied into the pair, in float64: what is left is a plain pair.
+
+    VeRA is diag(b) B diag(d) A with the first rows of B and columns of A (peft, `vera/layer.py`); the columns are cut
+    once the module is known. LoRA-XS is B R A.
+    """
+    if entry.shares_factors:
+        d, b = factors.pop("lambda_d"), factors.pop("lambda_b")
+        factors["down"] = (d.double()[:, None] * factors["down"].double()).float()
+        factors["up"] = (b.double()[:, None] * factors["up"].double()[: entry.outputs]).float()
+    if "latent" in factors:
+        factors["down"] = (factors.pop("latent").double() @ factors["down"].flatten(1).double()).reshape(
+            factors["down"].shape
+        ).float()  # fmt: skip
 
 
 def _require_finite(stored: Any, entries: Sequence[Entry]) -> None:
@@ -118,6 +148,8 @@ def _pairs(
     """A and B as float32 in the shapes that each module of the base needs, scale baked into B."""
     rank, (out, inputs, *kernel) = found.entry.rank, found.weight_shape
     down = factors["down"]
+    if found.entry.shares_factors:
+        down = down[:, : math.prod(found.weight_shape[1:])]
     if "mid" in factors:
         down = tucker_down({part: factor.double() for part, factor in factors.items()}).float()
     up = (factors["up"].double() * scale).float()
@@ -142,7 +174,9 @@ def _changes(found: Fitted, factors: Mapping[Part, torch.Tensor], scale: float) 
         yield FittedChange(found.targets, "weight", change)
     bias = factors.get("up_bias", factors.get("diff_b"))
     if bias is not None:
-        yield FittedChange(found.targets, "bias", Change("full", {"diff": bias}, scale, (bias.shape[0],)))
+        # kohya's trainers scale a bias of B along; a bias difference is whole
+        bias_scale = scale if "up_bias" in factors else 1.0
+        yield FittedChange(found.targets, "bias", Change("full", {"diff": bias}, bias_scale, (bias.shape[0],)))
 
 
 def _axis(entry: Entry, magnitude: torch.Tensor, shape: tuple[int, ...]) -> Axis:
@@ -176,7 +210,7 @@ def _squares(
 
 def _facts(adapter: AdapterFile, match: LayoutMatch, scales: _Scales, norm: float, digest: str) -> AdapterFacts:
     ranks = [entry.rank for entry in adapter.entries]
-    factors = [name for entry in adapter.entries for part, name in entry.parts.items() if part != "alpha"]
+    factors = [name for entry in adapter.entries for part, name in entry.parts.items() if part not in SCALARS]
     return AdapterFacts(
         convention=adapter.convention,
         family=adapter.family.family,

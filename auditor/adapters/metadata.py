@@ -88,7 +88,10 @@ def _frequent(tags: object) -> list[str]:
         return []
     most = max(counts.values())
     frequent = [tag for tag, n in counts.items() if n >= _TAG_SHARE * most]
-    return sorted(frequent, key=lambda tag: (-counts[tag], tag))[: limits.MAX_TRIGGERS]
+    # ties in the file's own order: a trainer's captions begin with the trigger
+    return [tag.replace("\\(", "(").replace("\\)", ")") for tag in sorted(frequent, key=lambda tag: -counts[tag])][
+        : limits.MAX_TRIGGERS
+    ]
 
 
 def _json(text: str) -> object:

@@ -23,10 +23,11 @@ def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
     if adapter.kind in WHOLE_MODELS:
         return normalise_model(adapter, layout)
     if adapter.kind == "textual_inversion":
-        return normalise_embeddings(adapter, layout)
-    result = normalise_changes(adapter, layout)
-    if has_words(adapter):
-        result = joined(result, normalise_embeddings(adapter, layout))
+        result = normalise_embeddings(adapter, layout)
+    else:
+        result = normalise_changes(adapter, layout)
+        if has_words(adapter):
+            result = joined(result, normalise_embeddings(adapter, layout))
     for companion in adapter.companions:
         result = _with(result, companion, layout)
     return result
@@ -39,5 +40,7 @@ def _with(result: NormalisedAdapter, companion: AdapterFile, layout: BaseLayout)
         message = f"A file beside the adapter is a {companion.kind}, not a part of it."
         raise ItemError("skipped", "unsupported_format", message)
     if companion.kind == "textual_inversion":
-        return joined(result, normalise_embeddings(companion, layout, pivotal=is_pivotal(companion.name)))
+        # beside a LoRA its trainer's captions spell the words; beside other words they have their own names
+        pivotal = bool(result.pairs or result.changes) and is_pivotal(companion.name)
+        return joined(result, normalise_embeddings(companion, layout, pivotal=pivotal))
     return joined(result, normalise_changes(companion, layout))

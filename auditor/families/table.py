@@ -64,7 +64,7 @@ AUDITABLE: tuple[Family, ...] = (
     Family(
         "flux2_klein_4b", "FLUX.2 klein 4B", "black-forest-labs/FLUX.2-klein-base-4B", "transformer",
         {"transformer_blocks": 5, "single_transformer_blocks": 20}, 3072,
-        Rendering("Flux2KleinPipeline", 1024, 28, 4.0),
+        Rendering("Flux2KleinPipeline", 1024, 28, 4.0), stands_back_for="flux1",
     ),
     Family(
         "flux2_klein_9b", "FLUX.2 klein 9B", "black-forest-labs/FLUX.2-klein-base-9B", "transformer",

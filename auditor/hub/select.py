@@ -8,7 +8,8 @@ The rules, in order; each chosen file carries the name of the rule that chose it
 4. A training ladder (`name`, `name-000004`, `name_000001000`, `name-epoch-000055`) is one unit: the file
    without a step, else the highest step; the rest are its variants.
 5. Companions are fetched with their adapter: a peft config beside it, the text-encoder half of a peft
-   folder, the embeddings of pivotal tuning (whose second copy in kohya names is a variant).
+   folder, the embeddings of pivotal tuning (whose second copy in kohya names is a variant), the second half of
+   words for SDXL's two text encoders.
 6. Everything left is a unit of its own: a collection of fifteen adapters is fifteen units.
 7. Pickles are refused without opening, unless the same weights lie beside them as safetensors.
 """
@@ -55,6 +56,8 @@ _COMPONENT_FOLDERS = frozenset(
 )
 _COMPONENT_STEMS = re.compile(r"^(?:diffusion_pytorch_model|model|pytorch_model)(?:\.fp16|\.bf16|\.non_ema)?$")
 _EMBEDDING = re.compile(r"^(?:(?P<stem>.+)_emb|learned_embeds.*|embeddings)$", re.IGNORECASE)
+_SECOND_WORDS = re.compile(r"^(learned_embeds)_2(.*)$", re.IGNORECASE)
+"""SDXL's trainer of words writes those for its second text encoder into a second file."""
 _DENOISER_FOLDERS = frozenset({"unet", "transformer"})
 _PEFT_STEM = "adapter_model"
 _DIFFUSERS_STEM = "pytorch_lora_weights"
@@ -238,6 +241,11 @@ def _embedding_owners(adapters: Sequence[str]) -> dict[str, str]:
             owner = neighbours[folder][0]
         if owner is not None:
             owners[path] = owner
+    for path in embeddings.keys() - owners.keys():
+        first = _SECOND_WORDS.sub(r"\1\2", stem_of(path))
+        partner = beside(path, first + path[len(without_suffix(path)) :])
+        if partner != path and partner in embeddings:
+            owners[path] = partner
     return owners
 
 

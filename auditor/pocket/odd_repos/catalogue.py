@@ -145,6 +145,10 @@ def _formats(s: _Sources) -> Iterator[OddRepo]:
     yield _odd(19, "dora", "DoRA in kohya's names", {"dora.safetensors": make.file_of(make.dora(change, s.unet))})
     yield _odd(20, "mixed-ranks", "ranks and alphas that differ by block",
                {"mixed.safetensors": make.file_of(make.mixed_ranks(change))})  # fmt: skip
+    scaled = make.diffusers(change)
+    stems = {name.partition(".lora_")[0] for name in scaled}
+    yield _odd(20, "scalars", "LyCORIS' trained number beside each pair",
+               {STANDARD: make.file_of(scaled | {f"{stem}.scalar": np.float32(0.5) for stem in stems})})  # fmt: skip
     yield _odd(21, "alpha-keys", "alpha keys under diffusers' names",
                {STANDARD: make.file_of(make.diffusers_with_alpha(change))})  # fmt: skip
 
@@ -154,6 +158,14 @@ def _claims(s: _Sources) -> Iterator[OddRepo]:
     same: dict[str, bytes | int] = {STANDARD: s.resaved("nobody says for which base")}
     yield _odd(22, "wrong-card", "made for this base, the card says SDXL", same, card={"base_model": SDXL})
     yield _odd(22, "wrong-file", "made for SDXL, the card says this base", {STANDARD: _sdxl(22)})
+    sixty = {f"transformer.transformer_blocks.{n}.attn.to_q": (3072, 3072) for n in range(60)}
+    yield _odd(22, "sixty-blocks", "made for Qwen-Image, whose names and widths are FLUX.1's; the card says so",
+               {STANDARD: make.file_of(make.shaped(sixty, ".lora_A.weight", ".lora_B.weight"))},
+               card={"base_model": "Qwen/Qwen-Image"})  # fmt: skip
+    few = {name: value for name, value in make.diffusers(s.change).items() if ".attn2.to_k." in name}
+    foreign = {f"unet.foreign_blocks.{n}.attn.to_q": (32, 32) for n in range(60)}
+    yield _odd(22, "little-fits", "most of it is another model's; the card names this base",
+               {STANDARD: make.file_of(few | make.shaped(foreign, ".lora_A.weight", ".lora_B.weight"))})  # fmt: skip
     yield _odd(23, "no-base", "a card without a base", same, card={})
     yield _odd(24, "local-path", "the base is a path on the trainer's machine", same,
                card={"base_model": "/home/me/models/base.safetensors"})  # fmt: skip
