@@ -114,7 +114,8 @@ def _chosen(entries: Collection[Entry], fitting: set[str], shares: Mapping[str, 
     share = shares[next(iter(fitting))]
     fit = "all parts" if share == 1 else f"{share:.1%} of the parts"
     if len(rivals) != 1:
-        return FamilyEvidence(None, (f"{fit} fit {' and '.join(sorted(rivals))} alike",), candidates, shares)
+        alike = " and ".join(FAMILIES[name].title for name in sorted(rivals))
+        return FamilyEvidence(None, (f"{fit} fit {alike} alike",), candidates, shares)
     family = next(iter(rivals))
     reasons = [f"{fit} fit {FAMILIES[family].title}"]
     if exact and len(fitting) > len(exact):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from auditor.adapters.adapter_file import inspect_file
+from auditor.adapters.adapter_file import inspect_file, judge
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.bench import Workbench
 from auditor.audit.benches import Benches, OtherBaseOpen
@@ -213,6 +213,12 @@ class Task:
             )
         except ItemError as error:
             return Audited(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
+        try:
+            judge(adapter)
+        except ItemError as error:
+            # No base can change it: none is loaded for it.
+            record = failure_record(item, fetched.sha256, ANY_RECIPE, error)
+            return Audited(Result(record.model_copy(update=file_words(item, adapter)), {}))
         try:
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:

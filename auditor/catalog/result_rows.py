@@ -25,12 +25,22 @@ from auditor.records.result import AuditRecord, Effect
 
 TOP_CONCEPTS = 8
 ROW_TABLES = (
-    *("audits", "result_files", "file_facts", "explanations", "phrases", "dose", "trigger_effects", "pairs"),
+    *(
+        "audits",
+        "audit_evidence",
+        "result_files",
+        "file_facts",
+        "explanations",
+        "phrases",
+        "dose",
+        "trigger_effects",
+        "pairs",
+    ),
     "images",
 )
 """Tables that a result has rows in, besides the scores."""
 SCORE_TABLES = ("scores", "trigger_scores")
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """Raised whenever the same result becomes other rows; a merge then reads every result again."""
 
 _LARGEST = 1e15
@@ -134,6 +144,11 @@ class ResultRows:
                 *(number, a.trigger, a.source, a.weights_norm, a.trigger_on_base_norm),
                 *(a.trigger_on_adapter_norm, a.interaction_norm),
             )
+        self._rows.add(
+            "audit_evidence",
+            *(number, record.format, record.family, record.claimed_base, record.base_distance),
+            list(record.contradictions),
+        )
         self._facts(record, number)
         self._pairs(result, number)
 

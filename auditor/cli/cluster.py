@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from typing import TYPE_CHECKING, Annotated, get_args
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from auditor.settings import Settings
 
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: today's date (UTC).")]
+CoverageBy = Literal["family", "format", "base", "reason"]
 KnownRun = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the one submitted last.")]
 
 
@@ -62,13 +64,26 @@ def submit_command(
     _tell(chosen, submitted, as_json)
 
 
-def status_command(context: typer.Context, run: KnownRun = None, as_json: AsJson = False) -> None:
+def status_command(
+    context: typer.Context,
+    run: KnownRun = None,
+    as_json: AsJson = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="What share of the listed files is audited, and why the rest is not.")
+    ] = False,
+    by: Annotated[
+        CoverageBy, typer.Option("--by", help="With --coverage: group by family, format, base or reason.")
+    ] = "family",
+) -> None:
     """Say how far the planned audits are: done, running, failed and why, speed and time left.
 
     Example:
 
-        auditor status --json
+        auditor status --coverage --by base
     """
+    if coverage:
+        _show_coverage(settings_of(context), by, as_json)
+        return
     from auditor.cluster.runs import latest_run, open_run
     from auditor.cluster.slurm import Slurm
     from auditor.cluster.status import take_status
@@ -173,6 +188,28 @@ def _tell(run: Run, submitted: Submitted, as_json: bool) -> None:
         warn(f"{submitted.left_out} slices do not fit into the cluster's queue now; the next submission takes them")
     summary([submitted.note or f"run {run.name}: {len(submitted.jobs)} jobs in the queue"],
             next_command="auditor status")  # fmt: skip
+
+
+def _show_coverage(settings: Settings, by: CoverageBy, as_json: bool) -> None:
+    from auditor.catalog.coverage import read_coverage
+
+    groups = read_coverage(settings.catalog_path, by)
+    if as_json:
+        emit_json([{**asdict(group), "units": group.units} for group in groups])
+        return
+    off = {base.family: name for name, base in settings.recipe.bases.items() if not base.enabled}
+    rows = [
+        (
+            group.name or "not known", group.units, group.audited,
+            f"{group.audited / group.units:.0%}" if group.units else "-",
+            group.pending, group.main_reason or "-", group.downloads_without,
+            f"recipe.bases.{off[group.name]}.enabled = true" if by == "family" and group.name in off else "",
+        )
+        for group in groups
+    ]  # fmt: skip
+    columns = (by, "files", "audited", "share", "pending", "mostly because", "downloads without", "can be switched on")
+    shown = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
+    emit_table(columns[:shown], [row[:shown] for row in rows])
 
 
 def _status_values(status: Status) -> dict[str, object]:

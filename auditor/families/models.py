@@ -102,6 +102,8 @@ _LISTED: tuple[PublishedModel, ...] = (
     _M("black-forest-labs/FLUX.2-klein-9B", "flux2_klein_9b", FAMILIES["flux2_klein_9b"].repo),
     _M("Qwen/Qwen-Image-2512", "qwen_image", QWEN),
     _M("Qwen/Qwen-Image-Edit", "qwen_image", QWEN, task="image_editing"),
+    _M("Qwen/Qwen-Image-Layered", "qwen_image", task="image_editing"),
+    _M("meituan-longcat/LongCat-Image-Edit", "longcat_image", task="image_editing"),
     _M("Qwen/Qwen-Image-Edit-2509", "qwen_image", "Qwen/Qwen-Image-Edit", task="image_editing"),
     _M("Tongyi-MAI/Z-Image-Turbo", "z_image", Z_IMAGE, searched=True),
     _M(KOLORS, "kolors", mirrors=("Kwai-Kolors/Kolors",)),

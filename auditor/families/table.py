@@ -170,7 +170,7 @@ TOLD_APART: tuple[Family, ...] = (
     _told_apart("cogvideox_2b", "CogVideoX 2B", "THUDM/CogVideoX-2b", {"transformer_blocks": 30}, 1920, _VIDEO),
     _told_apart("mochi", "Mochi 1", "genmo/mochi-1-preview", {"transformer_blocks": 48}, 3072, _VIDEO),
     _told_apart("cosmos2", "Cosmos-Predict2", "nvidia/Cosmos-Predict2-2B-Text2Image",
-                {"transformer_blocks": 28}, 2048, _VIDEO),
+                {"transformer_blocks": 28}, 2048),
 )  # fmt: skip
 """Families whose adapters are recognised by name and shape, or by what they claim, so that none is taken for another's
 and each is counted under its own name."""

@@ -146,9 +146,8 @@ def _formats(s: _Sources) -> Iterator[OddRepo]:
     yield _odd(20, "mixed-ranks", "ranks and alphas that differ by block",
                {"mixed.safetensors": make.file_of(make.mixed_ranks(change))})  # fmt: skip
     scaled = make.diffusers(change)
-    stems = {name.partition(".lora_")[0] for name in scaled}
-    yield _odd(20, "scalars", "LyCORIS' trained number beside each pair",
-               {STANDARD: make.file_of(scaled | {f"{stem}.scalar": np.float32(0.5) for stem in stems})})  # fmt: skip
+    numbers = {f"{name.partition('.lora_')[0]}.scalar": np.array(0.5, np.float32) for name in scaled}
+    yield _odd(20, "scalars", "LyCORIS' trained number beside each pair", {STANDARD: make.file_of(scaled | numbers)})
     yield _odd(21, "alpha-keys", "alpha keys under diffusers' names",
                {STANDARD: make.file_of(make.diffusers_with_alpha(change))})  # fmt: skip
 
