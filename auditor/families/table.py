@@ -148,7 +148,7 @@ TOLD_APART: tuple[Family, ...] = (
                 stands_back_for="flux1"),
     _told_apart("ovis_image", "Ovis-Image", "AIDC-AI/Ovis-Image-7B",
                 {"transformer_blocks": 6, "single_transformer_blocks": 27}, 3072, stands_back_for="flux1"),
-    _told_apart("krea2", "Krea 2", "krea/Krea-2", {"transformer_blocks": 28}, 6144),
+    _told_apart("krea2", "Krea 2", "krea/Krea-2-Raw", {"transformer_blocks": 28}, 6144),
     _told_apart("hunyuan_image", "HunyuanImage 2.1", "tencent/HunyuanImage-2.1",
                 {"transformer_blocks": 20, "single_transformer_blocks": 40}, 3584),
     _told_apart("hidream", "HiDream-I1", "HiDream-ai/HiDream-I1-Full",

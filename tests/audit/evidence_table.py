@@ -24,8 +24,8 @@ BEGIN, END = "<!-- evidence: begin -->", "<!-- evidence: end -->"
 FORMATS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
     ("LoRA, LoCon, with a Tucker core or a bias", "`lora_A`, `lora_down`, `lora_mid`, `lora_B.bias`",
      ("lora", "locon_tucker", "lora_with_bias")),
-    ("LoRA-XS, VeRA with its factors, trained or stored scales", "`lora_latent_mapping`, `vera_lambda_b` with `vera_A`, "
-     "`.scalar`, `.scale_weight`", ("lora",)),
+    ("LoRA-XS, VeRA with its factors, trained or stored scales",
+     "`lora_latent_mapping`, `vera_lambda_b` with `vera_A`, `.scalar`, `.scale_weight`", ("lora",)),
     ("numbered files of 2022", "`unet:0:up`", ("lora",)),
     ("DoRA", "`dora_scale`, `lora_magnitude_vector`", ("dora",)),
     ("LoHa, LoKr", "`hada_w1_a`, `lokr_w1`", ("loha", "lokr")),
