@@ -177,9 +177,7 @@ IMAGE: Mapping[str, Callable[[], Components]] = {
 OTHERS: Mapping[str, Callable[[], Components]] = {
     "sdxl_refiner": _sdxl_refiner,
     "flux2_dev": _transformer("Flux2Transformer2DModel"),
-    "bria": _transformer("BriaTransformer2DModel"),
-    "fibo": _transformer("BriaFiboTransformer2DModel"),
-    "longcat_image": _transformer("LongCatImageTransformer2DModel"),
+    "fibo": _transformer("BriaFiboTransformer2DModel", in_channels=48, num_layers=8),
     "ovis_image": _transformer("OvisImageTransformer2DModel"),
     "krea2": _transformer("Krea2Transformer2DModel"),
     "hunyuan_image": _transformer("HunyuanImageTransformer2DModel"),
@@ -193,7 +191,10 @@ OTHERS: Mapping[str, Callable[[], Components]] = {
     "omnigen": _transformer(
         "OmniGenTransformer2DModel", rope_scaling={"long_factor": [1.0] * 48, "short_factor": [1.0] * 48}
     ),
-    "ernie_image": _transformer("ErnieImageTransformer2DModel"),
+    "ernie_image": _transformer(
+        "ErnieImageTransformer2DModel", hidden_size=4096, num_attention_heads=32, num_layers=36,
+        ffn_hidden_size=12288, text_in_dim=3072,
+    ),
     "hunyuan_video": _transformer("HunyuanVideoTransformer3DModel"),
     "hunyuan_video15": _transformer("HunyuanVideo15Transformer3DModel"),
     "wan_14b": _transformer("WanTransformer3DModel"),

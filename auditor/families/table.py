@@ -142,10 +142,10 @@ TOLD_APART: tuple[Family, ...] = (
     _told_apart("flux1_lite", "FLUX.1 lite", "Freepik/flux.1-lite-8B", {"transformer_blocks": 8}, 3072),
     _told_apart("flux2_dev", "FLUX.2 dev", "black-forest-labs/FLUX.2-dev",
                 {"transformer_blocks": 8, "single_transformer_blocks": 48}, 6144),
-    _told_apart("bria", "BRIA 3", "briaai/BRIA-3.2", _FLUX, 3072, stands_back_for="flux1"),
-    _told_apart("fibo", "FIBO", "briaai/FIBO", _FLUX, 3072, stands_back_for="flux1"),
-    _told_apart("longcat_image", "LongCat-Image", "meituan-longcat/LongCat-Image", _FLUX, 3072,
+    _told_apart("bria", "BRIA 3", "briaai/BRIA-3.2", {}, 3072),
+    _told_apart("fibo", "FIBO", "briaai/FIBO", {"transformer_blocks": 8, "single_transformer_blocks": 38}, 3072,
                 stands_back_for="flux1"),
+    _told_apart("longcat_image", "LongCat-Image", "meituan-longcat/LongCat-Image", {}, 3072),
     _told_apart("ovis_image", "Ovis-Image", "AIDC-AI/Ovis-Image-7B",
                 {"transformer_blocks": 6, "single_transformer_blocks": 27}, 3072, stands_back_for="flux1"),
     _told_apart("krea2", "Krea 2", "krea/Krea-2-Raw", {"transformer_blocks": 28}, 6144),
@@ -155,7 +155,7 @@ TOLD_APART: tuple[Family, ...] = (
                 {"double_stream_blocks": 16, "single_stream_blocks": 32}, 2560),
     _told_apart("cogview4", "CogView4", "THUDM/CogView4-6B", {"transformer_blocks": 28}, 4096),
     _told_apart("omnigen", "OmniGen", "Shitao/OmniGen-v1", {"layers": 32}, 3072),
-    _told_apart("ernie_image", "ERNIE-Image", "baidu/ERNIE-Image", {"layers": 24}, 3072),
+    _told_apart("ernie_image", "ERNIE-Image", "baidu/ERNIE-Image", {"layers": 36}, 4096),
     _told_apart("anima", "Anima", "circlestone-labs/Anima", {"transformer_blocks": 28}, 2048,
                 shapes="cosmos2"),
     _told_apart("hunyuan_video", "HunyuanVideo", "tencent/HunyuanVideo",
@@ -173,7 +173,7 @@ TOLD_APART: tuple[Family, ...] = (
                 {"transformer_blocks": 28}, 2048),
 )  # fmt: skip
 """Families whose adapters are recognised by name and shape, or by what they claim, so that none is taken for another's
-and each is counted under its own name."""
+and each is counted under its own name. No blocks: its configuration is not known here, so its name alone tells it."""
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (*AUDITABLE, *TOLD_APART)}
 """Every family by name."""
