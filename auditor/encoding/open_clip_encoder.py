@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from auditor.encoding.encoder import EncoderCalls
 from auditor.encoding.preprocessing import Preprocessing
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.model_warnings import warnings_refused
 
 LOCAL_PREFIX = "local-dir:"
 CONFIG_NAME = "open_clip_config.json"
@@ -27,7 +28,8 @@ class OpenClipEncoder:
     """An open_clip model from a local folder or by name.
 
     A folder holds `open_clip_config.json`, `open_clip_model.safetensors` and the tokenizer's files. A name
-    with a pretrained tag (`ViT-L-14`, `openai`) is looked up in the library's own list and fetched from the Hub.
+    with a pretrained tag (`ViT-L-14-quickgelu`, `openai`) is looked up in the library's own list and fetched from
+    the Hub.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class OpenClipEncoder:
             batch_size: Items per forward pass.
 
         Raises:
-            PrerequisiteMissing: The model's files are not there.
+            PrerequisiteMissing: The model's files are not there, or the library warns while it loads them.
             UserError: The settings name no such model.
         """
         if dtype not in _PRECISION:
@@ -60,9 +62,10 @@ class OpenClipEncoder:
         self.batch_size, self.device, self.dtype = batch_size, device, dtype
         self.calls = EncoderCalls()
         try:
-            self._model: Any = open_clip.create_model(
-                self.name, pretrained=pretrained, precision=_PRECISION[dtype], device=device
-            )
+            with warnings_refused(f"The encoder {self.name}"):
+                self._model: Any = open_clip.create_model(
+                    self.name, pretrained=pretrained, precision=_PRECISION[dtype], device=device
+                )
             self._tokenizer: Any = open_clip.get_tokenizer(self.name)
         except (OSError, RuntimeError, ValueError) as error:
             raise PrerequisiteMissing(

@@ -18,6 +18,7 @@ import torch
 import transformers
 
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.model_warnings import warnings_refused
 
 PIPELINES: Mapping[str, str] = {
     "StableDiffusionPipeline": "unet",
@@ -65,7 +66,7 @@ def load_pipeline(
         sampler: One of `SAMPLERS`, or `default`.
 
     Raises:
-        PrerequisiteMissing: The folder is not there or lacks weights.
+        PrerequisiteMissing: The folder is not there or lacks weights, or a library warns while it loads.
         UserError: The folder or a setting asks for something that is not allowed.
     """
     class_name = _checked_class(folder, pipeline)
@@ -78,15 +79,16 @@ def load_pipeline(
     if "requires_safety_checker" in accepted:
         left_out["requires_safety_checker"] = False
     try:
-        pipe = loader.from_pretrained(
-            str(folder),
-            dtype=DTYPES[dtype],
-            variant=variant,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            **left_out,
-        )
+        with warnings_refused(f"The base model in {folder}"):
+            pipe = loader.from_pretrained(
+                str(folder),
+                dtype=DTYPES[dtype],
+                variant=variant,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                **left_out,
+            )
     except OSError as error:
         raise PrerequisiteMissing(
             f"The base model in {folder} cannot be loaded ({type(error).__name__}: {str(error)[:200]}). "
@@ -106,7 +108,7 @@ def modules_of(pipe: Any) -> dict[str, torch.nn.Module]:
 
 
 def _silence_libraries() -> None:
-    """Their bars and hints would break into ours; what matters of them is raised or recorded by us."""
+    """Their bars and later hints would break into ours; warnings while a model loads are read (`model_warnings`)."""
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()

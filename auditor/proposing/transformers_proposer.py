@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -15,12 +15,23 @@ from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from auditor.errors import PrerequisiteMissing
+from auditor.model_warnings import warnings_refused
 from auditor.proposing.cache import ReplyCache
 from auditor.proposing.images import Pictures
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
 from auditor.proposing.revision import folder_revision
 from auditor.proposing.rounds import Answer, Question, propose_in_rounds
 from auditor.records.proposals import Proposals
+
+# Every filter of the sampling that a model's own generation_config.json may set, switched off: what is not named here
+# is taken from that file, and Qwen2-VL-7B's (top_k 1, top_p 0.001) would make all retries alike.
+_NEUTRAL: Mapping[str, Any] = {
+    "do_sample": True,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
+}
 
 
 class TransformersProposer:
@@ -58,7 +69,8 @@ class TransformersProposer:
         """The weights, loaded when first asked: a task that leaves the naming for later needs the identity alone."""
         transformers_logging.disable_progress_bar()  # it would draw into logs
         load_model: Any = Qwen2VLForConditionalGeneration
-        model = load_model.from_pretrained(self.folder, dtype=self._dtype, local_files_only=True).eval()
+        with warnings_refused(f"The vision-language model in {self.folder}"):
+            model = load_model.from_pretrained(self.folder, dtype=self._dtype, local_files_only=True).eval()
         return model.to(self._device)
 
     @property
@@ -105,8 +117,7 @@ class TransformersProposer:
         return [Answer(text, not end, share_s) for text, end in zip(texts, ended, strict=True)]
 
     def _generate(self, inputs: dict[str, torch.Tensor], seed: int, temperature: float, limit: int) -> torch.Tensor:
-        greedy = temperature == 0
-        options = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature}
+        options = {**_NEUTRAL} | ({"do_sample": False} if temperature == 0 else {"temperature": temperature})
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)

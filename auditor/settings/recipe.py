@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -216,6 +217,11 @@ class SolverSettings(Section):
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of intervals (1 − alpha) and of the no-effect decision."""
 
+    @property
+    def least_probes(self) -> int:
+        """Fewest probes n at which the sign-flip test can reach `alpha`: its p-value is never below 2^(1 − n)."""
+        return max(2, 1 + math.ceil(-math.log2(self.alpha)))
+
 
 class RecipeSettings(Section):
     """Everything that can change a score. Its canonical form is hashed into the recipe id."""
@@ -273,8 +279,15 @@ class RecipeSettings(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> RecipeSettings:
-        if list(self.looks) != sorted(set(self.looks)) or any(look < 2 for look in self.looks):
-            raise ValueError("`looks` must be increasing numbers of probes, each at least 2")
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError("`looks` must be increasing numbers of probes")
+        least = self.solver.least_probes
+        for name, count in (("probe_count", self.probe_count), *(("looks", look) for look in self.looks)):
+            if count < least:
+                raise ValueError(
+                    f"`{name}` {count}: the sign-flip test cannot reach `solver.alpha` {self.solver.alpha} with fewer "
+                    f"than {least} probes, so every adapter would end as no_effect"
+                )
         if any(not 0 < scale <= 4 for scale in self.dose_scales):
             raise ValueError("`dose_scales` must lie above 0 and at most at 4")
         if self.concept_template is not None:

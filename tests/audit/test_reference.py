@@ -23,7 +23,7 @@ from auditor.settings import Settings, resolve
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.cluster.forks import in_child, join, start_child
 
-FEW = (*QUICK, "recipe.probe_count=4", "recipe.proposer.kind=none", "recipe.dose_scales=[]")
+FEW = (*QUICK, "recipe.probe_count=6", "recipe.proposer.kind=none", "recipe.dose_scales=[]")
 KILLED = -signal.SIGKILL
 Models = tuple[DiffusersBase, Encoder]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.encoding.preprocessing import Preprocessing
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.settings import resolve
 from tests.tiny_models import LINES, save_open_clip
 
 
@@ -108,3 +110,37 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_only_uint8_rgb_is_taken(encoder: OpenClipEncoder) -> None:
     with pytest.raises(ValueError, match="uint8"):
         encoder.encode_images(np.zeros((1, 32, 32, 3), np.float32))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`ViT-tiny` and `ViT-tiny-quickgelu`, and weights of the tag `openai`, trained with QuickGELU, for both."""
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
+    text = {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    for name, more in (("ViT-tiny", {}), ("ViT-tiny-quickgelu", {"quick_gelu": True})):
+        config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text, **more}
+        (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    open_clip.add_model_config(tmp_path)
+    weights = tmp_path / "open_clip_model.safetensors"
+    save_file(open_clip.create_model("ViT-tiny-quickgelu").state_dict(), weights)
+    tag = {"url": "", "hf_hub": "nobody/tiny/", "quick_gelu": True}
+    known = open_clip.pretrained._PRETRAINED
+    monkeypatch.setitem(known, "ViT-tiny", {"openai": tag})
+    monkeypatch.setitem(known, "ViT-tiny-quickgelu", {"openai": tag})
+    monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: str(weights))
+    return tmp_path
+
+
+def test_weights_trained_with_another_activation_are_refused(tagged: Path) -> None:
+    with pytest.raises(PrerequisiteMissing, match="QuickGELU mismatch"):
+        OpenClipEncoder("ViT-tiny", pretrained="openai")
+    model = OpenClipEncoder("ViT-tiny-quickgelu", pretrained="openai")._model
+    assert type(model.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+
+
+def test_the_hub_profiles_encoder_has_the_activation_of_its_weights() -> None:
+    chosen = resolve(profile="hub", environment={}).settings.recipe.encoder
+    trained = open_clip.get_pretrained_cfg(chosen.name, chosen.pretrained)["quick_gelu"]
+    assert trained == open_clip.get_model_config(chosen.name).get("quick_gelu", False)

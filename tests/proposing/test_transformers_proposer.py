@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -77,3 +78,30 @@ def test_revision_knows_every_file_that_counts(random_vlm: Path, tmp_path: Path)
 def test_an_absent_model_names_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteMissing, match="download or train"):
         TransformersProposer(tmp_path)
+
+
+def test_retries_differ_whatever_the_model_recommends(tmp_path: Path, random_vlm: Path, pairs: Pairs) -> None:
+    """Qwen2-VL-7B-Instruct ships a configuration that leaves chance nothing to choose from."""
+    folder = tmp_path / "vlm"
+    shutil.copytree(random_vlm, folder)
+    recommended = {"do_sample": True, "temperature": 0.1, "top_p": 0.001, "top_k": 1, "repetition_penalty": 1.05}
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.is_file() else {}) | recommended))
+    settings = ProposerSettings(Sampling(temperature=1.0, attempts=4, max_tokens=8))
+    replies = TransformersProposer(folder, settings).propose(*pairs).replies
+    first_group = {reply.text for reply in replies if reply.group == 0}
+    assert len(first_group) == 4
+
+
+def test_the_first_try_is_the_likeliest_word_whatever_the_model_recommends(
+    tmp_path: Path, random_vlm: Path, pairs: Pairs
+) -> None:
+    folder = tmp_path / "vlm"
+    shutil.copytree(random_vlm, folder)
+    path = folder / "generation_config.json"
+    plain = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(plain | {"do_sample": True, "repetition_penalty": 5.0}))
+    settings = ProposerSettings(Sampling(temperature=0.0, attempts=1, max_tokens=8))
+    recommended = TransformersProposer(folder, settings).propose(*pairs)
+    own = TransformersProposer(random_vlm, settings).propose(*pairs)
+    assert [reply.text for reply in recommended.replies] == [reply.text for reply in own.replies]

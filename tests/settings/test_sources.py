@@ -40,7 +40,7 @@ def test_hub_profile_names_the_production_stack():
     recipe = resolve(profile="hub", environment={}).settings.recipe
     assert {base.size for base in recipe.bases.values()} == {512, 768, 1024}
     assert recipe.bases["sd15"].repo == "stable-diffusion-v1-5/stable-diffusion-v1-5"
-    assert (recipe.encoder.name, recipe.encoder.pretrained) == ("ViT-L-14", "openai")
+    assert (recipe.encoder.name, recipe.encoder.pretrained) == ("ViT-L-14-quickgelu", "openai")
     assert (recipe.proposer.kind, recipe.proposer.model) == ("openai", "Qwen/Qwen2-VL-7B-Instruct")
     assert (recipe.probes, recipe.probe_count, recipe.looks) == ("general-1", 50, (25, 50, 100))
 
@@ -74,11 +74,11 @@ def test_the_strongest_source_chooses_the_profile(flag, environment, file, profi
 
 
 def test_environment_reaches_one_base_and_reads_lists_as_json():
-    environment = {"AUDITOR_RECIPE__BASES__POCKET__STEPS": "4", "AUDITOR_RECIPE__LOOKS": "[4, 12]"}
+    environment = {"AUDITOR_RECIPE__BASES__POCKET__STEPS": "4", "AUDITOR_RECIPE__LOOKS": "[6, 12]"}
     recipe = resolve(environment=environment).settings.recipe
     assert recipe.bases["pocket"].steps == 4
     assert recipe.bases["pocket"].size == 64
-    assert recipe.looks == (4, 12)
+    assert recipe.looks == (6, 12)
 
 
 def test_a_file_adds_a_base_beside_those_of_the_profile():
@@ -124,6 +124,9 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
         (["recipe.solver.bootstrap=0"], {}, "", "greater than or equal to 1"),
         (["recipe.solver.null_draws=0"], {}, "", "greater than or equal to 1"),
         (["recipe.looks=[5, 3]"], {}, "", "increasing"),
+        (["recipe.probe_count=5"], {}, "", "fewer than 6 probes"),
+        (["recipe.looks=[5, 24]"], {}, "", "fewer than 6 probes"),
+        (["recipe.solver.alpha=0.001", "recipe.probe_count=10"], {}, "", "fewer than 11 probes"),
         (["recipe.cosine_error_target=nan"], {}, "", "finite"),
         (["recipe.concept_template='no slots'"], {}, "", "lacks {prompt} and {concept}"),
         (["recipe.proposer.kind=openai"], {}, "", "needs serving.address, or serving.command"),
