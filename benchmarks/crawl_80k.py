@@ -72,7 +72,7 @@ def run_server(repos: int, pipe: Connection) -> None:
 def crawl(endpoint: str, folder: str) -> dict[str, Any]:
     """Ours: raw pages to disk, then the listing."""
     from auditor.hub.client import connect
-    from auditor.hub.listing import crawl as crawl_hub
+    from auditor.hub.crawler import crawl as crawl_hub
     from auditor.hub.queries import Query
 
     report = crawl_hub(connect(endpoint), [Query(("lora", "text-to-image"))], Path(folder))
@@ -82,11 +82,11 @@ def crawl(endpoint: str, folder: str) -> dict[str, Any]:
 
 def plan(endpoint: str, folder: str) -> dict[str, Any]:
     """Ours: listing to manifest, without a request."""
-    from auditor.audit.manifest import UNUSED_FIELDS, write_manifest
-    from auditor.audit.manifest import plan as make_plan
     from auditor.hub.facts import FileFacts
-    from auditor.hub.inventory import iter_listing
+    from auditor.hub.listing_file import iter_listing
     from auditor.hub.union import listing_path
+    from auditor.planning.manifest import UNUSED_FIELDS, write_manifest
+    from auditor.planning.manifest import plan as make_plan
     from auditor.settings import resolve
 
     bases = resolve(profile="hub", environment={}).settings.recipe.active_bases
@@ -126,9 +126,6 @@ PARTS: dict[str, Callable[[str, str], dict[str, Any]]] = {
 def measure(name: str, endpoint: str, folder: str, pipe: Connection) -> None:
     """One part in this process: seconds (imports left out), peak memory, what it says."""
     from huggingface_hub import HfApi  # noqa: F401  both sides import it before the clock starts
-
-    import auditor.audit.manifest
-    import auditor.hub.listing  # noqa: F401
 
     started, cpu = time.monotonic(), time.process_time()
     said = PARTS[name](endpoint, folder)

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
-from auditor.generation.loading import DTYPES
+from auditor.generation.pipeline_loading import DTYPES
 
 PICTURES = 41
 """Of an adapter without a trigger that stops at its first look: 25 plain ones and 16 of the dose."""

@@ -18,19 +18,19 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from auditor import connecting, stages
 from auditor.audit.task import Task
+from auditor.pipeline import connection, stages
 from auditor.settings import Settings, resolve
 from tests.stub_vlm import GOOD, StubServer
 
 
 def audit_seconds(settings: Settings, adapters: int) -> float:
     """Seconds per adapter of a task's loop; its models are loaded before."""
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         items = [i for i in stages.plan(settings, client).items if not i.repo_id.startswith("grab-bag/")][:adapters]
         task = Task(settings, client)
-        task.bench("pocket")
+        task.open_base("pocket")
         began = time.monotonic()
         report = task.run(items)
         seconds = time.monotonic() - began

@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from auditor.catalog.loading import Loader
+from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference

@@ -148,7 +148,7 @@ def _type_name(annotation: object) -> str:
 
 
 def _value_cell(value: object) -> str:
-    from auditor.paths import package_path
+    from auditor.common.package_paths import package_path
 
     if value is None:
         return "unset"
@@ -164,7 +164,7 @@ def schema_page() -> str:
     """Tables, columns, views and macros of the catalog, from the comments inside the database."""
     import duckdb
 
-    from auditor.paths import schemas_dir
+    from auditor.common.package_paths import schemas_dir
 
     database = duckdb.connect(":memory:")
     for migration in sorted(schemas_dir().glob("*.sql")):
@@ -234,7 +234,7 @@ def main() -> int:
                 path.write_text(text, encoding="utf-8")
     if "--check" not in sys.argv:
         from auditor.catalog.json_schemas import write_json_schemas
-        from auditor.paths import schemas_dir
+        from auditor.common.package_paths import schemas_dir
 
         stale += write_json_schemas(schemas_dir())
     print(

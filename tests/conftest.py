@@ -48,3 +48,9 @@ _isolate_process()
 def repository() -> Path:
     """The top folder of the source tree."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """References are made once and shared by all worlds, as they are between runs."""
+    return tmp_path_factory.mktemp("reference")

@@ -23,12 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audit.manifest import Manifest, write_manifest
-from auditor.audit.result_file import PackedResult, ScoreTable, result_bytes, result_path, thumbnail_bytes
-from auditor.audit.workspace import Workspace, basis_path
-from auditor.hub.inventory import write_listing
-from auditor.hub.listing import listing_path
+from auditor.hub.crawler import listing_path
+from auditor.hub.listing_file import write_listing
 from auditor.lexicons import Lexicon, load_lexicon
+from auditor.planning.manifest import Manifest, write_manifest
 from auditor.probes import load_probes
 from auditor.records.adapter import AdapterFacts, ApplicationProof, MetadataClaims
 from auditor.records.listing import ListedRepo, SettledItem
@@ -44,6 +42,8 @@ from auditor.records.result import (
     TriggerArms,
     WorkItem,
 )
+from auditor.results.result_file import PackedResult, ScoreTable, result_bytes, result_path, thumbnail_bytes
+from auditor.results.workspace import Workspace, basis_path
 
 
 @dataclass(frozen=True)

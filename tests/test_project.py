@@ -37,6 +37,20 @@ def test_the_package_never_imports_the_vlm_server(repository):
     assert "vllm" not in {_canonical(line) for line in _project(repository)["dependencies"]}
 
 
+# Base names that stand twice on purpose: they mean the same in both rooms.
+SAME_MEANING = {
+    "loader.py": "reads a versioned data file that travels with the package: lexicons, probes",
+    "listing.py": "the Hub's listing: as records, and as the loopback Hub serves it",
+    "tokenizer.py": "the pocket models' tokenizers: CLIP's and the vision-language model's",
+}
+
+
+def test_no_two_modules_share_a_name(repository):
+    names = [path.name for path in _tracked(repository / "auditor", "*.py") if not path.name.startswith("__")]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= set(SAME_MEANING), "a reader who searches for a module finds one"
+
+
 def test_build_server_runs_make_test(repository):
     script = repository / ".ci" / "run"
     assert os.access(script, os.X_OK)

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 from auditor.adapters import limits
 from auditor.adapters.conventions.numbered import in_their_order
-from auditor.adapters.entries import Entry, check_entry, group
 from auditor.adapters.header import Header, TensorInfo, read_header
 from auditor.adapters.keys import BUNDLE_PREFIX, DENOISER, ParsedKey, convention_of, parse_key
 from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
@@ -18,9 +17,10 @@ from auditor.adapters.metadata import read_claims
 from auditor.adapters.recognition import FamilyEvidence, recognise_family, recognise_words
 from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar
 from auditor.adapters.sniff import SNIFF_BYTES, require_safetensors, within_size
+from auditor.adapters.tensor_groups import Entry, check_entry, group
+from auditor.common.wording import counted, with_article
 from auditor.errors import ItemError, Refused
 from auditor.records.adapter import Convention, MetadataClaims
-from auditor.wording import counted, with_article
 
 _WORDS = re.compile(r"(?P<name>learned_embeds)(?P<second>_2)?(?P<rest>[^/]*\.safetensors)\Z")
 _OTHER_MODELS = ("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders.", "vae.", "model_ema.")

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from auditor.adapters.adapter_file import AdapterFile
-from auditor.adapters.entries import Entry
 from auditor.adapters.keys import DENOISER
 from auditor.adapters.landing import Fitted, adaptable, fits, joint_shape
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.recognition import COVERAGE_FLOOR, is_t5
+from auditor.adapters.tensor_groups import Entry
 from auditor.errors import ItemError, Refused
 from auditor.families.table import FAMILIES, INPUT_LAYERS, titles
 

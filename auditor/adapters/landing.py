@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from auditor.adapters.entries import Entry
 from auditor.adapters.layout import BaseLayout, Target
+from auditor.adapters.tensor_groups import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import torch
 from auditor.adapters.adapter_file import AdapterFile, settings_rules
 from auditor.adapters.changes import Axis, Change, Replacement, tucker_down
 from auditor.adapters.digests import content_digest, tensors_digest
-from auditor.adapters.entries import SCALARS, Entry
 from auditor.adapters.fitting import LayoutMatch, match_layout, require_coverage
 from auditor.adapters.keys import Part
 from auditor.adapters.landing import Fitted
@@ -24,6 +23,7 @@ from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import FittedChange, FittedPair, NormalisedAdapter, split_pair, squared_norm
 from auditor.adapters.scaling import checked_scale
 from auditor.adapters.stored import opened
+from auditor.adapters.tensor_groups import SCALARS, Entry
 from auditor.errors import Refused
 from auditor.records.adapter import AdapterFacts, AlphaSource
 

@@ -10,8 +10,8 @@ from itertools import islice
 
 from auditor.adapters import limits
 from auditor.adapters.limited_json import LimitedJsonError, parse_limited_json
+from auditor.common.text_safety import clean
 from auditor.records.adapter import MetadataClaims, TriggerClaim
-from auditor.text_safety import clean
 
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "base_model": ("ss_base_model_version", "ss_sd_model_name", "baseModel", "base_model"),

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from auditor.adapters.entries import Entry
 from auditor.adapters.keys import DENOISER, NUMBERED_PREFIX
 from auditor.adapters.landing import fits
 from auditor.adapters.layout import BaseLayout
+from auditor.adapters.tensor_groups import Entry
 from auditor.errors import Refused
 from auditor.families.shapes import architectures
 from auditor.families.table import FAMILIES

@@ -9,8 +9,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from auditor.adapters.adapter_file import AdapterFile
+from auditor.common.text_safety import clean
 from auditor.errors import Refused
-from auditor.text_safety import clean
 
 
 @contextmanager

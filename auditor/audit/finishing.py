@@ -12,16 +12,16 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from auditor.audit.desk import Desk
-from auditor.audit.naming import Audited, name_concepts
-from auditor.audit.result_file import CorruptResult, read_result, result_path, write_result
-from auditor.audit.scoring import Scorer
-from auditor.audit.waiting import DamagedPictures, read_waiting, waiting_path, write_waiting
-from auditor.audit.workspace import Workspace
-from auditor.crash import crash_point
+from auditor.audit.proposal_queue import ProposalQueue
+from auditor.common.crash_points import crash_point
+from auditor.measuring.explanations import explain_with_proposals
+from auditor.measuring.scoring import Scorer
 from auditor.proposing.proposer import Proposer
 from auditor.records.proposals import Proposals
 from auditor.records.result import AuditRecord
+from auditor.results.result_file import CorruptResult, read_result, result_path, write_result
+from auditor.results.waiting_pictures import AuditedFile, DamagedPictures, read_waiting, waiting_path, write_waiting
+from auditor.results.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -43,26 +43,26 @@ class Finisher:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.workspace, self.on_record, self.stopping = workspace, on_record, stopping
-        self._desk: Desk | None = None
+        self._queue: ProposalQueue | None = None
         self._scorer: Scorer | None = None
         self._asked: set[tuple[str, str]] = set()
 
     def open(self, proposer: Proposer, *, ahead: int) -> None:
         """Name concepts from now on; without this, results stay pending."""
-        self._desk = Desk(proposer, self._answered, ahead=ahead, stopping=self.stopping)
+        self._queue = ProposalQueue(proposer, self._answered, ahead=ahead, stopping=self.stopping)
 
     def expect(self) -> None:
         """There will be something to name: let the proposer get ready meanwhile."""
-        if self._desk is not None:
-            self._desk.prepare()
+        if self._queue is not None:
+            self._queue.prepare()
 
     def use(self, scorer: Scorer) -> None:
-        """Explain what comes from now on with this scorer. What is on the desk is finished first, with the old one."""
+        """Explain what comes from now on with this scorer. What is in the queue is finished first, with the old one."""
         if scorer is not self._scorer:
             self.drain()
             self._scorer = scorer
 
-    def publish(self, audited: Audited) -> None:
+    def publish(self, audited: AuditedFile) -> None:
         """Write an audit's pictures and result."""
         record = audited.result.record
         if audited.shown is not None:
@@ -70,19 +70,19 @@ class Finisher:
             crash_point("pictures_kept")
         write_result(self.workspace.results, audited.result)
 
-    def name(self, audited: Audited) -> None:
+    def name(self, audited: AuditedFile) -> None:
         """Have the concepts of a published audit named, if there are any to name and someone to ask."""
         record = audited.result.record
-        if audited.shown is not None and self._desk is not None:
+        if audited.shown is not None and self._queue is not None:
             self._asked.add((record.file_sha256, record.recipe_id))
-            self._desk.put(audited)
+            self._queue.put(audited)
         else:
             self.on_record(record, False)
 
     def may_take_up(self, file_sha256: str, recipe_id: str) -> bool:
         """Whether there are pictures to name of an earlier result, and someone to ask."""
         path = waiting_path(self.workspace.waiting, file_sha256, recipe_id)
-        return self._desk is not None and (file_sha256, recipe_id) not in self._asked and path.exists()
+        return self._queue is not None and (file_sha256, recipe_id) not in self._asked and path.exists()
 
     def take_up(self, file_sha256: str, recipe_id: str, base_images: NDArray[np.uint8], max_side: int) -> bool:
         """Name an earlier result that still waits. False: its pictures are damaged, it has to be audited again.
@@ -106,29 +106,29 @@ class Finisher:
             log.warning("pictures lost, adapter is audited again", error=str(error))
             path.unlink(missing_ok=True)
             return False
-        self.name(Audited(result, shown))
+        self.name(AuditedFile(result, shown))
         return True
 
     def drain(self) -> None:
         """Wait until everything is named, or the task is stopping; what is left stays pending."""
-        for audited in self._desk.drain() if self._desk is not None else ():
+        for audited in self._queue.drain() if self._queue is not None else ():
             self._answered(audited, None, 0.0)
 
     def close(self) -> None:
         """Ask nothing more, and end the proposer's server if it started one."""
-        if self._desk is not None:
-            self._desk.close()
-            close = getattr(self._desk.proposer, "close", None)
+        if self._queue is not None:
+            self._queue.close()
+            close = getattr(self._queue.proposer, "close", None)
             if close is not None:
                 close()
 
-    def _answered(self, audited: Audited, proposals: Proposals | None, seconds: float) -> None:
+    def _answered(self, audited: AuditedFile, proposals: Proposals | None, seconds: float) -> None:
         record = audited.result.record
         if proposals is None:
             self.on_record(record, True)
             return
         assert self._scorer is not None
-        named = name_concepts(self._scorer, audited, proposals, seconds)
+        named = explain_with_proposals(self._scorer, audited, proposals, seconds)
         write_result(self.workspace.results, named)
         crash_point("item_named")
         waiting_path(self.workspace.waiting, record.file_sha256, record.recipe_id).unlink(missing_ok=True)

@@ -6,15 +6,15 @@ import hashlib
 import os
 from pathlib import Path
 
-from auditor.audit.models import HubFiles, best_device, cached_commit, from_hub_cache
-from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
-from auditor.proposing.cache import ReplyCache
+from auditor.planning.local_models import HubFiles, best_device, cached_commit, from_hub_cache
 from auditor.proposing.dependable import Breaker, ServedProposer
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import Proposer, ProposerSettings, Sampling
+from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision, is_commit
 from auditor.proposing.server import LocalServer, ServerPlan
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 TILE = 28

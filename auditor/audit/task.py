@@ -15,23 +15,22 @@ import structlog
 
 from auditor.adapters.adapter_file import inspect_file, judge
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
-from auditor.audit.bench import Workbench
-from auditor.audit.benches import Benches, OtherBaseOpen
-from auditor.audit.choosing import choose_base, file_words
-from auditor.audit.failures import ends_the_process, failure_record
+from auditor.audit.base_pool import BasePool, OtherBaseOpen
 from auditor.audit.finishing import Finisher
-from auditor.audit.naming import Audited
-from auditor.audit.one import audit_file
-from auditor.audit.recipes import bases_key, lasts
-from auditor.audit.result_file import CorruptResult, Result, read_result, result_path
 from auditor.audit.signals import stop_signals
-from auditor.audit.waiting import waiting_path
-from auditor.audit.workspace import Workspace
-from auditor.crash import crash_point
+from auditor.common.crash_points import crash_point
 from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
+from auditor.measuring.base_choice import choose_base, file_words
+from auditor.measuring.measure_file import audit_file
+from auditor.measuring.opened_base import OpenedBase
+from auditor.planning.recipes_in_force import bases_key, lasts
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
+from auditor.results.failures import ends_the_process, failure_record
+from auditor.results.result_file import CorruptResult, Result, read_result, result_path
+from auditor.results.waiting_pictures import AuditedFile, waiting_path
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -73,7 +72,7 @@ class Task:
         self._stop = False
         self._put_off = True
         self._finisher = Finisher(self.workspace, self._count, lambda: self._stop)
-        self._benches = Benches(settings, self._finisher, on_reference=on_reference, stopping=lambda: self._stop)
+        self._pool = BasePool(settings, self._finisher, on_reference=on_reference, stopping=lambda: self._stop)
 
     def close(self) -> None:
         """Ask nothing more, and end the proposer's server if this task started one."""
@@ -148,14 +147,14 @@ class Task:
 
     def _take_up(self, sha256: str) -> None:
         """Have an earlier result named that still waits for it."""
-        for base_name, recipe_id in self._benches.recipe_ids.items():
+        for base_name, recipe_id in self._pool.recipe_ids.items():
             if not self._finisher.may_take_up(sha256, recipe_id):
                 continue
             try:
-                bench = self._bench_of(base_name)
+                opened = self._base_of(base_name)
             except ItemError:
                 continue  # its base has gone meanwhile; the pictures wait on
-            if not self._finisher.take_up(sha256, recipe_id, bench.reference.images, bench.max_side):
+            if not self._finisher.take_up(sha256, recipe_id, opened.reference.images, opened.max_side):
                 self._report.transient += 1
 
     def _count(self, record: AuditRecord, unanswered: bool) -> None:
@@ -165,7 +164,7 @@ class Task:
         log.info("audited", repo_id=record.item.repo_id, path=record.item.path, outcome=record.outcome,
                  reason=record.reason)  # fmt: skip
 
-    def _attempt(self, item: WorkItem, report: TaskReport) -> Audited | None:
+    def _attempt(self, item: WorkItem, report: TaskReport) -> AuditedFile | None:
         """One counted attempt. None: nothing to publish, because it is a duplicate or was put off."""
         attempts = self.attempts.begin(item)
         crash_point("item_claimed")
@@ -178,7 +177,7 @@ class Task:
             raise
         except ItemError as error:
             # Found out about the place, not about the bytes: another repo with the same file is not done by it.
-            return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
+            return AuditedFile(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             # What is on record as not to be had comes with the next prefetch, not by running a task without a network
@@ -196,12 +195,12 @@ class Task:
             log.exception("item failed", repo_id=item.repo_id, path=item.path)
             message = f"{type(error).__name__} while it was audited; the log has the details."
             failure = ItemError("failed", "internal_error", message)
-            return Audited(Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {}))
+            return AuditedFile(Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {}))
         if result is None:
             self.attempts.end()
         return result
 
-    def _audit(self, item: WorkItem, report: TaskReport) -> Audited | None:
+    def _audit(self, item: WorkItem, report: TaskReport) -> AuditedFile | None:
         """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
         fetched = self._fetch(item, item.path)
         try:
@@ -212,52 +211,53 @@ class Task:
                 max_bytes=self.settings.hub.file_limit,
             )
         except ItemError as error:
-            return Audited(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
+            return AuditedFile(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
         try:
             judge(adapter)
         except ItemError as error:
             # No base can change it: none is loaded for it.
             record = failure_record(item, fetched.sha256, ANY_RECIPE, error)
-            return Audited(Result(record.model_copy(update=file_words(item, adapter)), {}))
+            return AuditedFile(Result(record.model_copy(update=file_words(item, adapter)), {}))
         try:
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
             # Found out about the card and the bases that are switched on: the same bytes may fit elsewhere.
             record = failure_record(item, item.name_sha256, ANY_RECIPE, error)
-            return Audited(Result(record.model_copy(update={"bases": self._bases, **file_words(item, adapter)}), {}))
+            changes = {"bases": self._bases, **file_words(item, adapter)}
+            return AuditedFile(Result(record.model_copy(update=changes), {}))
         crash_point("item_fetched")
-        bench = self._bench_of(choice.base_name)
-        if self._finished(fetched.sha256, bench.recipe.recipe_id):
+        opened = self._base_of(choice.base_name)
+        if self._finished(fetched.sha256, opened.recipe.recipe_id):
             report.duplicates += 1
             return None
         self._finisher.expect()
         try:
-            result = audit_file(bench, item, adapter, fetched.sha256, choice)
+            result = audit_file(opened, item, adapter, fetched.sha256, choice)
             crash_point("item_measured")
             return result
         except BaseDamaged as error:
             # Only this adapter came since the last good check: rebuild, and never score it on a damaged base.
             log.error("base damaged", repo_id=item.repo_id, path=item.path, error=str(error))
-            bench.generator.rebuild()
+            opened.generator.rebuild()
             message = f"It changed the base for good ({error}); nothing of it is scored."
             failure = ItemError("quarantined", "unexpected_tensors", message)
-            return Audited(Result(failure_record(item, fetched.sha256, bench.recipe.recipe_id, failure), {}))
+            return AuditedFile(Result(failure_record(item, fetched.sha256, opened.recipe.recipe_id, failure), {}))
 
-    def bench(self, base_name: str) -> Workbench:
+    def open_base(self, base_name: str) -> OpenedBase:
         """The workbench of a base; one is kept at a time, encoder and proposer are shared."""
-        return self._benches.open(base_name)
+        return self._pool.open(base_name)
 
-    def _bench_of(self, base_name: str) -> Workbench:
+    def _base_of(self, base_name: str) -> OpenedBase:
         """The workbench of a base for an item.
 
         Raises:
             OtherBaseOpen: Another one is open, and items of other bases are to come later.
             ItemError: `base_unavailable`.
         """
-        current = self._benches.current
+        current = self._pool.current
         if self._put_off and current is not None and current.base_name != base_name:
             raise OtherBaseOpen(base_name)
-        return self._benches.of(base_name)
+        return self._pool.of(base_name)
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
         return fetch(
@@ -274,8 +274,8 @@ class Task:
         if self._finished(sha256, ANY_RECIPE):
             return True
         if base_name is None:
-            return any(self._finished(sha256, recipe_id) for recipe_id in self._benches.recipe_ids.values())
-        recipe_id = self._benches.recipe_id(base_name)
+            return any(self._finished(sha256, recipe_id) for recipe_id in self._pool.recipe_ids.values())
+        recipe_id = self._pool.recipe_id(base_name)
         return recipe_id is not None and self._finished(sha256, recipe_id)
 
     def _result(self, sha256: str, recipe_id: str) -> Path:

@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 
 from auditor import __version__
-from auditor.catalog.loading import Loader, Row
+from auditor.catalog.bulk_insert import Loader, Row
 from auditor.catalog.quarantine import in_quarantine
 from auditor.catalog.reading import open_catalog
-from auditor.catalog.units import repos_without_units, resolve_units
+from auditor.catalog.unit_outcomes import repos_without_units, resolve_units
 from auditor.errors import UserError
 from auditor.lexicons import Lexicon
 from auditor.records.outcomes import OUTCOMES, Outcome

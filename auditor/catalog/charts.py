@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from auditor.common.text_safety import clean
 from auditor.records.result import ConceptScore, DosePoint
-from auditor.text_safety import clean
 
 _WIDTH = 720.0
 _LABEL_CHARS = 26

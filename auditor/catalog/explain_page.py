@@ -15,14 +15,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from auditor.audit.result_file import Result
 from auditor.catalog.charts import dose_lines, score_bars, share_bar
 from auditor.catalog.result_rows import picture_type, thumbnail
 from auditor.catalog.search import literal
+from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord, ConceptScore
-from auditor.text_safety import clean
+from auditor.results.result_file import Result
 
 TABLE_COLUMNS = ("concept", "score", "low", "high", "alone", "alignment")
 """Headings of `explain_table`."""

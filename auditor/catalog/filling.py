@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from auditor.catalog.loading import Loader
+from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.result_reading import Block
 from auditor.catalog.result_rows import ROW_TABLES, SCORE_TABLES, FileState, ScoreBlock
 

@@ -21,8 +21,8 @@ import duckdb
 import numpy as np
 
 from auditor.catalog.accounts import MergeReport, Reading, account, record_run
+from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.filling import Filler, carry_over
-from auditor.catalog.loading import Loader
 from auditor.catalog.migrations import same_schema
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.quarantine import quarantine_folder, set_aside
@@ -30,8 +30,8 @@ from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference
 from auditor.catalog.result_reading import ReadingRules, find_results, read_block, read_blocks, recipe_of
 from auditor.catalog.result_rows import ROW_TABLES, ROWS_VERSION, FileState
-from auditor.catalog.units import UnitKey, create_staging, stage_repos, stage_units
-from auditor.crash import crash_point
+from auditor.catalog.unit_outcomes import UnitKey, create_staging, stage_repos, stage_units
+from auditor.common.crash_points import crash_point
 from auditor.errors import UserError
 from auditor.lexicons import Lexicon
 from auditor.probes import ProbeSet

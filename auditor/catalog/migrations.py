@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from auditor.common.package_paths import schemas_dir
 from auditor.errors import UserError
-from auditor.paths import schemas_dir
 
 _FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from auditor.catalog.migrations import migrate
-from auditor.crash import crash_point
+from auditor.common.atomic_files import sync
+from auditor.common.crash_points import crash_point
 from auditor.errors import PrerequisiteMissing, TransientError
-from auditor.files import sync
 
 STORAGE_VERSION = "v1.4.0"
 """File format: the long-term one, readable by older command-line programs too."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.catalog.loading import Loader
+from auditor.catalog.bulk_insert import Loader
 from auditor.lexicons import Lexicon, concept_key
 from auditor.probes import ProbeSet
 from auditor.records.recipe import Recipe

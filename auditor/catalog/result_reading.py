@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from auditor.audit.result_file import CorruptResult, read_packed
 from auditor.catalog.result_rows import FileState, ResultRows, ScoreBlock, check_result
 from auditor.lexicons import Lexicon
 from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE
+from auditor.results.result_file import CorruptResult, read_packed
 
 _BLOCK_RESULTS = 250
 _PARALLEL_FROM = 4_000

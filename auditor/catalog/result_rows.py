@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from auditor.audit.result_file import Arrays, CorruptResult, PackedResult, ScoreTable
-from auditor.catalog.loading import RowBuffer, timestamp
+from auditor.catalog.bulk_insert import RowBuffer, timestamp
 from auditor.lexicons import Lexicon
 from auditor.records.outcomes import Outcome
 from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord, Effect
+from auditor.results.result_file import Arrays, CorruptResult, PackedResult, ScoreTable
 
 TOP_CONCEPTS = 8
 ROW_TABLES = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from auditor.catalog.cards import Card
+    from auditor.catalog.adapter_cards import Card
     from auditor.catalog.search import Hit, Match
     from auditor.encoding.encoder import Encoder
     from auditor.settings import Settings
@@ -117,7 +117,7 @@ def show_command(
 
         auditor show owner/name
     """
-    from auditor.catalog.cards import read_cards
+    from auditor.catalog.adapter_cards import read_cards
 
     cards = read_cards(settings_of(context).catalog_path, repo, file)
     if as_json:
@@ -188,15 +188,15 @@ def _cell(value: object) -> object:
 
 
 def _encoder(settings: Settings) -> Encoder:
-    from auditor.audit.bench import load_encoder
+    from auditor.audit.opening import load_encoder
 
     return load_encoder(settings)
 
 
 def _differences(settings: Settings, name: str) -> NDArray[np.generic] | None:
     """The single differences of a result file; None when the results are somewhere else or damaged."""
-    from auditor.audit.result_file import CorruptResult, read_result
-    from auditor.audit.workspace import Workspace
+    from auditor.results.result_file import CorruptResult, read_result
+    from auditor.results.workspace import Workspace
 
     try:
         return read_result(Workspace(settings.work.dir).results / name).arrays.get("differences")

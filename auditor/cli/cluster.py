@@ -134,11 +134,11 @@ def retry_command(
 
 def _preview(settings: Settings, run: Run, slurm: Slurm, *, resume: bool, as_json: bool) -> None:
     """Print what a submission would do."""
-    from auditor.audit.workspace import Workspace
+    from auditor.cluster.completion import read_completion
     from auditor.cluster.estimate import estimate
-    from auditor.cluster.inventory import take_inventory
     from auditor.cluster.jobs import single_job
     from auditor.cluster.submission import plan_chain
+    from auditor.results.workspace import Workspace
 
     queue, limits, everybody = _look(slurm)
     jobs, costs = [] if resume else [single_job(settings, run, "crawl")], None
@@ -146,7 +146,7 @@ def _preview(settings: Settings, run: Run, slurm: Slurm, *, resume: bool, as_jso
     if planned or resume:
         chain = plan_chain(settings, run, queue, limits, everybody)
         jobs += chain.jobs
-        costs = estimate(settings, chain, take_inventory(settings))
+        costs = estimate(settings, chain, read_completion(settings))
     names = {job.tag: f"{job.tag.stage.upper()}_ID" for job in jobs}
     lines = [shlex.join(job.command(names)) for job in jobs]
     if as_json:

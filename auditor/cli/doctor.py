@@ -34,11 +34,11 @@ def doctor_command(
     """
     from dataclasses import asdict
 
-    from auditor.doctor import examine, something_missing
+    from auditor.doctor.local_checks import examine, something_missing
 
     settings = settings_of(context)
     if hub:
-        from auditor.hub_doctor import examine_hub
+        from auditor.doctor.hub_checks import examine_hub
 
         checks = list(examine_hub(settings).checks)
     else:

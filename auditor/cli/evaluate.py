@@ -15,7 +15,7 @@ from auditor.cli.progress import progress
 from auditor.errors import UserError
 
 if TYPE_CHECKING:
-    from auditor.evaluation.naming import Share
+    from auditor.evaluation.top_concept import Share
 
 evaluate_app = typer.Typer(
     no_args_is_help=True,
@@ -105,7 +105,7 @@ def naming_command(context: typer.Context, development: Development = False, as_
     """
     from auditor.evaluation.bank import Bank
     from auditor.evaluation.levels import style_names
-    from auditor.evaluation.naming import evaluate_naming
+    from auditor.evaluation.top_concept import evaluate_naming
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-naming")
@@ -133,7 +133,7 @@ def nulls_command(
         auditor evaluate nulls --audits 60
     """
     from auditor.evaluation.bank import Bank
-    from auditor.evaluation.naming import evaluate_nulls
+    from auditor.evaluation.top_concept import evaluate_nulls
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-nulls")
@@ -200,7 +200,7 @@ def proposals_command(context: typer.Context, development: Development = False, 
     """
     from auditor.evaluation.bank import Bank
     from auditor.evaluation.levels import style_names
-    from auditor.evaluation.proposals import evaluate_proposals
+    from auditor.evaluation.proposal_quality import evaluate_proposals
     from auditor.pocket.training.style_pairs import separable_pairs
 
     settings = settings_of(context)

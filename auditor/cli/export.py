@@ -54,7 +54,7 @@ def export_command(
     if beside is not None:
         _beside(settings.catalog_path, beside, as_json)
         return
-    from auditor import stages
+    from auditor.pipeline import stages
 
     if not dry_run:
         start_logs(context, settings, "export")

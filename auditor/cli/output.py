@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from auditor.text_safety import clean
+from auditor.common.text_safety import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from auditor.cli.output import is_quiet, say, stderr_console
-from auditor.text_safety import clean
+from auditor.common.text_safety import clean
 
 HEARTBEAT_S = 30.0
 

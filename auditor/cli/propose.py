@@ -28,7 +28,7 @@ def propose_command(
 
         auditor propose --task 0 --tasks 2
     """
-    from auditor import stages
+    from auditor.pipeline import stages
 
     settings = settings_of(context)
     if dry_run:

@@ -35,11 +35,11 @@ def crawl_command(
 
         auditor crawl --dry-run
     """
-    from auditor import connecting
+    from auditor.pipeline import connection
 
     settings = settings_of(context)
     start_logs(context, settings, "crawl")
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         report = steps.crawl(settings, client, dry_run, full=full)
     if as_json:
         emit_json({**asdict(report), "complete": report.complete, "pages": report.pages})
@@ -56,7 +56,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
 
         auditor plan --dry-run
     """
-    from auditor import connecting
+    from auditor.pipeline import connection
 
     settings = settings_of(context)
     start_logs(context, settings, "plan")
@@ -65,7 +65,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
         unknown = len({(i.repo_id, i.commit_sha) for i in manifest.items if i.size_bytes is None})
         say(f"a plan asks about {min(unknown, settings.hub.plan_requests)} of {unknown} repos of unknown size")
     else:
-        with connecting.maybe_hub(settings) as client:
+        with connection.maybe_hub(settings) as client:
             manifest = steps.plan(settings, client, store=True)
         say("next: auditor prefetch")
     if as_json:
@@ -92,13 +92,13 @@ def prefetch_command(
 
         auditor prefetch --dry-run
     """
-    from auditor import connecting, stages
-    from auditor.audit.slices import Slice
+    from auditor.pipeline import connection, stages
+    from auditor.planning.slices import Slice
 
     settings = settings_of(context)
     start_logs(context, settings, f"prefetch-{task}")
     part = Slice(task, tasks)
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         if dry_run:
             cost = stages.prefetch_cost(settings, client, part)
             size = f"about {cost.bytes / 1e6:,.1f} MB" if cost.bytes is not None else "an unknown number of bytes"
@@ -135,9 +135,9 @@ def audit_command(
 
         auditor audit --task 0 --tasks 4
     """
-    from auditor import connecting
     from auditor.audit.signals import hold_signals
-    from auditor.audit.slices import Slice, StoredSlice
+    from auditor.pipeline import connection
+    from auditor.planning.slices import Slice, StoredSlice
 
     hold_signals()
     settings = settings_of(context)
@@ -150,7 +150,7 @@ def audit_command(
         if as_json:
             emit_json(asdict(cost))
         return
-    with connecting.maybe_hub(settings) as client:
+    with connection.maybe_hub(settings) as client:
         report = steps.audit(settings, client, part)
     if as_json:
         emit_json(_audit_values(report))
@@ -193,12 +193,12 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False, as_json: As
 
         auditor nightly
     """
-    from auditor import connecting, stages
-    from auditor.audit.slices import Slice
+    from auditor.pipeline import connection, stages
+    from auditor.planning.slices import Slice
 
     settings = settings_of(context)
     start_logs(context, settings, "nightly")
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         crawled = steps.crawl(settings, client, dry_run)
         if dry_run:
             if as_json:
@@ -236,8 +236,8 @@ def explain_command(
 
         auditor explain my_lora.safetensors --page my_lora.html
     """
-    from auditor.explaining import explain_target
-    from auditor.text_safety import clean
+    from auditor.common.text_safety import clean
+    from auditor.pipeline.explain_target import explain_target
 
     settings = settings_of(context)
     start_logs(context, settings, "explain")

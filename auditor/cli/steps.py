@@ -11,19 +11,19 @@ from auditor.cli.progress import Step, progress
 from auditor.errors import UserError
 
 if TYPE_CHECKING:
-    from auditor.audit.manifest import Manifest
-    from auditor.audit.prefetch import PrefetchReport
-    from auditor.audit.slices import Part, Slice
     from auditor.audit.task import TaskReport
     from auditor.catalog.accounts import MergeReport
     from auditor.hub.client import HubClient
+    from auditor.planning.manifest import Manifest
+    from auditor.planning.prefetch import PrefetchReport
+    from auditor.planning.slices import Part, Slice
     from auditor.records.listing import CrawlReport
     from auditor.settings import Settings
 
 
 def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = False) -> CrawlReport:
     """List the Hub; say what was found, or in a dry run what it would cost."""
-    from auditor import stages
+    from auditor.pipeline import stages
 
     with progress("crawl") as step:
         report = stages.crawl(settings, client, full=full, dry_run=dry_run, on_page=lambda note: step(1, note))
@@ -47,7 +47,7 @@ def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = 
 
 def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manifest:
     """Choose the files; say how many and how large."""
-    from auditor import stages
+    from auditor.pipeline import stages
 
     with progress("plan") as step:
         manifest = stages.plan(settings, client, store=store, on_repo=lambda repo: step(1, repo))
@@ -62,7 +62,7 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manife
 
 def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchReport:
     """Fetch the files of one slice; say what came and what did not."""
-    from auditor import stages
+    from auditor.pipeline import stages
 
     with progress("prefetch") as step:
         report = stages.prefetch(settings, client, part, on_item=lambda item: step(1, item.repo_id))
@@ -93,7 +93,7 @@ def audit_cost(settings: Settings, part: Part) -> AuditCost:
 
 def audit(settings: Settings, client: HubClient | None, part: Part) -> TaskReport:
     """Audit one part of the plan; say how it ended."""
-    from auditor import stages
+    from auditor.pipeline import stages
 
     with progress("audit", len(part.items(settings))) as step:
         report = stages.audit(
@@ -122,7 +122,7 @@ def merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
     Raises:
         UserError: The counts do not add up.
     """
-    from auditor import stages
+    from auditor.pipeline import stages
 
     with progress("merge") as step:
         report = stages.merge(settings, rebuild=rebuild, on_results=lambda count: step(count))

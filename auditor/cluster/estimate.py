@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from auditor.audit.recipes import recipes_in_force
-from auditor.audit.reference import reference_path, reference_pictures
-from auditor.audit.workspace import Workspace
-from auditor.cluster.inventory import Inventory
+from auditor.cluster.completion import Completion
 from auditor.cluster.submission import Chain
-from auditor.hub.cache import FileCache
+from auditor.hub.download_cache import FileCache
 from auditor.lexicons import load_lexicon
+from auditor.measuring.reference import reference_path, reference_pictures
+from auditor.planning.recipes_in_force import recipes_in_force
 from auditor.records.result import WorkItem
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 # Seconds of an H100 per adapter at 50 probes and full resolution, computed from published throughputs of the bases
@@ -46,10 +46,10 @@ class Estimate:
     basis: Literal["measured", "assumed"]
 
 
-def estimate(settings: Settings, chain: Chain, inventory: Inventory) -> Estimate:
+def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estimate:
     """Cost of the audits in a chain."""
     timed: dict[str | None, list[float]] = {}
-    for item, stored in inventory.done.items():
+    for item, stored in completion.done.items():
         if stored.outcome in _ACTED and stored.seconds > 0:
             timed.setdefault(item.base_name, []).append(stored.seconds)
     distinct = {item.file_sha256 or item.name_sha256: item for item in chain.items}

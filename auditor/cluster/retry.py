@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditor.audit.result_file import list_results
-from auditor.audit.workspace import Workspace
-from auditor.cluster.inventory import stored_results
+from auditor.cluster.completion import stored_results
 from auditor.records.outcomes import Reason
+from auditor.results.result_file import list_results
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 import tomli_w
 
 from auditor.cluster.tags import RUN_NAME, work_key
+from auditor.common.atomic_files import write_bytes
 from auditor.errors import UserError
-from auditor.files import write_bytes
 from auditor.settings import Settings, portable
 
 Mark = Literal["chained", "merged", "left_out"]

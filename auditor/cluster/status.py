@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from auditor.cluster.inventory import DAMAGED, Inventory, Stored, take_inventory
+from auditor.cluster.completion import DAMAGED, Completion, Stored, read_completion
 from auditor.cluster.runs import Run
 from auditor.cluster.slurm import QueuedJob
 from auditor.cluster.submission import held_items
@@ -64,17 +64,17 @@ def take_status(settings: Settings, run: Run | None, queue: Iterable[QueuedJob] 
     Raises:
         UserError: There is no plan.
     """
-    inventory = take_inventory(settings)
+    completion = read_completion(settings)
     jobs = list(queue) if queue is not None else None
     held = held_items(settings, run, jobs) if run is not None and jobs is not None else set()
-    remaining = [item.key for item in inventory.remaining]
-    per_hour = _speed(inventory)
+    remaining = [item.key for item in completion.remaining]
+    per_hour = _speed(completion)
     return Status(
         run=run.name if run is not None else None,
-        wanted=len(inventory.wanted),
-        done=len(inventory.done),
-        outcomes=dict(sorted(Counter(s.outcome for s in inventory.done.values()).items())),
-        failed=_failed(inventory),
+        wanted=len(completion.wanted),
+        done=len(completion.done),
+        outcomes=dict(sorted(Counter(s.outcome for s in completion.done.values()).items())),
+        failed=_failed(completion),
         held=sum(key in held for key in remaining),
         unsubmitted=sum(key not in held for key in remaining),
         queue=_by_stage(run, jobs) if run is not None and jobs is not None else None,
@@ -83,8 +83,8 @@ def take_status(settings: Settings, run: Run | None, queue: Iterable[QueuedJob] 
     )
 
 
-def _failed(inventory: Inventory) -> dict[str, int]:
-    results: list[Stored] = [*inventory.done.values(), *inventory.passing.values()]
+def _failed(completion: Completion) -> dict[str, int]:
+    results: list[Stored] = [*completion.done.values(), *completion.passing.values()]
     reasons = Counter(s.reason or s.outcome for s in results if s.outcome in ("failed", DAMAGED))
     return dict(reasons.most_common())
 
@@ -97,9 +97,9 @@ def _by_stage(run: Run, jobs: Iterable[QueuedJob]) -> dict[str, dict[str, int]]:
     return {stage: dict(counts[stage]) for stage in STAGES if stage in counts}
 
 
-def _speed(inventory: Inventory, now_ns: int | None = None) -> float | None:
+def _speed(completion: Completion, now_ns: int | None = None) -> float | None:
     """Distinct results of the last hour of work, per hour. Ends at the last result: an idle night is not slow work."""
-    times = sorted(set(_finish_times(inventory.done)))
+    times = sorted(set(_finish_times(completion.done)))
     if len(times) < 2:
         return None
     end = times[-1]

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from auditor.audit.slices import Slices, cut, item_keys, slices_id, write_slices
-from auditor.audit.workspace import Workspace
-from auditor.cluster.inventory import Inventory, take_inventory
+from auditor.cluster.completion import Completion, read_completion
 from auditor.cluster.jobs import Job, single_job, sliced_arrays, whole_array
 from auditor.cluster.runs import Run
 from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmissionUnsure, SubmitLimitReached
 from auditor.cluster.tags import UNKNOWN, Tag
 from auditor.errors import TransientError
+from auditor.planning.slices import Slices, cut, item_keys, slices_id, write_slices
 from auditor.records.result import ItemKey, WorkItem
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 _TRIES = 3
@@ -168,9 +168,9 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
         UserError: There is no plan.
         TransientError: The queue has no room at all.
     """
-    inventory = take_inventory(settings)
+    completion = read_completion(settings)
     held = held_items(settings, run, queue)
-    slices = cut([i for i in inventory.remaining if i.key not in held], settings.cluster.items_per_task)
+    slices = cut([i for i in completion.remaining if i.key not in held], settings.cluster.items_per_task)
     # A tenth stays free for others.
     beside = settings.cluster.prefetch_tasks + _JOBS_BESIDE_ARRAYS
     room = (limits.max_job_count - jobs_of_all) * 9 // 10 - beside
@@ -181,8 +181,8 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
         room = min(room, settings.cluster.submit_limit - len(queue) - beside - proposals)
     slices, left_out = slices[: max(room, 0)], slices[max(room, 0) :]
     ours = _ids(run, queue)
-    unnamed = _needs_proposals(settings, inventory, slices)
-    jobs = _work_jobs(settings, run, inventory, slices, limits, ours, unnamed=unnamed)
+    unnamed = _needs_proposals(settings, completion, slices)
+    jobs = _work_jobs(settings, run, completion, slices, limits, ours, unnamed=unnamed)
     waits = tuple(tag for tag in (*ours, *(j.tag for j in jobs)) if tag.stage in ("audit", "propose"))
     merge_waits = any(tag.stage == "merge" for tag in ours)
     if jobs or not (merge_waits or run.has("merged")):
@@ -233,14 +233,14 @@ def _ids(run: Run, queue: Iterable[QueuedJob]) -> dict[Tag, str]:
     }
 
 
-def _needs_proposals(settings: Settings, inventory: Inventory, slices: Slices) -> bool:
+def _needs_proposals(settings: Settings, completion: Completion, slices: Slices) -> bool:
     """Whether results wait, or will wait, for concepts from the separate stage."""
-    waiting = any(stored.pending for stored in inventory.done.values())
+    waiting = any(stored.pending for stored in completion.done.values())
     return waiting or (bool(slices) and settings.serving.when == "deferred")
 
 
 def _work_jobs(
-    settings: Settings, run: Run, inventory: Inventory, slices: Slices, limits: Limits, ours: Mapping[Tag, str],
+    settings: Settings, run: Run, completion: Completion, slices: Slices, limits: Limits, ours: Mapping[Tag, str],
     *, unnamed: bool,
 ) -> list[Job]:  # fmt: skip
     """Prefetch, audit arrays and proposals; each waits for the end of the one before, however that ends."""
@@ -248,7 +248,7 @@ def _work_jobs(
     if slices:
         # Named by the plan: the second half of a plan waits for the downloads that the first half has under way.
         tasks = settings.cluster.prefetch_tasks
-        fetch = whole_array(settings, run, "prefetch", inventory.plan_id, tasks, limits, after=())
+        fetch = whole_array(settings, run, "prefetch", completion.plan_id, tasks, limits, after=())
         jobs += [] if fetch.tag in ours else [fetch]
         jobs += sliced_arrays(settings, run, slices_id(slices), len(slices), limits, after=(fetch.tag,))
     if unnamed and (slices or not any(tag.stage == "propose" for tag in ours)):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.audit.result_file import Result
 from auditor.evaluation.bank import Bank, Case, Note
 from auditor.evaluation.variants import Variant, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
 from auditor.finexl.solvers import solve
 from auditor.pocket.training.lessons import GRID, mixture_lesson
+from auditor.results.result_file import Result
 
 PairVariant = Callable[[Result, Sequence[str]], Sequence[float]]
 _TRUTH = {0.0: 0, 0.5: 1, 1.0: 2}
@@ -81,7 +81,7 @@ def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | 
 
 def _pair_variants(bank: Bank) -> dict[str, PairVariant]:
     """Ways to score both asked styles of one result: each by itself, and the two fitted together and nothing else."""
-    scorer = bank.bench.scorer
+    scorer = bank.opened.scorer
 
     def alone(scored: Variant) -> PairVariant:
         return lambda result, pair: [scored(result, style) for style in pair]

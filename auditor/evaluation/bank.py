@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.adapters.adapter_file import inspect_file
-from auditor.audit.bench import Workbench, open_workbench
-from auditor.audit.choosing import BaseChoice
-from auditor.audit.naming import name_now
-from auditor.audit.one import audit_file
-from auditor.audit.result_file import Result, read_result, result_path, write_result
+from auditor.audit.opening import open_base
 from auditor.errors import UserError
+from auditor.measuring.base_choice import BaseChoice
+from auditor.measuring.explanations import propose_and_explain
+from auditor.measuring.measure_file import audit_file
+from auditor.measuring.opened_base import OpenedBase
 from auditor.pocket.training.adapters import ensure_trained, trained_path
 from auditor.pocket.training.lora import Lesson
 from auditor.records.result import WorkItem
+from auditor.results.result_file import Result, read_result, result_path, write_result
 from auditor.settings import ProposerSettings, Settings
 
 Note = Callable[[str], None]
@@ -52,14 +53,14 @@ class Bank:
         self.base_path = Path(str(base.path))
         self.folder = settings.work.dir / "evaluation"
         self.results_folder = self.folder / "results"
-        self._bench: Workbench | None = None
+        self._opened: OpenedBase | None = None
 
     @property
-    def bench(self) -> Workbench:
+    def opened(self) -> OpenedBase:
         """The workbench, opened when first needed."""
-        if self._bench is None:
-            self._bench = open_workbench(self.settings, self.base_name)
-        return self._bench
+        if self._opened is None:
+            self._opened = open_base(self.settings, self.base_name)
+        return self._opened
 
     def ensure(self, lessons: Sequence[Lesson]) -> None:
         """Train what was not trained yet."""
@@ -79,14 +80,14 @@ class Bank:
     def _result(self, case: Case) -> Result:
         path = trained_path(self.folder, case.lesson, case.step)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        kept = result_path(self.results_folder, sha256, self.bench.recipe.recipe_id)
+        kept = result_path(self.results_folder, sha256, self.opened.recipe.recipe_id)
         if kept.exists():
             return read_result(kept)
         item = WorkItem(
             repo_id=f"evaluation/{case.lesson.name}", commit_sha="0" * 40, path=path.name, file_sha256=sha256,
             size_bytes=path.stat().st_size, base_name=self.base_name,
         )  # fmt: skip
-        audited = audit_file(self.bench, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
-        result = name_now(self.bench.scorer, self.bench.proposer, audited)
+        audited = audit_file(self.opened, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
+        result = propose_and_explain(self.opened.scorer, self.opened.proposer, audited)
         write_result(self.results_folder, result)
         return result

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.audit.bench import load_base, load_encoder
+from auditor.audit.opening import load_base, load_encoder
 from auditor.errors import UserError
-from auditor.evaluation.naming import Share, share
+from auditor.evaluation.top_concept import Share, share
 from auditor.pocket.scenes import sample_scene
 from auditor.settings import Settings
 

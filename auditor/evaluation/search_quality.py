@@ -16,10 +16,10 @@ import numpy as np
 from auditor.catalog.merge import MergeInput, merge
 from auditor.catalog.reference_rows import BasisVectors
 from auditor.catalog.search import search
+from auditor.common.package_paths import package_path
 from auditor.errors import PrerequisiteMissing
 from auditor.evaluation.bank import Bank, Case, Note
-from auditor.evaluation.naming import Share, share
-from auditor.paths import package_path
+from auditor.evaluation.top_concept import Share, share
 from auditor.pocket.training.lessons import STACKED, stacked_lesson, style_lesson
 from auditor.records.listing import ListedRepo
 
@@ -54,15 +54,15 @@ def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, not
     lessons = [*map(style_lesson, styles), *(stacked_lesson(*pair) for pair in pairs)]
     results = bank.results([Case(lesson, lesson.steps) for lesson in lessons], note)
     items = {case.lesson: result.record.item for case, result in results.items()}
-    bench = bank.bench
-    basis = BasisVectors(bench.lexicon.names, bench.scorer.vectors(bench.lexicon.names).astype(np.float32),
-                         bench.scorer.basis.common.astype(np.float32))  # fmt: skip
+    opened = bank.opened
+    basis = BasisVectors(opened.lexicon.names, opened.scorer.vectors(opened.lexicon.names).astype(np.float32),
+                         opened.scorer.basis.common.astype(np.float32))  # fmt: skip
     database = bank.folder / "search.duckdb"
     repos = [ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items.values()]
     merge(database, MergeInput(
-        results_folder=bank.results_folder, recipes=[bench.recipe], lexicon=bench.lexicon, repos=lambda: iter(repos),
-        items=list(items.values()), settled=(), basis_vectors={bench.recipe.recipe_id: basis},
-        probe_sets=[bench.all_probes],
+        results_folder=bank.results_folder, recipes=[opened.recipe], lexicon=opened.lexicon, repos=lambda: iter(repos),
+        items=list(items.values()), settled=(), basis_vectors={opened.recipe.recipe_id: basis},
+        probe_sets=[opened.all_probes],
     ))  # fmt: skip
     return _ask(database, pairs, {item.repo_id: set(lesson.styles) for lesson, item in items.items()})
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from auditor.audit.result_file import Result
-from auditor.audit.scoring import Scorer, make_scorer
 from auditor.evaluation.bank import Bank
 from auditor.finexl.shared_basis import ScoreOptions, score
+from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.results.result_file import Result
 
 Variant = Callable[[Result, str], float]
 
@@ -24,7 +24,7 @@ def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
         bank: Gives encoder, lexicon and reference.
         ablations: Add the parts of the default variant one by one.
     """
-    scorer = bank.bench.scorer
+    scorer = bank.opened.scorer
     chosen: dict[str, Variant] = {
         SHIPPED: _joint(scorer),
         PUBLISHED: _published(scorer),
@@ -59,9 +59,9 @@ def published_scores(scorer: Scorer, result: Result) -> dict[str, float]:
 
 
 def _with(bank: Bank, **changes: str) -> Scorer:
-    bench = bank.bench
-    solver = bench.scorer.solver.model_copy(update=changes)
-    return make_scorer(solver, bench.lexicon, bench.probes.prompts, bench.reference, bench.encoder)
+    opened = bank.opened
+    solver = opened.scorer.solver.model_copy(update=changes)
+    return make_scorer(solver, opened.lexicon, opened.probes.prompts, opened.reference, opened.encoder)
 
 
 def _joint(scorer: Scorer, solver: str = "nnls") -> Variant:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from auditor.families.family import Task
-from auditor.families.models import PUBLISHED
+from auditor.families.published_models import PUBLISHED
 from auditor.families.table import FAMILIES
 
 _MAX_CHARS = 256

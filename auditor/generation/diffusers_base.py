@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import BaseDamaged, ItemError, Refused
+from auditor.generation.applying import Applier
 from auditor.generation.conditioning import PromptEncoder, draw_noise
 from auditor.generation.fingerprint import combine, fingerprint_tensors
 from auditor.generation.generator import DenoiserCalls, check_images
 from auditor.generation.injection import has_wrappers, layout_of
-from auditor.generation.loading import PIPELINES, load_pipeline, modules_of
+from auditor.generation.pipeline_loading import PIPELINES, load_pipeline, modules_of
 from auditor.generation.watch import PipelineWatch
-from auditor.generation.wearing import Wearer
 from auditor.records.adapter import ApplicationProof
 
 PROOF_PROMPT = "a photo"
@@ -103,7 +103,7 @@ class DiffusersBase:
         self._adapter: NormalisedAdapter | None = None
         self._adapter_state = _BASE_TEXT
         self._proof_output: torch.Tensor | None = None
-        self._wearer = Wearer(self._pipe, self.application)
+        self._wearer = Applier(self._pipe, self.application)
         self._watch = PipelineWatch(self._denoiser, self._pipe.vae.decoder, self.calls)
         if self.compiled:
             # the forward alone: the hooks of the watch count, which no graph should try to hold

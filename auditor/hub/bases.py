@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.families.models import MODELS, PublishedModel, canonical_base
+from auditor.families.published_models import MODELS, PublishedModel, canonical_base
 from auditor.families.table import AUDITABLE
 
 __all__ = ["DERIVED_BASES", "KNOWN_BASES", "canonical_base"]

@@ -25,11 +25,11 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy re-exp
 )
 
 from auditor import __version__
+from auditor.common.retry_after import retry_after_s
 from auditor.errors import TransientError, UserError
 from auditor.hub.pace import Pace, bucket_of
 from auditor.hub.refusals import is_retried, status_of
 from auditor.hub.session import new_session, origin, same_origin
-from auditor.retry_after import retry_after_s
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 MAX_ANSWER_BYTES = 256 * 1024**2

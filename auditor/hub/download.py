@@ -7,8 +7,8 @@ from pathlib import Path
 
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.announcing import announced
-from auditor.hub.cache import FileCache
 from auditor.hub.client import HubClient
+from auditor.hub.download_cache import FileCache
 from auditor.hub.hashes import GIT_HASH, SHA256
 from auditor.hub.transfer import Transfer
 

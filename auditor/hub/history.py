@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from auditor.files import write_bytes
+from auditor.common.atomic_files import write_bytes
 
 Mode = Literal["full", "incremental"]
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from auditor.common.atomic_files import write_bytes
 from auditor.errors import UserError
-from auditor.files import write_bytes
 
 _FORMAT = 2
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
-from auditor.crash import crash_point
+from auditor.common.crash_points import crash_point
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.announcing import Announced, announced
-from auditor.hub.cache import FileCache
 from auditor.hub.client import HubClient
+from auditor.hub.download_cache import FileCache
 from auditor.hub.hashes import hashes_of
 from auditor.hub.problems import hub_problems
 from auditor.hub.refusals import is_retried, status_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.hub.client import HubClient
-from auditor.hub.entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
-from auditor.hub.inventory import iter_listing, read_quarantine, write_listing, write_quarantine
+from auditor.hub.listed_entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
+from auditor.hub.listing_file import iter_listing, read_quarantine, write_listing, write_quarantine
 from auditor.hub.pages import PageStore
 from auditor.hub.vanished import confirm
 from auditor.records.listing import CrawlReport, ListedRepo, QuarantinedEntry, QueryReport

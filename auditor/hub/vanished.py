@@ -15,7 +15,7 @@ from huggingface_hub.errors import DisabledRepoError, GatedRepoError, HfHubHTTPE
 
 from auditor.errors import TransientError
 from auditor.hub.client import HubClient
-from auditor.hub.entries import MalformedEntry, parse_entry
+from auditor.hub.listed_entries import MalformedEntry, parse_entry
 from auditor.hub.queries import EXPAND
 from auditor.records.listing import ListedRepo
 

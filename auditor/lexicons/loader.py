@@ -10,8 +10,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from auditor.common.packaged_json import read_packaged
 from auditor.errors import UserError
-from auditor.packaged import read_packaged
 
 # British spellings inside a word. Both sides of a comparison go through these, so a rule that also hits an
 # innocent word does no harm as long as two concepts do not fall together, which loading checks.

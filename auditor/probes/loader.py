@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from auditor.common.packaged_json import read_packaged
 from auditor.errors import UserError
-from auditor.packaged import read_packaged
 
 
 @dataclass(frozen=True)

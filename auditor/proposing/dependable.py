@@ -10,11 +10,11 @@ import time
 
 import structlog
 
-from auditor.proposing.cache import ReplyCache
-from auditor.proposing.images import Pictures
+from auditor.common.pictures import Pictures
 from auditor.proposing.openai_proposer import OpenAIProposer
 from auditor.proposing.proposer import Proposer, ProposerSettings, VlmUnavailable
 from auditor.proposing.readiness import check_server
+from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.server import LocalServer
 from auditor.records.proposals import Proposals
 

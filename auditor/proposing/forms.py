@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from auditor.proposing.images import Pictures, contact_sheet, png_data_url
+from auditor.common.pictures import Pictures
+from auditor.proposing.images import contact_sheet, png_data_url
 from auditor.proposing.rounds import Question
 from auditor.proposing.schema import REPLY_SCHEMA
 from auditor.proposing.template import Message, Part, PromptTemplate

@@ -8,10 +8,9 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Pictures = NDArray[np.uint8]
+from auditor.common.pictures import Pictures
 
 MAX_SIDE = 512
 """Longest side sent unless told otherwise, in pixels: beyond it, servers prepare pictures slower than they look."""
@@ -24,16 +23,6 @@ def check_pairs(base_images: Pictures, adapted_images: Pictures) -> None:
             raise ValueError(f"{name} images must be uint8 (n, H, W, 3), got {images.dtype} {images.shape}")
     if base_images.shape != adapted_images.shape or len(base_images) == 0:
         raise ValueError(f"need pairs of equal shape, got {base_images.shape} and {adapted_images.shape}")
-
-
-def bound_side(image: Pictures, limit: int = MAX_SIDE) -> Pictures:
-    """Shrink one (H, W, 3) picture so that its longest side is at most `limit` pixels; never enlarge."""
-    height, width = image.shape[:2]
-    longest = max(height, width)
-    if longest <= limit:
-        return image
-    size = (max(1, round(width * limit / longest)), max(1, round(height * limit / longest)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
 def contact_sheet(base: Sequence[Pictures], adapted: Sequence[Pictures]) -> Pictures:

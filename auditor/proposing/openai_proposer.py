@@ -17,11 +17,11 @@ import numpy as np
 import openai
 import structlog
 
+from auditor.common.pictures import Pictures
 from auditor.proposing import server_errors
-from auditor.proposing.cache import ReplyCache
 from auditor.proposing.forms import Form, about_pictures, weaker
-from auditor.proposing.images import Pictures
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.rounds import Answer, Question, propose_in_rounds
 from auditor.proposing.schema import printable
 from auditor.records.proposals import Proposals

@@ -7,9 +7,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from auditor.common.pictures import Pictures
 from auditor.errors import TransientError
 from auditor.proposing.grouping import PAIRS_PER_GROUP
-from auditor.proposing.images import MAX_SIDE, Pictures
+from auditor.proposing.images import MAX_SIDE
 from auditor.proposing.schema import SCHEMA_HASH
 from auditor.proposing.template import TEMPLATE, PromptTemplate
 from auditor.records.proposals import Proposals, Unanswered

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from auditor.proposing.cache import ReplyCache, ReplyKey
+from auditor.common.pictures import Pictures, bound_side
 from auditor.proposing.grouping import join_groups, split_pairs
-from auditor.proposing.images import Pictures, bound_side, check_pairs, image_hash
+from auditor.proposing.images import check_pairs, image_hash
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.reply_cache import ReplyCache, ReplyKey
 from auditor.proposing.schema import MAX_REPLY_CHARS, SCHEMA_HASH, InvalidReply, parse_reply, without_thoughts
 from auditor.records.proposals import DroppedPhrase, InvalidKind, Proposals, RawReply
 

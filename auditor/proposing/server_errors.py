@@ -7,9 +7,9 @@ from typing import Any
 
 import openai
 
+from auditor.common.retry_after import retry_after_s
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.proposing.schema import printable
-from auditor.retry_after import retry_after_s
 
 _FILTER_CODES = frozenset(
     {"content_filter", "content_policy_violation", "moderation_blocked", "data_inspection_failed", "safety"}

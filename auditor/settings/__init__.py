@@ -11,7 +11,7 @@ from auditor.settings.models import (
     Settings,
     WorkSettings,
 )
-from auditor.settings.recipe import (
+from auditor.settings.recipe_settings import (
     BaseModelSettings,
     EncoderSettings,
     ProposerSettings,

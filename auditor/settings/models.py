@@ -1,4 +1,4 @@
-"""Every setting, its type, its unit and what leaving it out means. Those of the recipe are in recipe.py."""
+"""Every setting, its type, its unit and what leaving it out means. Those of the recipe are in recipe_settings.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from auditor.settings.recipe import RecipeSettings
+from auditor.settings.recipe_settings import RecipeSettings
 from auditor.settings.section import LocalPath, Name, Section
 
 ProfileName = Literal["pocket", "hub"]

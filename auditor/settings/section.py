@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from auditor.paths import expand
+from auditor.common.package_paths import expand
 
 LocalPath = Annotated[Path, BeforeValidator(expand)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

@@ -15,9 +15,9 @@ from typing import cast, get_args
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from auditor.crash import CRASH_VARIABLE
+from auditor.common.crash_points import CRASH_VARIABLE
+from auditor.common.package_paths import package_path
 from auditor.errors import UserError
-from auditor.paths import package_path
 from auditor.settings.models import ProfileName, Settings
 from auditor.settings.trees import Tree, absolute_paths, known_keys, leaves, merge, unknown_keys
 

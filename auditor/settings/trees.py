@@ -9,7 +9,7 @@ from typing import cast, get_args
 
 from pydantic import BaseModel
 
-from auditor.paths import PACKAGE_PREFIX
+from auditor.common.package_paths import PACKAGE_PREFIX
 from auditor.settings.section import OWN_FILE
 
 Tree = dict[str, object]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from auditor.adapters.entries import group
 from auditor.adapters.header import TensorInfo
 from auditor.adapters.keys import parse_key
 from auditor.adapters.recognition import FamilyEvidence, published_layout, recognise_family, recognise_words
+from auditor.adapters.tensor_groups import group
 from auditor.families.shapes import architectures
 from auditor.families.table import FAMILIES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.paths import package_path
+from auditor.common.package_paths import package_path
 from auditor.pocket.odd_repos import odd_repos
 from auditor.settings import Settings, resolve
 
@@ -69,12 +69,6 @@ def small_hub(folder: Path, repos: tuple[str, ...] = REPOS) -> Path:
         else:
             shutil.copytree(zoo / repo, folder / repo)
     return folder
-
-
-@pytest.fixture(scope="session")
-def reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """References are made once and shared by all worlds, as they are between runs."""
-    return tmp_path_factory.mktemp("reference")
 
 
 @pytest.fixture

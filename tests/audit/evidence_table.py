@@ -12,10 +12,10 @@ from auditor.adapters.adapter_file import AdapterFile, describe
 from auditor.adapters.header import Header, TensorInfo
 from auditor.adapters.kinds import AUDITED, Kind, skip_reason
 from auditor.adapters.recognition import published_layout
-from auditor.audit.choosing import choose_base
 from auditor.errors import ItemError
 from auditor.families.shapes import architectures
 from auditor.families.table import FAMILIES
+from auditor.measuring.base_choice import choose_base
 from auditor.records.result import WorkItem
 from auditor.settings import Settings, resolve
 

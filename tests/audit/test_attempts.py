@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
-from auditor.crash import CRASH_POINTS, arm, crash_point
+from auditor.common.crash_points import CRASH_POINTS, arm, crash_point
 from auditor.records.result import WorkItem
 
 ITEM = WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x.safetensors", file_sha256=None, base_name=None)
@@ -100,7 +100,8 @@ def test_crash_points_are_a_closed_list(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_crash_point_kills_at_the_given_pass() -> None:
-    code = "from auditor.crash import crash_point as p\nfor i in range(3): print(i, flush=True); p('item_claimed')"
+    code = "from auditor.common.crash_points import crash_point as p\n"
+    code += "for i in range(3): print(i, flush=True); p('item_claimed')"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "AUDITOR_CRASH_AT": "item_claimed:2"},
         stdout=subprocess.PIPE, text=True, check=False,

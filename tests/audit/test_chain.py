@@ -14,12 +14,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit.result_file import list_results, read_result, result_path
-from auditor.audit.slices import Slice
 from auditor.audit.task import Task
-from auditor.audit.workspace import Workspace
+from auditor.pipeline import connection, stages
+from auditor.planning.slices import Slice
 from auditor.records.result import AuditRecord
+from auditor.results.result_file import list_results, read_result, result_path
+from auditor.results.workspace import Workspace
 from tests.audit.conftest import World
 
 EXPECTED = {
@@ -42,7 +42,7 @@ EXPECTED = {
 def run_all(world: World) -> None:
     """Crawl, plan, audit and merge in this process."""
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
         stages.audit(settings, client, Slice())
@@ -87,7 +87,7 @@ def test_same_bytes_are_audited_once(finished: World) -> None:
 def test_second_run_changes_nothing_and_calls_no_base(finished: World) -> None:
     before = {p: p.stat().st_mtime_ns for p in list_results(Workspace(finished.work).results)}
     settings = finished.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         report = stages.audit(settings, client, Slice())
     assert not report.outcomes and report.transient == 0
     assert {p: p.stat().st_mtime_ns for p in list_results(Workspace(finished.work).results)} == before
@@ -95,12 +95,12 @@ def test_second_run_changes_nothing_and_calls_no_base(finished: World) -> None:
 
 def test_base_denoiser_is_not_called_for_further_adapters(world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         manifest = stages.plan(settings, client)
         task = Task(settings, client)
-        task.bench("pocket")  # makes the reference, or reads it
-        calls = task.bench("pocket").generator.calls
+        task.open_base("pocket")  # makes the reference, or reads it
+        calls = task.open_base("pocket").generator.calls
         before = calls.base
         task.run([i for i in manifest.items if i.repo_id in ("mkr/moss-lora", "driftwood/lantern-lora")])
     assert calls.base == before
@@ -109,7 +109,7 @@ def test_base_denoiser_is_not_called_for_further_adapters(world: World) -> None:
 
 def test_hostile_files_before_an_adapter_change_nothing_of_its_scores(finished: World, world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         manifest = stages.plan(settings, client)
         alone = [i for i in manifest.items if i.repo_id == "mkr/moss-lora"]
@@ -136,7 +136,7 @@ def test_killed_run_goes_on_and_ends_like_an_undisturbed_one(finished: World, wo
 
 def test_an_item_that_kills_its_process_is_given_up_after_three_attempts(world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         item = next(i for i in stages.plan(settings, client).items if i.repo_id == "mkr/moss-lora")
         attempts = Workspace(world.work).attempts
@@ -150,12 +150,13 @@ def test_an_item_that_kills_its_process_is_given_up_after_three_attempts(world: 
 
 def test_a_damaged_result_is_redone(finished: World, world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         item = next(i for i in stages.plan(settings, client).items if i.repo_id == "mkr/moss-lora")
         task = Task(settings, client)
         task.run([item])
-        path = result_path(Workspace(world.work).results, str(item.file_sha256), task.bench("pocket").recipe.recipe_id)
+        recipe_id = task.open_base("pocket").recipe.recipe_id
+        path = result_path(Workspace(world.work).results, str(item.file_sha256), recipe_id)
         content = bytearray(path.read_bytes())
         content[-20] ^= 1
         path.write_bytes(content)

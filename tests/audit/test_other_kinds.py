@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from auditor import connecting, stages
-from auditor.audit.result_file import list_results, read_result
 from auditor.audit.task import Task
-from auditor.audit.workspace import Workspace
-from auditor.paths import package_path
+from auditor.common.package_paths import package_path
+from auditor.pipeline import connection, stages
 from auditor.records.result import AuditRecord
+from auditor.results.result_file import list_results, read_result
+from auditor.results.workspace import Workspace
 from auditor.settings import resolve
 from tests.audit.conftest import QUICK
 
@@ -51,7 +51,7 @@ def records(tmp_path_factory: pytest.TempPathFactory, reference_folder: Path) ->
     )
     overrides = (*QUICK, f"hub.serve_folder={hub}", "hub.full_models=true", "hub.max_file_bytes=80000000")
     chosen = resolve(config=None, profile="pocket", work_dir=work, overrides=overrides).settings
-    with connecting.hub(chosen) as client:
+    with connection.hub(chosen) as client:
         stages.crawl(chosen, client)
         items = stages.plan(chosen, client).items
         Task(chosen, client).run(items)

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit.slices import Slice
 from auditor.lexicons import load_lexicon
+from auditor.pipeline import connection, stages
+from auditor.planning.slices import Slice
 from tests.audit.conftest import QUICK, World, small_hub
 
 CONCEPTS = load_lexicon("pocket-1").concepts[:4]
@@ -39,7 +39,7 @@ def test_the_catalog_is_built_with_the_words_of_the_audit(
     lexicon, hub = own_lexicon(tmp_path), small_hub(tmp_path / "hub", ("mkr/moss-lora",))
     overrides = (*QUICK, *TINY, f"recipe.lexicon={lexicon}", f"hub.serve_folder={hub}", *setting)
     settings = World(tmp_path / "work", hub, overrides).settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
         stages.audit(settings, client, Slice())

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit import desk as desk_module
-from auditor.audit.result_file import list_results, read_result
-from auditor.audit.slices import Slice
+from auditor.audit import proposal_queue
 from auditor.audit.task import Task, TaskReport
-from auditor.audit.workspace import Workspace
 from auditor.errors import PrerequisiteMissing
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.pipeline import connection, stages
+from auditor.planning.slices import Slice
 from auditor.records.proposals import ProposedPhrase
+from auditor.results.result_file import list_results, read_result
+from auditor.results.workspace import Workspace
 from tests.audit.conftest import QUICK, World, small_hub
-from tests.audit.test_propose import snapshot, waiting
+from tests.audit.test_propose_waiting import snapshot, waiting
 from tests.stub_vlm import StubServer
 
 REPOS = ("ana-k/harbor-lora", "driftwood/lantern-lora", "mkr/moss-lora")
@@ -47,14 +47,14 @@ def served_world(folder: Path, reference: Path, url: str, *overrides: str) -> Wo
     hub = small_hub(folder / "hub", REPOS)
     served = ("recipe.proposer.kind=openai", f"serving.address={url}", "serving.timeout_s=20", "recipe.dose_scales=[]")
     world = World(folder / "work", hub, (*QUICK, f"hub.serve_folder={hub}", *served, *overrides))
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     return world
 
 
 def audit(world: World) -> TaskReport:
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         return stages.audit(world.settings, client, Slice())
 
 
@@ -112,10 +112,10 @@ def test_an_outage_keeps_the_pictures_and_stops_asking(
     assert (report.pending, report.unanswered) == (3, 3) and len(waiting(world)) == 3
     assert len(stub.requests) == 2 * 2, "two adapters, two tries each; the third is not even asked about"
     stub.script = [REPLY]
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         task = Task(world.settings, client)
         report = task.run(stages.plan(world.settings, client).items)
-        assert task.bench("pocket").generator.calls.adapted == 0, "no picture is made twice"
+        assert task.open_base("pocket").generator.calls.adapted == 0, "no picture is made twice"
     assert report.outcomes == {"scored": 3} and snapshot(world) == undisturbed
     elsewhere = (o for o in world.overrides if not o.startswith("serving.address"))
     idle = World(world.work, world.hub, (*elsewhere, "serving.command=['/no/such/vllm']"))
@@ -127,7 +127,7 @@ def test_a_task_that_is_told_to_stop_leaves_the_unanswered_pending(
     undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(desk_module, "GRACE_S", 0.3)
+    monkeypatch.setattr(proposal_queue, "GRACE_S", 0.3)
 
     def hang() -> float:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -169,7 +169,7 @@ def test_a_server_program_that_is_missing_is_named_and_costs_no_picture(
     (tmp_path / "work" / "reference").symlink_to(reference_folder)
     hub = small_hub(tmp_path / "hub", REPOS[:1])
     world = World(tmp_path / "work", hub, (*QUICK, f"hub.serve_folder={hub}", "recipe.dose_scales=[]", *command))
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     with pytest.raises(PrerequisiteMissing, match=r"serving\.command"):
@@ -209,8 +209,8 @@ def test_injected_concepts_move_nothing_and_hardly_ever_outweigh_noise(
     """
     world = served_world(tmp_path, reference_folder, stub.url, "serving.when=deferred")
     audit(world)
-    with connecting.hub(world.settings) as client:
-        scorer = Task(world.settings, client).bench("pocket").scorer
+    with connection.hub(world.settings) as client:
+        scorer = Task(world.settings, client).open_base("pocket").scorer
     rng = np.random.default_rng(0)
     above, cases = 0, 0
     for path in list_results(Workspace(world.work).results):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.audit.result_file import Result, png_bytes, write_result
 from auditor.catalog.accounts import MergeReport
 from auditor.catalog.merge import MergeInput, merge
 from auditor.catalog.reference_rows import BasisVectors
@@ -29,6 +28,7 @@ from auditor.records.result import (
     TriggerArms,
     WorkItem,
 )
+from auditor.results.result_file import Result, png_bytes, write_result
 
 DIMENSION = 48
 COMMIT = "a" * 40

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from auditor.audit.failures import failure_record
-from auditor.audit.result_file import Result, write_result
 from auditor.catalog.coverage import read_coverage
 from auditor.catalog.reading import open_catalog
 from auditor.errors import ItemError
 from auditor.records.result import ANY_RECIPE
+from auditor.results.failures import failure_record
+from auditor.results.result_file import Result, write_result
 from tests.catalog.conftest import World
 
 

@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from auditor.audit.result_file import Result
 from auditor.catalog.charts import Axis, dose_lines, score_bars
 from auditor.catalog.explain_page import explain_table, render_page, warnings
 from auditor.records.listing import ListedRepo
 from auditor.records.result import ConceptScore, DosePoint
+from auditor.results.result_file import Result
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}} \x1b[31m \u202e </style>"
 

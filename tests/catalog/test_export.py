@@ -16,7 +16,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.audit.result_file import write_result
 from auditor.catalog.export import bundle
 from auditor.catalog.export.bundle import FORMATS, export, planned_rows
 from auditor.catalog.export.flat import cell
@@ -24,6 +23,7 @@ from auditor.catalog.export.folders import CHECKSUMS, new_folder
 from auditor.catalog.export.site import script_json
 from auditor.catalog.export.tables import TABLES, _groups
 from auditor.errors import UserError
+from auditor.results.result_file import write_result
 
 HOSTILE = (
     "'; DROP TABLE adapters; --",

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor import stages
 from auditor.catalog.reading import open_catalog, run_sql
+from auditor.pipeline import stages
 from auditor.settings import resolve
 from tests.synthetic_results import SyntheticWorld
 
@@ -129,7 +129,7 @@ def replace(world, number):
     """Another audit of the same file with the same recipe, published as workers do: beside, then renamed."""
     from dataclasses import replace as changed
 
-    from auditor.audit.result_file import result_bytes
+    from auditor.results.result_file import result_bytes
 
     made = world.result(number, world.item(number))
     path = world.path(number)
@@ -156,7 +156,7 @@ def merge_in_child(folder, rebuild):
 def children():
     """Processes that have loaded everything already: a merge starts at once and can be killed anywhere."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["auditor.catalog.merge", "tests.synthetic_results", "auditor.hub.listing"])
+    context.set_forkserver_preload(["auditor.catalog.merge", "tests.synthetic_results", "auditor.hub.crawler"])
     return context
 
 

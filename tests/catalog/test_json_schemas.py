@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from auditor.audit.result_file import read_result
 from auditor.catalog.json_schemas import json_schemas, write_json_schemas
-from auditor.paths import schemas_dir
+from auditor.common.package_paths import schemas_dir
+from auditor.results.result_file import read_result
 
 
 @pytest.mark.parametrize("name", sorted(json_schemas()))

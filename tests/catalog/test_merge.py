@@ -5,13 +5,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from auditor.audit.result_file import Result, write_result
 from auditor.catalog.reading import open_catalog, run_sql
 from auditor.errors import UserError
 from auditor.lexicons import load_lexicon
 from auditor.records.listing import ListedRepo, SettledItem
 from auditor.records.proposals import ProposedPhrase
 from auditor.records.result import ANY_RECIPE, AuditRecord
+from auditor.results.result_file import Result, write_result
 
 HOSTILE = (
     "'; DROP TABLE adapters; --",

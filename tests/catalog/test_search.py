@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.audit.result_file import Result, read_result, write_result
 from auditor.catalog.reading import run_sql
 from auditor.catalog.search import literal, search
 from auditor.errors import UserError
+from auditor.results.result_file import Result, read_result, write_result
 
 
 class KnownEncoder:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.audit.result_file import write_result
 from auditor.catalog.export.bundle import annotate
 from auditor.catalog.export.manager_sidecar import merge_into
 from auditor.catalog.export.webui_sidecar import complete_webui
 from auditor.errors import UserError
+from auditor.results.result_file import write_result
 
 
 def test_sidecars_complete_what_is_there(world, tmp_path, build):

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from auditor.audit.failures import failure_record
-from auditor.audit.manifest import read_manifest
-from auditor.audit.result_file import Result, write_result
-from auditor.audit.workspace import Workspace
 from auditor.cli.main import app
 from auditor.errors import ItemError
-from auditor.explaining import explain_target
+from auditor.pipeline.explain_target import explain_target
+from auditor.planning.manifest import read_manifest
 from auditor.records.result import ANY_RECIPE
+from auditor.results.failures import failure_record
+from auditor.results.result_file import Result, write_result
+from auditor.results.workspace import Workspace
 from auditor.settings import resolve
 
 

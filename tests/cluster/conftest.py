@@ -13,13 +13,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit import bench, benches
-from auditor.audit.manifest import read_manifest
-from auditor.audit.result_file import list_results, read_result
-from auditor.audit.slices import Slice
-from auditor.audit.workspace import Workspace
+from auditor.audit import base_pool, opening
+from auditor.pipeline import connection, stages
+from auditor.planning.manifest import read_manifest
+from auditor.planning.slices import Slice
 from auditor.records.result import AuditRecord
+from auditor.results.result_file import list_results, read_result
+from auditor.results.workspace import Workspace
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.cluster.rig import Rig, missing_programs
 from tests.cluster.table import FaultTable
@@ -111,7 +111,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     world = World(top / "work", hub, (*SMALL, f"hub.serve_folder={hub}"))
     (world.work / "reference").mkdir(parents=True)
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
         stages.prefetch(settings, client, Slice())
@@ -122,12 +122,12 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
 def models(planned: Planned) -> Iterator[None]:
     """Loads the models once for all audits of this process and its forks; the rest of the audit is as always."""
     settings = planned.world.settings
-    base = bench.load_base(settings.recipe.active_bases["pocket"], settings.recipe.application)
-    encoder, proposer = bench.load_encoder(settings), bench.load_proposer(settings)
+    base = opening.load_base(settings.recipe.active_bases["pocket"], settings.recipe.application)
+    encoder, proposer = opening.load_encoder(settings), opening.load_proposer(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "load_base", lambda *_: base)
-        patch.setattr(benches, "load_encoder", lambda *_: encoder)
-        patch.setattr(benches, "load_proposer", lambda *_: proposer)
+        patch.setattr(opening, "load_base", lambda *_: base)
+        patch.setattr(base_pool, "load_encoder", lambda *_: encoder)
+        patch.setattr(base_pool, "load_proposer", lambda *_: proposer)
         yield
 
 

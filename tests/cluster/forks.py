@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from auditor import crash
 from auditor.cli.main import run
+from auditor.common import crash_points
 
 
 def start_child(work: Callable[[], object], *, crash_at: str | None = None, output: Path | None = None) -> int:
@@ -24,7 +24,7 @@ def start_child(work: Callable[[], object], *, crash_at: str | None = None, outp
     try:
         if output is not None:
             sys.stdout = sys.stderr = output.open("a", buffering=1)
-        crash.arm(crash_at)
+        crash_points.arm(crash_at)
         work()
         code = 0
     except SystemExit as leaving:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditor.audit.result_file import list_results
-from auditor.audit.workspace import Workspace
 from auditor.cluster.tags import work_key
+from auditor.results.result_file import list_results
+from auditor.results.workspace import Workspace
 from tests.audit.conftest import World
 from tests.cluster.conftest import Undisturbed, leftovers, snapshot
 from tests.cluster.rig import Rig

@@ -19,15 +19,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit.manifest import read_manifest
-from auditor.audit.result_file import list_results
-from auditor.audit.slices import Slice, StoredSlice, write_slices
-from auditor.audit.workspace import Workspace
 from auditor.cluster.retry import retry
-from auditor.crash import CRASH_POINTS, CrashPoint
-from auditor.hub.inventory import iter_listing
-from auditor.hub.listing import listing_path
+from auditor.common.crash_points import CRASH_POINTS, CrashPoint
+from auditor.hub.crawler import listing_path
+from auditor.hub.listing_file import iter_listing
+from auditor.pipeline import connection, stages
+from auditor.planning.manifest import read_manifest
+from auditor.planning.slices import Slice, StoredSlice, write_slices
+from auditor.results.result_file import list_results
+from auditor.results.workspace import Workspace
 from tests.audit.conftest import World
 from tests.cluster.conftest import (
     Planned,
@@ -49,7 +49,7 @@ KILLED = -signal.SIGKILL
 FEW = ("mkr/moss-lora", "grab-bag/truncated", "ana-k/harbor-lora")
 LISTING: tuple[CrashPoint, ...] = ("crawl_page_stored", "plan_half_written")
 DOWNLOAD: tuple[CrashPoint, ...] = ("download_begun", "download_complete", "download_stored")
-REFERENCE: tuple[CrashPoint, ...] = ("reference_part_kept", "reference_written", "reference_published")
+REFERENCE: tuple[CrashPoint, ...] = ("reference_shard_kept", "reference_written", "reference_published")
 MERGE: tuple[CrashPoint, ...] = tuple(point for point in CRASH_POINTS if point.startswith("merge_"))
 ITEM = tuple(point for point in CRASH_POINTS if point not in {*LISTING, *DOWNLOAD, *REFERENCE, *MERGE})
 
@@ -72,14 +72,14 @@ def expected(undisturbed: Undisturbed, world: World) -> dict[str, object]:
 
 def crawl_and_plan(world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
 
 
 def prefetch(world: World) -> None:
     settings = world.settings
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.prefetch(settings, client, Slice())
 
 
@@ -357,6 +357,6 @@ def test_clock_stepped_back(
 
 
 def _records(world: World) -> list[object]:
-    from auditor.audit.result_file import read_result
+    from auditor.results.result_file import read_result
 
     return [read_result(path).record for path in list_results(Workspace(world.work).results)]

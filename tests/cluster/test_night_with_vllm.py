@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor import stages
+from auditor.pipeline import stages
 from tests.cluster.conftest import Planned, audit, catalog_rows, leftovers, read_catalog, snapshot
 from tests.cluster.rig import Rig
 from tests.cluster.site import RUN, Site

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.audit.manifest import Manifest, write_manifest
-from auditor.audit.workspace import Workspace
 from auditor.cluster.runs import Run, open_run
 from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmitLimitReached, parse_limits, parse_queue
 from auditor.cluster.submission import go_on, held_items, plan_chain, resume
 from auditor.cluster.tags import STAGES, UNKNOWN, Tag, parse_tag
 from auditor.errors import TransientError, UserError
+from auditor.planning.manifest import Manifest, write_manifest
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
-from tests.cluster.test_parts import make_item, publish
+from tests.cluster.test_stored_slices import make_item, publish
 
 TASKS = re.compile(r"--array=0-(\d+)%\d+")
 

@@ -9,8 +9,8 @@ import pytest
 
 from auditor.evaluation.aspects import CHANCE, levels_from_scores
 from auditor.evaluation.levels import style_names
-from auditor.evaluation.naming import share
-from auditor.evaluation.proposals import both_by_chance, together
+from auditor.evaluation.proposal_quality import both_by_chance, together
+from auditor.evaluation.top_concept import share
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lessons import GRID, LEVELS, PAIRS_HELD_OUT, STEPS, evaluation_lessons, mixture_lesson
 from auditor.pocket.training.lora import PICTURES, training_pictures

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.families.claims import read_claim
-from auditor.families.models import MAX_DISTANCE, MODELS, PUBLISHED, ancestors, canonical_base
+from auditor.families.published_models import MAX_DISTANCE, MODELS, PUBLISHED, ancestors, canonical_base
 from auditor.families.shapes import expand, fold
 from auditor.families.table import FAMILIES
 

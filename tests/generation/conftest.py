@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from auditor.common.package_paths import package_path
 from auditor.generation.diffusers_base import DiffusersBase
-from auditor.paths import package_path
 from tests.tiny_models import SIZE, save_sd, save_sdxl
 
 SETTINGS = {"sampler": "ddim", "steps": 3, "guidance": 3.0, "size": SIZE, "batch_size": 4}

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
-from auditor.audit.choosing import with_words
 from auditor.errors import ItemError, Refused
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.measuring.base_choice import with_words
 from auditor.records.result import WorkItem
 from tests.generation.conftest import SETTINGS
 

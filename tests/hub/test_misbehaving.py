@@ -17,16 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.common.retry_after import retry_after_s
 from auditor.errors import ItemError, PrerequisiteMissing, TransientError, UserError
 from auditor.hub.client import HubClient, Retry, connect
+from auditor.hub.crawler import crawl
 from auditor.hub.download import fetch
 from auditor.hub.facts import ask_facts
-from auditor.hub.listing import crawl
 from auditor.hub.queries import Query
 from auditor.hub.refusals import is_retried
 from auditor.hub.session import new_session
 from auditor.pocket.hub_server import Fault, HubIndex, HubServer, Identity, serve, synthetic_repo
-from auditor.retry_after import retry_after_s
 from tests.hub.conftest import QUICK, make_lora
 
 REPO, PATH = "ann/sepia", "sepia.safetensors"

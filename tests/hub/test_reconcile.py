@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from auditor import stages
-from auditor.audit.manifest import read_manifest
-from auditor.audit.prefetch import PrefetchReport
-from auditor.audit.slices import Slice
-from auditor.audit.workspace import Workspace
 from auditor.hub.client import HubClient, Retry, connect
-from auditor.hub.inventory import iter_listing, read_quarantine
+from auditor.hub.listing_file import iter_listing, read_quarantine
 from auditor.hub.union import listing_path, quarantine_path
+from auditor.pipeline import stages
+from auditor.planning.manifest import read_manifest
+from auditor.planning.prefetch import PrefetchReport
+from auditor.planning.slices import Slice
 from auditor.pocket.hub_server import HubIndex, HubServer, serve, synthetic_repo
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
 
 REPOS = 10

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.hub.repo_units import units
 from auditor.hub.select import PICKLE_SUFFIXES, SAFE_SUFFIXES, select_files
-from auditor.hub.units import units
 from auditor.records.listing import ListedFile, ListedRepo, SettledItem, Unit
 
 STANDARD = "pytorch_lora_weights.safetensors"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auditor.common.package_paths import package_path
 from auditor.evaluation.captions import evaluate_captions
-from auditor.paths import package_path
 from auditor.pocket.vlm import generated
 from auditor.pocket.vlm.generated import build_restyled, build_worded, draw_scenes, pocket_base, worn
 from auditor.settings import resolve

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from auditor.common.package_paths import package_path
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.generation.diffusers_base import DiffusersBase
-from auditor.paths import package_path
 from auditor.pocket.corpus import sample_example
 from auditor.pocket.scenes import EDITS, render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.proposing.cache import KeptReply, ReplyCache, ReplyKey
+from auditor.proposing.reply_cache import KeptReply, ReplyCache, ReplyKey
 
 KEY = ReplyKey("model@1", "t", "s", ("a", "b"), seed=1, temperature=0.0, max_tokens=9)
 

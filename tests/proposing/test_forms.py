@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from auditor.errors import PrerequisiteMissing, UserError
-from auditor.proposing.cache import ReplyCache
 from auditor.proposing.forms import Form, weaker
 from auditor.proposing.images import contact_sheet
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import ProposerSettings, Sampling, VlmUnavailable
 from auditor.proposing.readiness import check_questions
+from auditor.proposing.reply_cache import ReplyCache
 from tests.stub_vlm import GOOD, Refused, StubServer, completion
 
 Pairs = tuple[np.ndarray, np.ndarray]

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auditor.proposing.images import MAX_SIDE, bound_side, check_pairs, image_hash, png_data_url
+from auditor.common.pictures import bound_side
+from auditor.proposing.images import MAX_SIDE, check_pairs, image_hash, png_data_url
 
 
 def test_large_pictures_shrink_in_proportion_and_small_ones_stay() -> None:
-    assert bound_side(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, MAX_SIDE, 3)
-    assert bound_side(np.zeros((1, 4000, 3), np.uint8)).shape == (1, MAX_SIDE, 3)
+    assert bound_side(np.zeros((1024, 2048, 3), np.uint8), MAX_SIDE).shape == (256, MAX_SIDE, 3)
+    assert bound_side(np.zeros((1, 4000, 3), np.uint8), MAX_SIDE).shape == (1, MAX_SIDE, 3)
     small = np.zeros((64, 64, 3), np.uint8)
-    assert bound_side(small) is small
+    assert bound_side(small, MAX_SIDE) is small
 
 
 def test_png_survives_the_journey_exactly() -> None:

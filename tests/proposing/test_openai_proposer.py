@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
-from auditor.proposing.cache import ReplyCache
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import ProposerSettings, Sampling, VlmUnavailable
+from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.schema import REPLY_SCHEMA
 from auditor.proposing.template import TEMPLATE
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from auditor.common.package_paths import package_path
 from auditor.errors import PrerequisiteMissing
 from auditor.lexicons import load_lexicon
-from auditor.paths import package_path
 from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import apply_style
-from auditor.proposing.cache import ReplyCache
 from auditor.proposing.proposer import ProposerSettings, Sampling
+from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision
 from auditor.proposing.transformers_proposer import TransformersProposer
 

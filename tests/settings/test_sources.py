@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from auditor.common.package_paths import package_path
 from auditor.errors import UserError
-from auditor.paths import package_path
 from auditor.settings import PROFILES, resolve
 
 

@@ -16,20 +16,20 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from auditor import connecting, stages
-from auditor.audit.manifest import Manifest, read_manifest
-from auditor.audit.prefetch import PrefetchReport
-from auditor.audit.result_file import list_results, read_result
-from auditor.audit.slices import Slice
-from auditor.audit.workspace import Workspace
 from auditor.catalog.merge import MergeReport
+from auditor.common.package_paths import package_path
 from auditor.hub.client import connect
-from auditor.hub.listing import crawl
+from auditor.hub.crawler import crawl
 from auditor.hub.queries import Query
-from auditor.paths import package_path
+from auditor.pipeline import connection, stages
+from auditor.planning.manifest import Manifest, read_manifest
+from auditor.planning.prefetch import PrefetchReport
+from auditor.planning.slices import Slice
 from auditor.pocket.hub_server import HubIndex, HubServer, serve, synthetic_repo
 from auditor.pocket.odd_repos import OWNER, OddRepo, odd_repos
 from auditor.records.result import AuditRecord
+from auditor.results.result_file import list_results, read_result
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
 
 pytestmark = pytest.mark.timeout(900)  # half a minute when idle; the limit is there for a hang, not for a busy machine
@@ -147,7 +147,7 @@ def settings_over(hub: HubServer, work: Path, *overrides: str) -> Settings:
 
 def prepare(settings: Settings) -> PrefetchReport:
     """Crawl, plan and prefetch."""
-    with connecting.hub(settings) as client:
+    with connection.hub(settings) as client:
         stages.crawl(settings, client)
         stages.plan(settings, client)
         return stages.prefetch(settings, client, Slice())
@@ -284,7 +284,7 @@ class Small:
 
     def prefetch(self) -> PrefetchReport:
         """Fetch the plan."""
-        with connecting.hub(self.settings) as client:
+        with connection.hub(self.settings) as client:
             return stages.prefetch(self.settings, client, Slice())
 
     def planned(self) -> Manifest:
@@ -307,7 +307,7 @@ def small(tmp_path: Path) -> Iterator[Small]:
                           tags=("lora", "text-to-image"))  # fmt: skip
     with serve(HubIndex([repo])) as hub:
         settings = settings_over(hub, tmp_path)
-        with connecting.hub(settings) as client:
+        with connection.hub(settings) as client:
             stages.crawl(settings, client)
             stages.plan(settings, client)
         yield Small(hub, settings)
@@ -338,7 +338,7 @@ def test_gone_between_listing_and_download(small: Small, how: str) -> None:
     assert small.prefetch().failed == {"repo_gone": 1}
     assert len(small.hub.requests) - before == 1  # no storm of retries
     assert small.outcomes() == {"gone": 1}
-    with connecting.hub(small.settings) as client:
+    with connection.hub(small.settings) as client:
         report = stages.crawl(small.settings, client)  # the next listing finds out by itself, and asks once
     assert report.vanished == {"gone": 1}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from auditor.audit.proposers import load_proposer
-from auditor.audit.workspace import Workspace
 from auditor.proposing.dependable import Breaker, ServedProposer
 from auditor.proposing.openai_proposer import Endpoint
 from auditor.proposing.server import LocalServer
+from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from auditor import connecting, stages
 from auditor.audit import proposers
-from auditor.audit.slices import Slice
 from auditor.audit.task import Task, TaskReport
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.pipeline import connection, stages
+from auditor.planning.slices import Slice
 from auditor.proposing.openai_proposer import Endpoint
 from auditor.proposing.server import LocalServer
 from tests.audit.conftest import QUICK, World, small_hub
-from tests.audit.test_propose import snapshot, waiting
+from tests.audit.test_propose_waiting import snapshot, waiting
 from tests.cluster.table import FaultTable
 from tests.proposing.test_server import gone
 
@@ -32,14 +32,14 @@ def world_of(folder: Path, reference: Path, *overrides: str) -> World:
     (folder / "work" / "reference").symlink_to(reference)
     hub = small_hub(folder / "hub", REPOS)
     world = World(folder / "work", hub, (*QUICK, f"hub.serve_folder={hub}", "recipe.dose_scales=[]", *overrides))
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
     return world
 
 
 def audit(world: World) -> TaskReport:
-    with connecting.hub(world.settings) as client:
+    with connection.hub(world.settings) as client:
         return stages.audit(world.settings, client, Slice())
 
 
@@ -101,9 +101,9 @@ def test_a_server_that_stands_still_costs_no_picture(
     finally:
         os.killpg(group, signal.SIGCONT)
     assert (report.pending, report.unanswered) == (3, 3)
-    with connecting.hub(at_address.settings) as client, contextlib.closing(Task(at_address.settings, client)) as task:
+    with connection.hub(at_address.settings) as client, contextlib.closing(Task(at_address.settings, client)) as task:
         assert task.run(stages.plan(at_address.settings, client).items).outcomes == {"scored": 3}
-        assert task.bench("pocket").generator.calls.adapted == 0
+        assert task.open_base("pocket").generator.calls.adapted == 0
     assert snapshot(at_address) == undisturbed
     saw("VLM server stopped (SIGSTOP) for a whole audit",
         "three results left pending, then all equal with no picture drawn")  # fmt: skip

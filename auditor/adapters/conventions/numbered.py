@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from auditor.adapters.entries import Entry
 from auditor.adapters.keys import NUMBERED_PREFIX
+from auditor.adapters.tensor_groups import Entry
 
 _UNET = re.compile(
     r"(?P<side>down_blocks|up_blocks|mid_block)(?:\.(?P<block>\d+))?\.attentions\.(?P<attention>\d+)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from auditor.catalog.reading import plain
-from auditor.text_safety import clean
+from auditor.common.text_safety import clean
 
 _CARDS = (
     "SELECT * EXCLUDE (adapter_id, audit_id) FROM lora_card "

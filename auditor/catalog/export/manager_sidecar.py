@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.text_safety import clean
+from auditor.common.text_safety import clean
 
 BASE_NAMES: Mapping[str, str] = {
     "sd15": "SD 1.5",

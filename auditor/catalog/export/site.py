@@ -19,11 +19,11 @@ import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from auditor.audit.result_file import CorruptResult, read_result
 from auditor.catalog.explain_page import render_page
+from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
-from auditor.text_safety import clean
+from auditor.results.result_file import CorruptResult, read_result
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _TEXT = 200

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from auditor.catalog.export.manager_sidecar import measured, trigger_of
-from auditor.text_safety import clean
+from auditor.common.text_safety import clean
 
 _VERSIONS: Mapping[str, str] = {"sd15": "SD1", "sd21": "SD2", "sdxl": "SDXL"}
 """Our families in the web UI's words; it knows no others."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from auditor.files import replacing
+from auditor.common.atomic_files import replacing
 from auditor.pocket.training.lessons import PAIRS_HELD_OUT, evaluation_lessons, zoo_lessons
 from auditor.pocket.training.lora import Lesson, Trainer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from auditor.files import replacing
+from auditor.common.atomic_files import replacing
 
 
 @dataclass(frozen=True)

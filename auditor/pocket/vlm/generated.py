@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
-from auditor.audit.bench import load_base
+from auditor.audit.opening import load_base
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.generator import Generator
 from auditor.pocket.corpus import caption_with, word_for

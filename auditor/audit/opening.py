@@ -1,0 +1,139 @@
+"""Everything one base needs to audit adapters: models loaded once, reference read or made, recipe fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from auditor.audit.proposers import load_proposer, shown_identity
+from auditor.common.atomic_files import replacing
+from auditor.encoding.encoder import Encoder
+from auditor.encoding.open_clip_encoder import OpenClipEncoder
+from auditor.errors import UserError
+from auditor.generation.diffusers_base import DiffusersBase
+from auditor.lexicons.loader import Lexicon, load_lexicon
+from auditor.measuring.opened_base import OpenedBase
+from auditor.measuring.reference import load_or_make
+from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.planning.local_models import base_files, best_device, from_hub_cache
+from auditor.planning.recipes_in_force import publish_recipe
+from auditor.probes.loader import ProbeSet, load_probes
+from auditor.proposing.proposer import Proposer
+from auditor.records.recipe import Recipe, algorithm_version
+from auditor.results.workspace import Workspace, basis_path
+from auditor.settings import BaseModelSettings, Settings
+
+
+def open_base(
+    settings: Settings,
+    base_name: str,
+    *,
+    encoder: Encoder | None = None,
+    proposer: Proposer | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> OpenedBase:
+    """Load the models of one base and its reference.
+
+    Args:
+        settings: Of the run.
+        base_name: A key of `recipe.bases`.
+        encoder: Reused when given; loading it takes longer than some adapters.
+        proposer: Reused when given.
+        on_step: Told about the making of the reference.
+        stopping: Whether to leave off making it.
+
+    Raises:
+        Interrupted: It did; what is made of the reference is kept.
+    """
+    chosen = settings.recipe
+    if base_name not in chosen.active_bases:
+        raise UserError(f"no base {base_name!r} is switched on; known: {', '.join(chosen.active_bases)}")
+    workspace = Workspace(settings.work.dir)
+    generator = load_base(chosen.active_bases[base_name], chosen.application)
+    encoder = encoder or load_encoder(settings)
+    proposer = proposer or load_proposer(settings)
+    lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
+    all_probes = probes_for(chosen.probes, chosen.seed)
+    probes = all_probes.first(chosen.probe_count)
+    recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
+    reference = load_or_make(
+        workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step, stopping=stopping
+    )  # fmt: skip
+    scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
+    _publish_basis(workspace, recipe, scorer)
+    publish_recipe(settings, recipe)
+    shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
+    return OpenedBase(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
+                     scorer, shown, chosen.proposer.max_side)  # fmt: skip
+
+
+def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
+    """The base's pipeline, from its local folder or from the Hub's cache."""
+    return DiffusersBase(
+        base.path or from_hub_cache(base_files(base)), device=best_device(), dtype=base.dtype,
+        sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
+        batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
+        application=application, compiled=base.compiled,
+    )  # fmt: skip
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The image and text encoder of the settings."""
+    chosen = settings.recipe.encoder
+    return OpenClipEncoder(
+        chosen.path or chosen.name, pretrained=None if chosen.path else chosen.pretrained,
+        device=best_device(), batch_size=chosen.batch_size,
+    )  # fmt: skip
+
+
+def probes_for(name: str, seed: int) -> ProbeSet:
+    """A probe set with the noise of a recipe's seed."""
+    probes = load_probes(name)
+    seeds = tuple((s + 7919 * seed) % 2**32 for s in probes.seeds)
+    return ProbeSet(probes.name, probes.prompts, probes.subjects, seeds)
+
+
+def _recipe(
+    settings: Settings, base_name: str, generator: DiffusersBase, encoder: Encoder, proposer: Proposer | None,
+    lexicon: Lexicon, probes: ProbeSet,
+) -> Recipe:  # fmt: skip
+    chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
+    return Recipe(
+        algorithm_version=algorithm_version(chosen.solver.basis),
+        base_name=base_name,
+        base_repo=base.repo or base_name,
+        base_fingerprint=generator.base_fingerprint,
+        family=base.family,
+        generation={
+            "pipeline": base.pipeline, "sampler": base.sampler, "steps": base.steps, "guidance": base.guidance,
+            "size": base.size, "dtype": base.dtype, "batch_size": base.batch_size, "device": best_device(),
+            "compiled": base.compiled,
+        },
+        probe_set=probes.name,
+        probe_set_hash=probes.content_hash,
+        probe_count=len(probes),
+        looks=chosen.looks,
+        cosine_error_target=chosen.cosine_error_target,
+        seed=chosen.seed,
+        application=chosen.application,
+        lora_scale=chosen.lora_scale,
+        dose_scales=chosen.dose_scales,
+        dose_probes=chosen.dose_probes,
+        trigger_arms=chosen.trigger_arms,
+        encoder=encoder.identity,
+        concept_template=lexicon.template,
+        lexicon=lexicon.identifier,
+        lexicon_hash=lexicon.content_hash,
+        proposer=None if proposer is None else shown_identity(proposer, chosen.proposer.requests),
+        solver=chosen.solver.model_dump(mode="json"),
+    )  # fmt: skip
+
+
+def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:
+    path = basis_path(workspace, recipe.recipe_id)
+    arrays = {"vectors": scorer.vectors(scorer.lexicon.names), "common": scorer.basis.common}
+    with replacing(path) as temporary:
+        save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)

@@ -1,0 +1,293 @@
+"""Render, embed and compare: the measurements on one adapter that is in place."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from auditor.encoding.encoder import Encoder
+from auditor.errors import ItemError
+from auditor.finexl.divergence import next_look
+from auditor.finexl.shared_basis import SharedScores
+from auditor.generation.generator import Generator, ImageChecks
+from auditor.measuring.reference import Reference, chunk_bounds
+from auditor.measuring.scoring import Scorer, concept_scores
+from auditor.probes.loader import ProbeSet
+from auditor.records.outcomes import Reason
+from auditor.records.recipe import Recipe
+from auditor.records.result import DosePoint, TriggerArms
+
+Floats = NDArray[np.float32]
+log = structlog.get_logger(__name__)
+MAX_UNUSABLE_SHARE = 0.1
+MIN_TRIGGER_PROBES = 6  # fewer cannot reach 5 % in the sign-flip test
+DOSE_CONCEPTS = 3
+
+
+@dataclass(eq=False)
+class Measured:
+    """What the plain arm showed; n usable probes.
+
+    Attributes:
+        rows: Probe indices (n,).
+        images: Adapter's images (n, H, W, 3).
+        features: Their embeddings (n, D).
+        differences: d_i (n, D).
+        dropped: Probes left out because an image was black, constant or not finite.
+    """
+
+    rows: NDArray[np.intp]
+    images: NDArray[np.uint8]
+    features: Floats
+    differences: Floats
+    dropped: int = 0
+
+    @property
+    def rendered(self) -> int:
+        """Probes rendered, from the first on."""
+        return len(self.rows) + self.dropped
+
+
+@dataclass(eq=False)
+class ArmImages:
+    """The trigger's two arms on the m probes that are usable in all four, and the four-arm record.
+
+    Attributes:
+        arms: Sizes of the effects, and scores.
+        rows: Rows of the whole probe set (m,).
+        prompts: With the trigger (m,).
+        base_images: The base's with the trigger (m, H, W, 3).
+        images: The adapter's with the trigger (m, H, W, 3).
+        base_features: Embeddings of `base_images` (m, D).
+        differences: d_i of the two (m, D).
+        dropped: Probes left out because an image was black, constant or not finite.
+    """
+
+    arms: TriggerArms
+    rows: NDArray[np.intp]
+    prompts: tuple[str, ...]
+    base_images: NDArray[np.uint8]
+    images: NDArray[np.uint8]
+    base_features: Floats
+    differences: Floats
+    dropped: int = 0
+
+
+def measure_plain(
+    generator: Generator, encoder: Encoder, probes: ProbeSet, reference: Reference, recipe: Recipe
+) -> Measured:
+    """Render the adapter on the probes, look by look, until V is known well enough (METHOD: sequential n).
+
+    Raises:
+        ItemError: `blank_images` or `nonfinite_images` when more than a tenth of the pictures are unusable.
+    """
+    chunks = chunk_bounds(len(probes), recipe.looks)
+    images: list[NDArray[np.uint8]] = []
+    usable: list[NDArray[np.bool_]] = []
+    features: list[Floats] = []
+    for start, stop in chunks:
+        shown = generator.generate(probes.prompts[start:stop], probes.seeds[start:stop], scale=recipe.lora_scale)
+        images.append(shown)
+        usable.append(_usable(generator.last_checks, "the adapter breaks the base"))
+        features.append(encoder.encode_images(shown))
+        so_far = np.concatenate(features) - reference.features[:stop]
+        keep = np.concatenate(usable)
+        looks = [b for _, b in chunks]
+        look = next_look(so_far[keep], target=recipe.cosine_error_target, looks=looks)
+        if look.next_probes is None:
+            break
+    kept = np.concatenate(features)[keep]
+    return Measured(np.flatnonzero(keep), np.concatenate(images)[keep], kept, so_far[keep], int((~keep).sum()))
+
+
+def _usable(checks: ImageChecks, verdict: str) -> NDArray[np.bool_]:
+    """Which pictures of a call may enter a mean (n,).
+
+    Raises:
+        ItemError: More than a tenth may not.
+    """
+    reasons: tuple[tuple[Reason, NDArray[np.bool_]], ...] = (
+        ("nonfinite_images", checks.nonfinite), ("blank_images", ~checks.usable)
+    )  # fmt: skip
+    for reason, flags in reasons:
+        if flags.size and flags.mean() > MAX_UNUSABLE_SHARE:
+            raise ItemError("failed", reason, f"{flags.sum()} of {flags.size} pictures show nothing; {verdict}.")
+    return checks.usable
+
+
+@dataclass(frozen=True, eq=False)
+class DoseSubject:
+    """What a dose response is measured on: the first pictures of the arm that acts; m probes.
+
+    Attributes:
+        prompts: Of the arm (m,).
+        seeds: Their noise (m,).
+        base_features: Embeddings of the base's pictures of them (m, D).
+        known: d_i at the recipe's own strength (m, D), when all are known.
+    """
+
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    base_features: Floats
+    known: Floats | None
+
+
+def dose_subject(
+    probes: ProbeSet, reference: Reference, recipe: Recipe, measured: Measured, arm: ArmImages | None
+) -> DoseSubject:
+    """The plain probes, or those with the trigger when `arm` is given: plain prompts show nothing of such adapters."""
+    if arm is not None:
+        few = arm.rows[: recipe.dose_probes]
+        count = len(few)
+        return DoseSubject(
+            arm.prompts[:count], [probes.seeds[i] for i in few], arm.base_features[:count], arm.differences[:count]
+        )  # fmt: skip
+    count = min(recipe.dose_probes, recipe.probe_count, len(probes))
+    known = measured.differences[measured.rows < count]
+    return DoseSubject(probes.prompts[:count], probes.seeds[:count], reference.features[:count],
+                       known if len(known) == count else None)  # fmt: skip
+
+
+def measure_dose(
+    generator: Generator, encoder: Encoder, scorer: Scorer, recipe: Recipe, shared: SharedScores, subject: DoseSubject
+) -> tuple[tuple[DosePoint, ...], bool | None]:  # fmt: skip
+    """V at several strengths on a few probes. It must grow with the strength, else that is flagged.
+
+    A strength at which more than a tenth of the pictures show nothing has no point: there is nothing to measure.
+    """
+    leading = np.argsort(-shared.score)[:DOSE_CONCEPTS]
+    points = []
+    for scale in sorted(recipe.dose_scales):
+        if scale == recipe.lora_scale and subject.known is not None:
+            mean = subject.known.mean(0)
+        else:
+            shown = generator.generate(subject.prompts, subject.seeds, scale=scale)
+            try:
+                keep = _usable(generator.last_checks, f"strength {scale:g} breaks the base")
+            except ItemError as error:
+                log.info("no dose point", scale=scale, reason=error.reason, message=error.message)
+                continue
+            mean = (encoder.encode_images(shown) - subject.base_features)[keep].mean(0)
+        reach = scorer.projections(mean, [shared.names[i] for i in leading])
+        points.append(DosePoint(scale=scale, norm=float(np.linalg.norm(mean)), projections=reach))
+    norms = [p.norm for p in points]
+    return tuple(points), all(b >= a for a, b in itertools.pairwise(norms)) if len(norms) > 1 else None
+
+
+def trigger_probes(trigger: str, probes: ProbeSet) -> NDArray[np.intp]:
+    """Probes for the trigger arms: those about what the trigger text names, if there are enough, else the first.
+
+    A trigger such as `ohwx face` belongs to one subject; averaged over boats and cars its effect would vanish.
+    """
+    words = {w for w in re.findall(r"[a-z]+", trigger.casefold()) if len(w) > 2}
+    named = [i for i, p in enumerate(probes.prompts) if words & set(re.findall(r"[a-z]+", p.casefold()))]
+    if MIN_TRIGGER_PROBES <= len(named) <= len(probes) // 2:
+        return np.asarray(named)
+    return np.arange(len(probes))
+
+
+def measure_trigger(
+    generator: Generator, encoder: Encoder, probes: ProbeSet, scorer: Scorer, recipe: Recipe,
+    trigger: str, source: str, measured: Measured,
+) -> ArmImages:  # fmt: skip
+    """The four arms: base and adapter, without and with the trigger, on the same noise.
+
+    Args:
+        generator: Wears the adapter.
+        encoder: The recipe's encoder.
+        probes: The whole set, of which the reference has the first.
+        scorer: Of the recipe.
+        recipe: Says how many probes, and in which slices.
+        trigger: Put before each prompt.
+        source: Where it was declared.
+        measured: The plain arm; what it has rendered is not rendered again.
+
+    Raises:
+        ItemError: `blank_images` or `nonfinite_images` when more than a tenth of an arm's pictures are unusable.
+    """
+    rows = trigger_probes(trigger, probes)[: recipe.probe_count]
+    seeds = [probes.seeds[i] for i in rows]
+    worded = tuple(f"{trigger}, {probes.prompts[i]}" for i in rows)
+    chunks = chunk_bounds(len(rows), recipe.looks)
+
+    def render(adapter: bool, verdict: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        images, usable = [], []
+        for a, b in chunks:
+            images.append(generator.generate(worded[a:b], seeds[a:b], scale=recipe.lora_scale, adapter=adapter))
+            usable.append(_usable(generator.last_checks, verdict))
+        return np.concatenate(images), np.concatenate(usable)
+
+    images, keep = render(True, "with its trigger the adapter breaks the base")
+    base_images, base_keep = render(False, "the trigger breaks the base without the adapter")
+    plain = _plain_arms(generator, encoder, probes, scorer.reference, recipe, rows, measured)
+    keep &= base_keep & plain.usable
+    adapted, base = encoder.encode_images(images), encoder.encode_images(base_images)
+    differences = (adapted - base)[keep]
+    arms = TriggerArms(
+        trigger=trigger,
+        source=source,
+        weights_norm=_norm(plain.differences[keep]),
+        trigger_on_base_norm=_norm((base - plain.base)[keep]),
+        trigger_on_adapter_norm=_norm((adapted - plain.adapter)[keep]),
+        interaction_norm=_norm(differences - plain.differences[keep]),
+        scores=concept_scores(scorer.shared(differences), scorer.basis),
+    )
+    prompts = tuple(prompt for prompt, kept in zip(worded, keep, strict=True) if kept)
+    return ArmImages(arms, rows[keep], prompts, base_images[keep], images[keep], base[keep], differences,
+                     int((~keep).sum()))  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _PlainArms:
+    """Both arms without the trigger, on m rows: embeddings (m, D) and whether the adapter's picture is usable (m,)."""
+
+    base: Floats
+    adapter: Floats
+    usable: NDArray[np.bool_]
+
+    @property
+    def differences(self) -> Floats:
+        return self.adapter - self.base
+
+
+def _plain_arms(
+    generator: Generator, encoder: Encoder, probes: ProbeSet, reference: Reference, recipe: Recipe,
+    rows: NDArray[np.intp], measured: Measured,
+) -> _PlainArms:  # fmt: skip
+    """The arms without the trigger, from the reference and the plain arm as far as those go."""
+    shape = len(rows), reference.features.shape[1]
+    arms = {False: np.zeros(shape, np.float32), True: np.zeros(shape, np.float32)}
+    usable = np.ones(len(rows), np.bool_)
+    for adapter, known in ((False, len(reference.features)), (True, measured.rendered)):
+        new = np.flatnonzero(rows >= known)
+        if len(new):
+            prompts, seeds = [probes.prompts[i] for i in rows[new]], [probes.seeds[i] for i in rows[new]]
+            shown = generator.generate(prompts, seeds, scale=recipe.lora_scale, adapter=adapter)
+            usable[new] &= _usable(
+                generator.last_checks, "the adapter breaks the base" if adapter else "the base itself is at fault"
+            )
+            arms[adapter][new] = encoder.encode_images(shown)
+    in_reference = rows < len(reference.features)
+    arms[False][in_reference] = reference.features[rows[in_reference]]
+    place = {int(row): i for i, row in enumerate(measured.rows)}
+    for i, row in enumerate(rows):
+        if int(row) in place:
+            arms[True][i] = measured.features[place[int(row)]]
+        elif row < measured.rendered:
+            usable[i] = False
+    return _PlainArms(arms[False], arms[True], usable)
+
+
+def _norm(differences: Floats) -> float:
+    return float(np.linalg.norm(differences.mean(0)))
+
+
+def spread_rows(count: int, wanted: int) -> Sequence[int]:
+    """`wanted` indices spread over `count` (fewer if there are fewer)."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(wanted, count))})

@@ -1,0 +1,171 @@
+"""The audit of one adapter file that lies on disk: recognise, normalise, apply and prove, measure, record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.adapters.adapter_file import AdapterFile
+from auditor.adapters.normalise import normalise
+from auditor.adapters.normalised import NormalisedAdapter
+from auditor.common.crash_points import crash_point
+from auditor.common.pictures import bound_side
+from auditor.errors import ItemError
+from auditor.finexl.shared_basis import SharedScores
+from auditor.finexl.significance import EffectTest
+from auditor.measuring.arms import (
+    ArmImages,
+    Measured,
+    dose_subject,
+    measure_dose,
+    measure_plain,
+    measure_trigger,
+    spread_rows,
+)
+from auditor.measuring.base_choice import BaseChoice, file_words, with_trigger, with_words
+from auditor.measuring.opened_base import OpenedBase
+from auditor.measuring.scoring import concept_scores, effect_record
+from auditor.measuring.verdict import pending_verdict, verdict
+from auditor.records.result import AuditRecord, DosePoint, Explanation, WorkItem
+from auditor.results.failures import Stopwatch, failure_record, now, versions
+from auditor.results.result_file import Result, thumbnail_bytes
+from auditor.results.waiting_pictures import AuditedFile, ShownPairs
+
+THUMBNAILS = 6
+
+
+def audit_file(
+    opened: OpenedBase, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
+) -> AuditedFile:  # fmt: skip
+    """Audit one inspected file on its base, up to the naming of its concepts (see `naming`).
+
+    Every trouble that belongs to the item becomes its outcome. The base is checked after each adapter.
+
+    Raises:
+        BaseDamaged: The base differs from its fingerprint; the caller rebuilds it and redoes what came since.
+    """
+    watch = Stopwatch()
+    item = with_trigger(item, adapter.claims)
+    common: dict[str, object] = {
+        "base_name": opened.base_name, "base_assumed": choice.assumed, "base_distance": choice.distance,
+        "card_mismatch": choice.mismatch, "contradictions": choice.contradictions,
+        **file_words(item, adapter), "family": choice.family,
+    }  # fmt: skip
+    try:
+        with watch.stage("normalise"):
+            normalised = normalise(adapter, opened.generator.layout())
+        item = with_words(item, normalised)
+        if normalised.no_learned_change:
+            raise _nothing_learned(normalised)
+        return _audit_applied(opened, item, normalised, file_sha256, common, watch)
+    except ItemError as error:
+        record = failure_record(item, file_sha256, opened.recipe.recipe_id, error, watch)
+        return AuditedFile(Result(record.model_copy(update=common), {}))
+
+
+def _audit_applied(
+    opened: OpenedBase, item: WorkItem, normalised: NormalisedAdapter, file_sha256: str,
+    common: dict[str, object], watch: Stopwatch,
+) -> AuditedFile:  # fmt: skip
+    generator = opened.generator
+    with watch.stage("apply"):
+        proof = generator.apply(normalised)
+    crash_point("item_applied")
+    try:
+        with watch.stage("generate"):
+            measured = measure_plain(generator, opened.encoder, opened.probes, opened.reference, opened.recipe)
+        crash_point("item_generated")
+        test = opened.scorer.test(measured.differences)
+        shared = opened.scorer.shared(measured.differences)
+        arm, arm_test = None, None
+        if item.trigger and opened.recipe.trigger_arms:
+            with watch.stage("trigger"):
+                arm = measure_trigger(generator, opened.encoder, opened.all_probes, opened.scorer, opened.recipe,
+                                      item.trigger, item.trigger_source or "card", measured)  # fmt: skip
+            arm_test = opened.scorer.test(arm.differences)
+        acts = test.status == "effect" or (arm_test is not None and arm_test.status == "effect")
+        with watch.stage("dose"):
+            dose, rises = _dose(opened, measured, shared, arm, test) if acts else ((), None)
+    finally:
+        with watch.stage("remove"):
+            generator.remove()
+    dropped = measured.dropped if arm is None or test.status == "effect" else arm.dropped
+    outcome, reason, message = verdict(normalised, len(measured.rows), dropped, test, arm_test)
+    shown = _shown(opened, measured, arm, test) if acts and opened.proposer is not None else None
+    explanations: tuple[Explanation, ...] = ()
+    if shown is not None:
+        outcome, reason, message = pending_verdict(outcome, reason, message)
+    elif acts:
+        with watch.stage("explain"):
+            explanations = opened.scorer.explain(_acting(measured, arm, test), ())
+    record = AuditRecord(
+        item=item, file_sha256=file_sha256, recipe_id=opened.recipe.recipe_id,
+        outcome=outcome, reason=reason, message=message, proof=proof,
+        facts=replace(normalised.facts, delta_norm=proof.delta_norm),
+        effect=effect_record(measured.differences, test, shared, opened.scorer.solver),
+        scores=concept_scores(shared, opened.scorer.basis) if acts else (),
+        explanations=explanations, proposals="not_asked" if shown is None else "pending",
+        arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
+        thumbnails=_captions(opened, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),
+        **common,
+    )  # fmt: skip
+    return AuditedFile(Result(record, _arrays(opened, measured, arm)), shown)
+
+
+def _dose(
+    opened: OpenedBase, measured: Measured, shared: SharedScores, arm: ArmImages | None, test: EffectTest
+) -> tuple[tuple[DosePoint, ...], bool | None]:  # fmt: skip
+    """Dose response of the arm that acts."""
+    if test.status == "effect":
+        arm = None
+    subject = dose_subject(opened.all_probes, opened.reference, opened.recipe, measured, arm)
+    scores = shared if arm is None else opened.scorer.shared(arm.differences)
+    return measure_dose(opened.generator, opened.encoder, opened.scorer, opened.recipe, scores, subject)
+
+
+def _acting(measured: Measured, arm: ArmImages | None, test: EffectTest) -> NDArray[np.float32]:
+    """d_i of the arm that acts: the weights alone, or else the weights with their trigger."""
+    return measured.differences if test.status == "effect" or arm is None else arm.differences
+
+
+def _shown(opened: OpenedBase, measured: Measured, arm: ArmImages | None, test: EffectTest) -> ShownPairs:
+    """Pairs of the arm that acts, spread over its probes."""
+    differences = _acting(measured, arm, test)
+    picked = list(spread_rows(len(differences), opened.pairs_shown))
+    if test.status == "effect" or arm is None:
+        rows = measured.rows[picked]
+        base, adapted = opened.reference.images[rows], measured.images[picked]
+    else:
+        rows, base, adapted = None, arm.base_images[picked], arm.images[picked]
+    return ShownPairs(
+        differences,
+        np.stack([bound_side(image, opened.max_side) for image in base]),
+        np.stack([bound_side(image, opened.max_side) for image in adapted]),
+        rows,
+    )
+
+
+def _nothing_learned(normalised: NormalisedAdapter) -> ItemError:
+    message = f"All {normalised.facts.pairs} weight changes are exactly zero."
+    return ItemError("no_effect", "no_learned_change", message)
+
+
+def _captions(opened: OpenedBase, measured: Measured) -> tuple[tuple[int, str], ...]:
+    rows = spread_rows(len(measured.rows), THUMBNAILS)
+    return tuple((int(measured.rows[r]), opened.probes.prompts[int(measured.rows[r])]) for r in rows)
+
+
+def _arrays(opened: OpenedBase, measured: Measured, arm: ArmImages | None) -> dict[str, NDArray[np.generic]]:
+    arrays: dict[str, NDArray[np.generic]] = {
+        "differences": measured.differences.astype(np.float16),
+        "divergence": measured.differences.mean(0).astype(np.float32),
+    }
+    if arm is not None:
+        arrays["trigger_differences"] = arm.differences.astype(np.float16)
+    for row in spread_rows(len(measured.rows), THUMBNAILS):
+        probe = int(measured.rows[row])
+        arrays[f"thumb_{probe}_base"] = thumbnail_bytes(opened.reference.images[probe])
+        arrays[f"thumb_{probe}_adapter"] = thumbnail_bytes(measured.images[row])
+    return arrays

@@ -1,0 +1,1 @@
+"""What an audit leaves on disk: result files, kept pictures, failure records, and where they lie."""

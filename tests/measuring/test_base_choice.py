@@ -1,0 +1,206 @@
+"""Which base a file goes on and which trigger it is tried with, from headers on the published bases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditor.adapters.adapter_file import AdapterFile, describe
+from auditor.adapters.header import Header, TensorInfo
+from auditor.errors import ItemError
+from auditor.measuring.base_choice import choose_base, file_words, with_trigger
+from auditor.records.adapter import MetadataClaims, TriggerClaim
+from auditor.records.result import WorkItem
+from auditor.settings import Settings, resolve
+
+SDXL_HASH = "31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b"
+SDXL = ("down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 2048, 640)
+SD15 = ("down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 768, 640)
+SELF = ("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", 640, 640)
+SD_SELF = ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", 320, 320)
+FLUX2 = ("single_transformer_blocks.0.attn.to_qkv_mlp_proj", 6144, 6144)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Settings:
+    return resolve(config=None, profile="hub", overrides=()).settings
+
+
+def _file(module: tuple[str, int, int], metadata: dict[str, str] | None = None) -> AdapterFile:
+    name, inputs, outputs = module
+    shapes = {f"unet.{name}.lora_A.weight": (4, inputs), f"unet.{name}.lora_B.weight": (outputs, 4)}
+    tensors = {n: TensorInfo(n, "F16", shape, 0, 0) for n, shape in shapes.items()}
+    return describe(Header(tensors, metadata or {}, 0, 0), Path("nowhere"))
+
+
+def _item(*bases: str, trigger: str | None = None, source: str | None = None) -> WorkItem:
+    return WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x", file_sha256=None, trigger=trigger,
+                    trigger_source=source, base_name=bases[0] if bases else None, other_bases=bases[1:])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "metadata", "card", "expected"),
+    [
+        (SDXL, {}, ("sdxl",), ("sdxl", False, False)),
+        (SDXL, {}, (), ("sdxl", True, False)),
+        (SD15, {}, ("sdxl",), ("sd15", True, True)),
+        (SD15, {}, ("sdxl", "sd15"), ("sd15", False, False)),
+        (SD15, {"ss_sd_model_name": "v1-5-pruned-emaonly.ckpt"}, ("sdxl",), ("sd15", False, True)),
+        (SDXL, {"ss_new_sd_model_hash": SDXL_HASH}, (), ("sdxl", False, False)),
+        (SDXL, {"ss_new_sd_model_hash": SDXL_HASH[:10]}, (), ("sdxl", False, False)),
+        (SDXL, {"ss_sd_model_hash": SDXL_HASH[:6]}, (), ("sdxl", True, False)),
+        (SDXL, {"ss_sd_model_hash": "'; DROP TABLE"}, (), ("sdxl", True, False)),
+        (SD15, {"ss_new_sd_model_hash": SDXL_HASH}, (), ("sd15", True, False)),
+        (SDXL, {"ss_sd_model_name": "C:\\models\\sd_xl_base_1.0.safetensors"}, (), ("sdxl", False, False)),
+        (SDXL, {"ss_sd_model_name": "ponyDiffusionV6XL.safetensors"}, (), ("sdxl", True, False)),
+        (SELF, {}, ("sdxl",), ("sdxl", False, False)),
+        (SELF, {"ss_sd_model_name": "v1-5-pruned.ckpt"}, (), ("sd15", False, False)),
+        (SD_SELF, {}, ("sd21",), ("sd21", False, False)),
+    ],
+)  # fmt: skip
+def test_the_order_of_trust(
+    hub: Settings, module: tuple[str, int, int], metadata: dict[str, str], card: tuple[str, ...],
+    expected: tuple[str, bool, bool],
+) -> None:  # fmt: skip
+    choice = choose_base(_item(*card), _file(module, metadata), hub)
+    assert (choice.base_name, choice.assumed, choice.mismatch) == expected
+    assert choice.family == hub.recipe.bases[choice.base_name].family
+    assert choice.distance == (None if choice.assumed else 0)
+
+
+@pytest.mark.parametrize(
+    ("module", "card", "said"),
+    [
+        (SELF, (), "Diffusion 1.5 or Stable Diffusion 2.1 or Stable Diffusion XL"),
+        (SD_SELF, ("sdxl",), "Diffusion 1.5 or Stable Diffusion 2.1, and no"),
+        (FLUX2, ("flux1_dev",), "takes 0% of its parts|no part of it fits"),
+    ],
+)
+def test_families_are_not_guessed(
+    hub: Settings, module: tuple[str, int, int], card: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ItemError, match=said) as error:
+        choose_base(_item(*card), _file(module), hub)
+    assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
+
+
+MODELSPEC, TAG = TriggerClaim("sks style", "modelspec"), TriggerClaim("1girl", "tag_frequency")
+
+
+@pytest.mark.parametrize(
+    ("card", "claims", "expected"),
+    [
+        (("in the style of TOK", "instance_prompt"), (MODELSPEC,), ("in the style of TOK", "instance_prompt")),
+        (("a cat, TOK", "widget"), (MODELSPEC, TAG), ("sks style", "modelspec")),
+        (("a cat, TOK", "widget"), (TAG,), ("a cat, TOK", "widget")),
+        ((None, None), (TAG,), ("1girl", "tag_frequency")),
+        ((None, None), (), (None, None)),
+        (("by hand", "command line"), (MODELSPEC,), ("by hand", "command line")),
+    ],
+)
+def test_triggers_in_order_of_trust(
+    card: tuple[str | None, str | None], claims: tuple[TriggerClaim, ...], expected: tuple[str | None, str | None]
+) -> None:
+    item = with_trigger(_item(trigger=card[0], source=card[1]), MetadataClaims(triggers=claims))
+    assert (item.trigger, item.trigger_source) == expected
+
+
+QWEN = {f"transformer_blocks.{n}.attn.to_q": (3072, 3072) for n in range(60)}
+FLUX = {f"single_transformer_blocks.{n}.attn.to_q": (3072, 3072) for n in range(38)}
+CROSS = {f"down_blocks.1.attentions.{n}.transformer_blocks.0.attn2.to_k": (2048, 640) for n in range(2)}
+MEDIUM = {f"transformer_blocks.{n}.attn.to_q": (1536, 1536) for n in range(24)}
+
+
+def _made(modules: dict[str, tuple[int, int]], metadata: dict[str, str] | None = None) -> AdapterFile:
+    tensors: dict[str, TensorInfo] = {}
+    for name, (inputs, outputs) in modules.items():
+        for suffix, shape in (("lora_A.weight", (4, inputs)), ("lora_B.weight", (outputs, 4))):
+            key = f"{'unet' if 'down' in name else 'transformer'}.{name}.{suffix}"
+            tensors[key] = TensorInfo(key, "F16", shape, 0, 0)
+    return describe(Header(tensors, metadata or {}, 0, 0), Path("nowhere"))
+
+
+def _claimed(card: str | None) -> WorkItem:
+    return WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x", file_sha256=None, base_name=None, base_claim=card)
+
+
+@pytest.mark.parametrize(
+    ("modules", "card", "said"),
+    [
+        (QWEN, "Qwen/Qwen-Image", "made for Qwen-Image.*the card names Qwen/Qwen-Image"),
+        (QWEN, "black-forest-labs/FLUX.1-dev", "made for Qwen-Image"),
+        (FLUX, "lodestones/Chroma1-HD", "made for Chroma"),
+        (FLUX, "Freepik/flux.1-lite-8B", "made for FLUX.1 lite"),
+        (CROSS, "Kwai-Kolors/Kolors-diffusers", "made for Kolors"),
+        (CROSS, "playgroundai/playground-v2.5-1024px-aesthetic", "made for Playground v2.5"),
+        (MEDIUM, "stabilityai/stable-diffusion-3-medium", "made for Stable Diffusion 3 medium"),
+        (MEDIUM, None, "Stable Diffusion 3.5 medium or Stable Diffusion 3 medium, and no claim chooses"),
+    ],
+)
+def test_another_models_file_is_named_and_skipped(
+    hub: Settings, modules: dict[str, tuple[int, int]], card: str | None, said: str
+) -> None:
+    with pytest.raises(ItemError, match=said) as error:
+        choose_base(_claimed(card), _made(modules), hub)
+    assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
+
+
+@pytest.mark.parametrize(
+    ("modules", "card", "said"),
+    [
+        (FLUX, "black-forest-labs/FLUX.1-Kontext-dev", "an image editing model"),
+        (FLUX, "black-forest-labs/FLUX.1-Fill-dev", "an inpainting model"),
+        (FLUX, "black-forest-labs/FLUX.1-Depth-dev", "an image control model"),
+        (CROSS, "someone/my-sdxl-inpainting", "an inpainting model"),
+        ({f"blocks.{n}.attn1.to_q": (5120, 5120) for n in range(40)}, None, "Wan 14B, a video model"),
+    ],
+)
+def test_models_for_another_task_are_named_as_such(
+    hub: Settings, modules: dict[str, tuple[int, int]], card: str | None, said: str
+) -> None:
+    with pytest.raises(ItemError, match=said) as error:
+        choose_base(_claimed(card), _made(modules), hub)
+    assert (error.value.outcome, error.value.reason) == ("skipped", "not_text_to_image")
+
+
+@pytest.mark.parametrize(
+    ("modules", "card", "base", "distance"),
+    [
+        (CROSS, "stabilityai/stable-diffusion-xl-base-1.0", "sdxl", 0),
+        (CROSS, "AstraliteHeart/pony-diffusion-v6", "sdxl", 1),
+        (CROSS, "OnomaAIResearch/Illustrious-XL-v2.0", "sdxl", 4),
+        (CROSS, "somebody/a-merge", "sdxl", None),
+        (FLUX, "black-forest-labs/FLUX.1-schnell", "flux1_dev", None),
+        (MEDIUM, "stabilityai/stable-diffusion-3.5-medium", "sd35_medium", 0),
+    ],
+)
+def test_the_nearest_ancestor_is_taken_and_its_distance_kept(
+    hub: Settings, modules: dict[str, tuple[int, int]], card: str, base: str, distance: int | None
+) -> None:
+    choice = choose_base(_claimed(card), _made(modules), hub)
+    assert (choice.base_name, choice.distance, choice.assumed) == (base, distance, distance != 0)
+    assert choice.contradictions == ()
+
+
+def test_contradictions_are_kept(hub: Settings) -> None:
+    made = _made(CROSS, {"modelspec.architecture": "flux-1-dev/lora"})
+    choice = choose_base(_claimed("Qwen/Qwen-Image"), made, hub)
+    assert (choice.base_name, choice.mismatch) == ("sdxl", True)
+    assert choice.contradictions == (
+        "the file names flux-1-dev/lora (FLUX.1)", "the card names Qwen/Qwen-Image (Qwen-Image)",
+    )  # fmt: skip
+
+
+def test_the_files_own_record_comes_before_the_card(hub: Settings) -> None:
+    made = _made(FLUX, {"modelspec.architecture": "chroma/lora"})
+    with pytest.raises(ItemError, match="made for Chroma"):
+        choose_base(_claimed("black-forest-labs/FLUX.1-dev"), made, hub)
+
+
+def test_file_words_name_what_is_skipped(hub: Settings) -> None:
+    words = file_words(_claimed("Qwen/Qwen-Image"), _made(QWEN))
+    assert words == {"format": "lora", "family": "qwen_image", "claimed_base": "Qwen/Qwen-Image"}
+    assert file_words(_claimed(None), _made(QWEN, {"ss_base_model_version": "qwen_image"}))["claimed_base"] == (
+        "qwen_image"
+    )

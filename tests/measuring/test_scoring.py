@@ -1,0 +1,74 @@
+"""The scorer on made-up directions: lengths of every basis, and what is not encoded again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from auditor.finexl.concepts import ConceptDirections
+from auditor.finexl.paper import explain_paper
+from auditor.lexicons import load_lexicon
+from auditor.measuring.reference import Reference
+from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.records.proposals import ProposedPhrase
+from auditor.records.recipe import algorithm_version
+from auditor.settings import SolverSettings
+
+LEXICON = load_lexicon("pocket-1")
+D = 64
+
+
+class NoEncoder:
+    """Nothing is left to encode."""
+
+    def encode_texts(self, texts: Any) -> Any:
+        raise AssertionError(f"{len(texts)} texts are encoded again")
+
+
+def scorer(basis: str, *, sides_agree: bool = True) -> Scorer:
+    random = np.random.default_rng(7)
+    k = len(LEXICON.names)
+    text = ConceptDirections(random.normal(size=(k, D)) * random.uniform(0.5, 2, (k, 1)), np.full(k, 0.1))
+    image = text if sides_agree else ConceptDirections(random.normal(size=(k, D)), np.full(k, 0.1))
+    empty = np.zeros((0, D), np.float32)
+    few = np.zeros((3, D), np.float32)
+    reference = Reference(np.zeros((3, 2, 2, 3), np.uint8), few, few, few, text, image, empty, empty)
+    solver = SolverSettings(basis=basis, bootstrap=1)  # type: ignore[arg-type]
+    return make_scorer(solver, LEXICON, ("a", "b", "c"), reference, NoEncoder())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("basis", ["text", "image", "mean", "agreement", "stacked", "either"])
+def test_where_both_sides_agree_every_basis_has_vectors_of_their_length(basis: str) -> None:
+    made = scorer(basis)
+    np.testing.assert_allclose(made.vectors(LEXICON.names), made.reference.text.vectors, rtol=1e-6, atol=1e-9)
+
+
+def test_an_adapter_that_is_twice_a_concept_weighs_two_on_the_stacked_basis() -> None:
+    made, name = scorer("stacked"), LEXICON.names[4]
+    differences = np.tile(2 * made.reference.text.vectors[4], (6, 1)).astype(np.float32)
+    (concept,) = made._robust(differences.mean(0), [ProposedPhrase(name, 1.0, 0.0)]).concepts
+    assert concept.weight == pytest.approx(2.0, rel=1e-5)
+    assert made.projections(differences.mean(0), [name])[name] == pytest.approx(2.0, rel=1e-5)
+
+
+def test_the_lexicon_is_not_encoded_again_for_adapters_without_proposals() -> None:
+    made = scorer("mean", sides_agree=False)
+    vectors = made.reference.text.vectors
+    differences = np.tile(vectors[2] + 0.5 * vectors[9], (6, 1)).astype(np.float32)
+    paper = made.explain(differences, ())[1]
+    expected = explain_paper(differences.mean(0), LEXICON.names, vectors, e_ortho=made.solver.e_ortho,
+                             e_decomp=made.solver.e_decomp)  # fmt: skip
+    assert {c.concept: c.weight for c in paper.concepts} == pytest.approx(
+        dict(zip(expected.names, map(float, expected.weights), strict=True)), rel=1e-5, abs=1e-6
+    )
+    with pytest.raises(AssertionError, match="encoded again"):  # a phrase of the proposer's own is
+        made.explain(differences, [ProposedPhrase("seen from below", 1.0, 0.0)])
+
+
+def test_a_p_value_needs_draws_and_only_the_stacked_basis_has_another_version() -> None:
+    with pytest.raises(ValidationError, match="null_draws"):
+        SolverSettings(null_draws=0)
+    assert [algorithm_version(basis) for basis in ("mean", "either", "stacked")] == [1, 1, 2]

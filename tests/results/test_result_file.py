@@ -1,0 +1,98 @@
+"""Result files: what is written is read back; whatever is altered is noticed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from auditor.records.result import ANY_RECIPE, AuditRecord, ConceptScore, WorkItem
+from auditor.results.result_file import (
+    THUMBNAIL_SIDE,
+    CorruptResult,
+    Result,
+    list_results,
+    read_packed,
+    read_result,
+    thumbnail_bytes,
+    write_result,
+)
+
+
+def make_result(message: str = "Refused.", values: tuple[float, ...] = (1.0, 2.0)) -> Result:
+    item = WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x.safetensors", file_sha256="ab" * 32, base_name=None)
+    record = AuditRecord(item=item, file_sha256="ab" * 32, recipe_id=ANY_RECIPE, outcome="quarantined",
+                         reason="corrupt_file", message=message, base_name=None)  # fmt: skip
+    return Result(record, {"divergence": np.asarray(values, np.float32)})
+
+
+@given(message=st.text(max_size=200), values=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=9))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trip(tmp_path: Path, message: str, values: list[float]) -> None:
+    made = make_result(message.encode("utf-8", "replace").decode(), tuple(values))
+    back = read_result(write_result(tmp_path, made))
+    assert back.record == made.record
+    assert np.array_equal(back.arrays["divergence"], made.arrays["divergence"])
+
+
+@given(
+    st.lists(st.floats(-10, 10), min_size=1, max_size=9),
+    st.one_of(st.none(), st.floats(-1, 1)),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_scores_come_back_to_the_last_bit(tmp_path, values, alignment, name) -> None:
+    scores = tuple(
+        ConceptScore(concept=f"{name}{place}", score=v, low=-v, high=v / 3, projection=v / 7, alignment=alignment)
+        for place, v in enumerate(values)
+    )
+    made = make_result()
+    path = write_result(tmp_path, Result(made.record.model_copy(update={"scores": scores}), made.arrays))
+    assert read_result(path).record.scores == scores
+    packed = read_packed(path)
+    assert packed.record.scores == ()
+    assert packed.scores is not None and packed.scores.values[:, 0].tolist() == values
+    assert set(packed.arrays) == set(made.arrays)
+
+
+def test_kept_pictures_are_small() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, size=(64, 64, 3), dtype=np.uint8)
+    small = Image.open(io.BytesIO(thumbnail_bytes(noise).tobytes()))
+    assert np.array_equal(np.asarray(small), noise), "a small picture is kept as it is"
+    large = Image.open(io.BytesIO(thumbnail_bytes(np.kron(noise, np.ones((16, 8, 1), np.uint8))).tobytes()))
+    assert large.size == (THUMBNAIL_SIDE // 2, THUMBNAIL_SIDE)
+
+
+@given(place=st.floats(0, 1), flip=st.integers(1, 255))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_byte_is_noticed(tmp_path: Path, place: float, flip: int) -> None:
+    path = write_result(tmp_path, make_result())
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= flip
+    path.write_bytes(content)
+    try:
+        back = read_result(path)
+    except CorruptResult:
+        return
+    # A flip inside the header's padding or spelling may leave the content as it was; nothing else may pass.
+    assert back.record == make_result().record
+    assert np.array_equal(back.arrays["divergence"], make_result().arrays["divergence"])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 100])
+def test_other_content_is_noticed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CorruptResult):
+        read_result(path)
+
+
+def test_listing_shows_published_files_only(tmp_path: Path) -> None:
+    path = write_result(tmp_path, make_result())
+    path.with_name(f".{path.name}.1.abc.tmp").write_bytes(b"half")
+    assert list(list_results(tmp_path)) == [path]
