@@ -13,10 +13,10 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 
+from auditor.common.model_warnings import warnings_refused
 from auditor.encoding.encoder import EncoderCalls
 from auditor.encoding.preprocessing import Preprocessing
 from auditor.errors import PrerequisiteMissing, UserError
-from auditor.model_warnings import warnings_refused
 
 LOCAL_PREFIX = "local-dir:"
 CONFIG_NAME = "open_clip_config.json"

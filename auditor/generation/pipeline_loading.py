@@ -17,8 +17,8 @@ import diffusers
 import torch
 import transformers
 
+from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing, UserError
-from auditor.model_warnings import warnings_refused
 
 PIPELINES: Mapping[str, str] = {
     "StableDiffusionPipeline": "unet",

@@ -14,9 +14,9 @@ import torch
 from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
+from auditor.common.model_warnings import warnings_refused
 from auditor.common.pictures import Pictures
 from auditor.errors import PrerequisiteMissing
-from auditor.model_warnings import warnings_refused
 from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision

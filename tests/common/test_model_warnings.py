@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing
-from auditor.generation.loading import load_pipeline
-from auditor.model_warnings import warnings_refused
+from auditor.generation.pipeline_loading import load_pipeline
 from tests.tiny_models import save_sd
 
 LOAD = {"pipeline": None, "variant": None, "dtype": "float32", "device": "cpu", "sampler": "default"}
