@@ -169,10 +169,10 @@ def schema_page() -> str:
     """Tables, columns, views and macros of the catalog, from the comments inside the database."""
     import duckdb
 
-    from auditor.common.package_paths import schemas_dir
+    from auditor.common.package_paths import shipped_dir
 
     database = duckdb.connect(":memory:")
-    for migration in sorted(schemas_dir().glob("*.sql")):
+    for migration in sorted(shipped_dir("schemas").glob("*.sql")):
         database.execute(migration.read_text(encoding="utf-8"))
     parts = [
         NOTICE,
@@ -284,9 +284,9 @@ def main() -> int:
                 path.write_text(text, encoding="utf-8")
     if "--check" not in sys.argv:
         from auditor.catalog.json_schemas import write_json_schemas
-        from auditor.common.package_paths import schemas_dir
+        from auditor.common.package_paths import shipped_dir
 
-        stale += write_json_schemas(schemas_dir())
+        stale += write_json_schemas(shipped_dir("schemas"))
     print(
         "\n".join(f"{name}: {'out of date' if '--check' in sys.argv else 'written'}" for name in stale) or "up to date"
     )

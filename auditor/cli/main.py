@@ -15,6 +15,7 @@ import typer
 
 from auditor.cli import output
 from auditor.cli.ask import search_command, show_command, sql_command
+from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, status_command, submit_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
@@ -71,6 +72,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
 for _heading, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, rich_help_panel=_heading)(_command)
+app.add_typer(cluster_app, name="cluster", rich_help_panel="Run on Slurm")
 app.add_typer(lexicon_app, name="lexicon", rich_help_panel=_ASK)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel="Check the method")
 
