@@ -7,9 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from auditor.errors import UserError
 from auditor.common.atomic_files import write_bytes
 from auditor.common.package_paths import shipped_dir
+from auditor.errors import UserError
 
 FOLDERS = ("slurm", "jobs")
 _INTERPRETER = '"${PYTHON_BIN:-$PWD/.venv/bin/python}"'
