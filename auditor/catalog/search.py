@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from auditor.catalog.phrases import TextSide, phrase_directions, text_sides
 from auditor.catalog.query import Query, Term, near_names, parse
-from auditor.catalog.reading import fetch, open_catalog
+from auditor.catalog.reading import fetch, reading_catalog
 from auditor.encoding.encoder import Encoder
 from auditor.errors import UserError
 from auditor.finexl.arrays import FloatArray
@@ -120,7 +119,7 @@ def search(
         UserError: The search says nothing or contradicts itself, or needs an encoder that is not given.
     """
     filters = Filters(base, license)
-    with closing(open_catalog(database)) as connection:
+    with reading_catalog(database) as connection:
         aliases = dict(connection.execute("SELECT key, concept FROM concept_aliases").fetchall())
         query = parse(text, aliases)
         notes = tuple(_spelling_note(term, near_names(term.text, aliases)) for term in query.phrases)

@@ -6,8 +6,10 @@ CONTRIBUTING.md says how to add a command.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -34,9 +36,11 @@ from auditor.cli.run import (
     plan_command,
     prefetch_command,
 )
+from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+EXIT_BROKEN_PIPE = 141  # and for one whose reader went away
 
 app = typer.Typer(
     name="auditor",
@@ -130,22 +134,37 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Instead of the process's own.
     """
+    replace_closed_streams()
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        try:
+            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # a full disk shows here, while there is somebody to say so
     except AuditorError as error:
         output.fail(str(error))
         if error.exit_code == EXIT_REQUEUE:
             output.say("this may pass: run the same command again, it goes on where it stopped")
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has had enough
+        _forget_stdout()
+        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        output.fail(f"{error.filename or 'a file'}: {error.strerror}; free some space and run the same command again")
+        step = "make it writable" if error.errno == errno.EROFS else "free some space"
+        output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
+        _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)
     except KeyboardInterrupt:
         output.say("interrupted; run the same command again, it goes on where it stopped")
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from trying, and failing, to write once more what is left in the buffer."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":
