@@ -2,7 +2,7 @@
 
 import sys
 
-from auditor.cli.start import start
+from auditor.cli.main import run
 
 if __name__ == "__main__":
-    start(["export", *sys.argv[1:]])
+    run(["export", *sys.argv[1:]])

@@ -1,1 +1,1 @@
-"""A task's life: its loop, attempts, signals, the base that is open, and the queue of proposals."""
+"""One adapter from its file to its result, the loop of a task, and what makes both safe to interrupt."""

@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from auditor.catalog.charts import dose_lines, score_bars, share_bar
+from auditor.catalog.evidence_sql import literal
 from auditor.catalog.result_rows import picture_type, thumbnail
-from auditor.catalog.search import literal
 from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe

@@ -15,6 +15,11 @@ from auditor.errors import PrerequisiteMissing, UserError
 from auditor.finexl.arrays import TINY, FloatArray, remove_span
 from auditor.finexl.concepts import common_span, directions
 
+_NULL_PHRASES = 39
+_CHANCE = 0.05
+_COMPARED = 20_000
+"""V of this many adapters, chosen by their hashes, are compared with the null."""
+
 
 @dataclass(frozen=True)
 class TextSide:
@@ -84,6 +89,51 @@ def phrase_directions(
         if float(np.linalg.norm(vector)) <= TINY:
             raise UserError(f"the text encoder sees nothing in {phrase!r}; try other words")
     return vectors
+
+
+def stands_out(
+    connection: duckdb.DuckDBPyConnection, side: TextSide, phrase: str, vector: FloatArray, encoder: Encoder
+) -> bool:
+    """Whether some adapter goes the way of a phrase more than any goes the way of random letters.
+
+    The best cosine of any stored V with f(C) is compared with that of `_NULL_PHRASES` strings of random letters, as
+    many words and letters as the phrase. A chance of one in twenty is allowed. Short nonsense has short directions, so
+    its scores are large; its cosines are not.
+
+    Args:
+        connection: Of the catalog.
+        side: Whose adapters are compared.
+        phrase: As typed.
+        vector: Its f(C) (D,).
+        encoder: The text encoder.
+    """
+    random = random_words(phrase, _NULL_PHRASES)
+    try:
+        null = phrase_directions(connection, side, random, encoder)
+    except UserError:
+        # Random letters have no direction at all to this encoder, and the phrase has one.
+        return True
+    changes = connection.execute(
+        "SELECT divergence FROM audits WHERE divergence IS NOT NULL AND len(divergence) = ? "
+        "AND list_contains(?::VARCHAR[], recipe_id) ORDER BY hash(file_sha256) LIMIT ?",
+        [len(vector), list(side.recipe_ids), _COMPARED],
+    ).fetchall()
+    if not changes:
+        return True
+    rows = np.asarray([row[0] for row in changes], dtype=np.float64)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+    asked = np.vstack([vector, null])
+    asked = asked / np.linalg.norm(asked, axis=1, keepdims=True)
+    best = (asked @ rows.T).max(axis=1)
+    return bool((1 + np.sum(best[1:] >= best[0])) / (1 + len(null)) <= _CHANCE)
+
+
+def random_words(phrase: str, count: int) -> list[str]:
+    """Strings of random letters with the words and lengths of `phrase`, the same ones every time."""
+    generator = np.random.default_rng(0)
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    return [" ".join("".join(generator.choice(letters, size=max(3, len(word)))) for word in phrase.split()) or "xqz"
+            for _ in range(count)]  # fmt: skip
 
 
 def join_phrase(template: str, prompt: str, phrase: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from auditor.cli.context import settings_of
 from auditor.cli.options import AsJson
@@ -15,11 +17,24 @@ from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from typer._click.core import Context
 
     from auditor.catalog.adapter_cards import Card
-    from auditor.catalog.search import Hit, Match
+    from auditor.catalog.answers import Hit, Match
     from auditor.encoding.encoder import Encoder
     from auditor.settings import Settings
+
+
+_MINUS_WORD = re.compile(r"^-[^\W\d_]{2}")
+
+
+class QuestionCommand(TyperCommand):
+    """A command whose words may start with a minus: -dark is "not dark", no option."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Reads the arguments with such words spelt out."""
+        words = [part for arg in args for part in (("not", arg[1:]) if _MINUS_WORD.match(arg) else (arg,))]
+        return super().parse_args(ctx, words)
 
 
 def search_command(
@@ -28,20 +43,21 @@ def search_command(
     k: Annotated[int, typer.Option("--limit", "-k", min=1, max=10_000, help="Most adapters shown.")] = 10,
     base: Annotated[str | None, typer.Option("--base", help="Only this base model or family.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="Only this licence.")] = None,
-    show_sql: Annotated[bool, typer.Option("--show-sql", help="Print the SQL; it runs as it stands.")] = False,
+    show_sql: Annotated[
+        bool, typer.Option("--explain", "--show-sql", help="Print the SQL; it runs as it stands.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find adapters by what they do to images.
 
-    Concepts of the lexicon are found by any of their names, "not X" and "least X" are understood, and other words
-    are compared through the text encoder. One concept is ranked by the lower end of its score; several by fit, the
-    cosine of what an adapter does with what all the words together would do.
+    Asks in plain words: several concepts, and/or/not, amounts, filters, an order, "like OWNER/NAME but more X", or the
+    name of a repo. docs/questions.md has the whole language. Every answer says how the question was understood.
 
     Example:
 
-        auditor search "most vibrant watercolor LoRA"
+        auditor search "most vibrant watercolor LoRA, not dark, commercial use ok"
 
-        auditor search "least blurry watercolor, not dark" --base sdxl --show-sql
+        auditor search "slightly blurry watercolor for sdxl" --explain
     """
     from auditor.catalog.search import search
 
@@ -60,19 +76,15 @@ def search_command(
     if as_json:
         emit_json(asdict(answer))
         return
+    say(f"understood: {answer.understood}")
     if show_sql:
         emit_text(answer.sql)
     if not answer.hits:
-        say("no adapter has all of that; try fewer words, or see which there are: auditor sql 'FROM lora_card'")
+        say(
+            "no adapter has any of that; try fewer words or filters, or see what there is: auditor sql 'FROM lora_card'"
+        )
         return
-    emit_table(
-        ("", "adapter", "fit", "score", "why", "probes", "base", "licence", "trigger", "beware"),
-        [_row(hit) for hit in answer.hits],
-        numeric=("", "fit", "score", "probes"),
-    )
-    best = answer.hits[0]
-    say("score: 1 is as far as the words reach in the text encoder; [lower, upper] end")
-    say(f"more: auditor show {best.repo_id}")
+    _emit_hits(answer.hits)
 
 
 def sql_command(
@@ -127,27 +139,59 @@ def show_command(
         _show(card)
 
 
+_BANDS = {
+    "surely": "surely: the interval of every concept lies above 0",
+    "maybe": "maybe: measured, but an interval reaches 0",
+    "near": "near, but not what was asked for",
+}
+_NEAR_SHOWN = 3
+
+
+def _emit_hits(hits: Sequence[Hit]) -> None:
+    """A table for each band. What is near but not it is shown only when little else was found."""
+    sure = [hit for hit in hits if hit.band != "near"]
+    shown = sure + [hit for hit in hits if hit.band == "near"][: max(0, _NEAR_SHOWN - len(sure))]
+    for band, title in _BANDS.items():
+        rows = [hit for hit in shown if hit.band == band]
+        if rows:
+            emit_text(title)
+            emit_table(
+                ("", "adapter", "why", "also", "strength", "trigger", "base", "licence", "beware"),
+                [_row(hit) for hit in rows],
+                numeric=("",),
+            )
+    say("score [lower, upper end]: 1 is as far as the concept's words reach in the text encoder")
+    if any(_alone(match) for hit in shown for match in hit.matched):
+        say("(alone): what the concept alone would explain, where the joint score left it nothing")
+    say("strength: measured strengths with the concept there and the rest of the change not outgrowing it")
+    say(f"more: auditor show {shown[0].repo_id}")
+
+
 def _row(hit: Hit) -> tuple[object, ...]:
     others = hit.copies - 1
     name = hit.repo_id if others < 1 else f"{hit.repo_id} (+{others} {'copy' if others == 1 else 'copies'})"
+    strength = hit.strength
     return (
         hit.place,
         name,
-        None if hit.fit is None else f"{hit.fit:.2f}",
-        None if hit.score is None else f"{hit.score:.2f}",
-        ", ".join(_why(match) for match in hit.matched),
-        hit.probes,
+        ", ".join(_why(match) for match in hit.matched) or hit.message,
+        ", ".join(hit.side_effects) or None,
+        None if strength is None else f"{strength.low:g} to {strength.high:g}",
+        f"{hit.trigger} (needed)" if hit.with_trigger else hit.trigger,
         hit.base,
         hit.license,
-        hit.trigger,
         ", ".join(hit.flags) or None,
     )
+
+
+def _alone(match: Match) -> bool:
+    return match.score == 0 and match.projection > 0 and match.low is not None
 
 
 def _why(match: Match) -> str:
     if match.low is None or match.high is None:
         return f"{match.term} {match.score:.2f}"
-    if match.score == 0 and match.projection != 0:
+    if _alone(match):
         return f"{match.term} {match.projection:.2f} (alone)"
     return f"{match.term} {match.score:.2f} [{match.low:.2f}, {match.high:.2f}]"
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from auditor.common.atomic_files import named
 from auditor.errors import TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.hashes import SHA256
@@ -76,8 +75,7 @@ class FileFacts:
         self._folder.mkdir(parents=True, exist_ok=True)
         final = self._folder / f"{uuid.uuid4().hex}.jsonl"
         temporary = final.with_suffix(".tmp")
-        with named(final):
-            temporary.write_text("\n".join(self._new) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(self._new) + "\n", encoding="utf-8")
         temporary.replace(final)
         self._new.clear()
 

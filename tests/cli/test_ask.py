@@ -36,30 +36,37 @@ def ask(auditor, filled):
 def test_search_names_the_adapter_and_says_why(ask):
     done = ask("search", "most vibrant watercolor LoRA")
     assert done.code == 0
-    first = done.stdout.splitlines()[1]
+    first = done.stdout.splitlines()[2]
     assert "ann/vivid-paint" in first, "nothing but the two; bob/dark-paint is stronger but dark as well"
     assert "vibrant 0.60 [0.50, 0.70]" in first
-    assert "1.00" in first, "the fit of 0.6 and 0.5 is 0.996"
+    assert done.stdout.startswith("surely")
+    assert "understood: vibrant; watercolor" in done.stderr
     assert "mit" in first
     assert "auditor show ann/vivid-paint" in done.stderr
 
 
 def test_search_prints_sql_that_sql_answers(ask):
-    sql = ask("search", "vibrant", "watercolor", "--show-sql").stdout.splitlines()[0]
-    assert sql == "FROM most('vibrant', 'watercolor', k := 10);"
+    sql = ask("search", "vibrant", "watercolor", "--explain").stdout.partition(";\n")[0]
     assert "bob/dark-paint" in ask("sql", sql).stdout
 
 
 def test_search_json(ask):
     answer = json.loads(ask("search", "vibrant not dark", "-k", "1", "--json").stdout)
     assert answer["hits"][0]["repo_id"] == "ann/vibrant"
-    assert [term["role"] for term in answer["terms"]] == ["wanted", "without"]
+    assert [wish["role"] for wish in answer["question"]["wishes"]] == ["wanted", "without"]
+    assert answer["understood"] == "vibrant; without dark"
 
 
 def test_search_without_hits_says_so(ask):
-    done = ask("search", "vibrant", "embossed")
+    done = ask("search", "embossed")
     assert (done.code, done.stdout) == (0, "")
     assert "no adapter" in done.stderr
+
+
+def test_what_is_near_is_told_apart_from_hits(ask):
+    done = ask("search", "vibrant", "embossed")
+    assert done.stdout.startswith("near, but not what was asked for")
+    assert len(done.stdout.splitlines()) == 2 + 3
 
 
 def test_sql_json_limit_and_errors(ask):
@@ -102,3 +109,9 @@ def test_lexicon_candidates_are_listed_and_escaped(ask):
     assert (candidate["adapters"], candidate["owners"]) == (1, 1) and candidate["phrase"].startswith("glossy")
     assert "\x1b" not in ask("lexicon", "candidates").stdout
     assert ask("lexicon", "candidates", "--owners", "2").stdout.strip() == ""
+
+
+def test_a_word_with_a_minus_is_a_negation_and_no_option(ask):
+    done = ask("search", "-watercolor", "vibrant", "-k", "1")
+    assert (done.code, "understood: without watercolor; vibrant" in done.stderr) == (0, True)
+    assert "ann/vibrant" in done.stdout and "vivid-paint" not in done.stdout

@@ -1,0 +1,286 @@
+"""A question as SQL: which adapters answer it, how surely, and in which order.
+
+Every wanted concept is looked for in both arms, the weights alone and the weights with the declared trigger, and the
+arm that answers better counts. A hit falls into one of three bands:
+
+- surely: each wanted concept reaches a tenth of asking for it in words (or the amount asked for), and its interval
+  lies above 0;
+- maybe: each reaches it, but an interval does not lie above 0;
+- near: only some do, or the amount does not fit.
+
+Within a band several concepts rank by `fit`, the cosine of V with the sum of their directions (chosen on development
+styles, docs/results.md), one by the lower end of its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor.catalog.questions.question import FilterValue, Question, Wish
+
+PRESENT = 0.1
+"""A tenth of asking for it in words: from here on an adapter has a concept."""
+NEAR = 0.05
+LEVEL, LOW, HIGH = "greatest(score, projection)", "low", "high"
+"""What is compared with `PRESENT` and with amounts, and its interval; the one place that names the columns."""
+BANDS = ("surely", "maybe", "near")
+
+_ORDERS = {
+    "popular": "a.downloads DESC", "liked": "a.likes DESC", "newest": "a.created_at DESC NULLS LAST",
+    "oldest": "a.created_at NULLS LAST", "smallest": "a.size_bytes NULLS LAST",
+}  # fmt: skip
+
+
+def literal(value: object) -> str:
+    """A value as SQL text. Text is quoted; nothing in it can end the quotation."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("\0", "").replace("'", "''") + "'"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    raise TypeError(f"no SQL literal for {type(value).__name__}")
+
+
+def question_sql(
+    question: Question, k: int, *, phrases: Sequence[Sequence[float]] = (), toward: Sequence[float] | None = None
+) -> str:
+    """The whole query.
+
+    Args:
+        question: What is asked for.
+        k: Most rows.
+        phrases: f(C) of each of `question.phrases`, in order.
+        toward: V to be near to, for `like`; wanted concepts are in it already.
+    """
+    return _Query(question, phrases, toward).sql(k)
+
+
+class _Query:
+    def __init__(self, question: Question, phrases: Sequence[Sequence[float]], toward: Sequence[float] | None) -> None:
+        self.question, self.toward = question, toward
+        self.vectors = dict(zip(question.phrases, phrases, strict=True))
+        judged = [wish for wish in question.wishes if toward is None or wish.role != "wanted"]
+        self.wanted = [wish for wish in judged if wish.role == "wanted"]
+        self.least = [wish for wish in judged if wish.role == "least"]
+        self.without = [wish for wish in judged if wish.role == "without"]
+        names = [name.concept for wish in judged for name in wish.names if name.concept is not None]
+        self.concepts = list(dict.fromkeys([*names, *(concept for pair in question.more_than for concept in pair)]))
+
+    def sql(self, k: int) -> str:
+        only_without = bool(self.without) and not self.wanted and not self.least and self.toward is None
+        away = self.least or (self.without if only_without else [])
+        level, low = self._levels()
+        fit = self._fit()
+        order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
+        order += ["away"] if away else []
+        order += ["cosine DESC"] if self.toward is not None else []
+        order += ["fit DESC NULLS LAST", "certain DESC NULLS LAST", "strength DESC NULLS LAST"]
+        order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
+        keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
+        away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
+        return f"""WITH evidence AS MATERIALIZED (
+{self._evidence()}
+{self._together() if fit != "NULL" else ""}), judged AS (
+    SELECT a.*, e.with_trigger, {self._band()} AS band, {self._miss()} AS miss,
+        {away_sql} AS away,
+        {_mean([f"greatest({item}, 0)" for item in low])} AS certain,
+        {_mean([f"greatest({item}, 0)" for item in level])} AS strength,
+        {fit} AS fit, {self._cosine()} AS cosine{self._phrase_columns()}
+    FROM adapters a
+    {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
+    {
+            "LEFT JOIN (SELECT NULL::BOOLEAN AS with_trigger) e ON true"
+            if self._unscored()
+            else "JOIN evidence e ON e.audit_id = a.audit_id"
+        }
+    {"LEFT JOIN asked q ON q.recipe_id = u.recipe_id" if fit != "NULL" else ""}
+    WHERE {" AND ".join(self._conditions())}
+), chosen AS (
+    SELECT * FROM judged WHERE band IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY adapter_id ORDER BY band, with_trigger, certain DESC) = 1
+), folded AS (
+    SELECT *, row_number() OVER (PARTITION BY coalesce(weights, adapter_id::VARCHAR)
+        ORDER BY downloads DESC, created_at, repo_id, path) AS copy
+    FROM chosen
+)
+SELECT row_number() OVER (ORDER BY {keys}) AS place, * EXCLUDE (copy) FROM folded WHERE copy = 1
+ORDER BY {keys}
+LIMIT {k};"""
+
+    def _unscored(self) -> bool:
+        asked = self.question.filters.get("outcome")
+        return asked is not None and asked not in ("scored", "scored_partial")
+
+    def _evidence(self) -> str:
+        if not self.concepts:
+            return "    SELECT audit_id, false AS with_trigger FROM audits"
+        columns = ",\n        ".join(
+            f"max({LEVEL}) FILTER (concept = {literal(c)}) AS level_{i}, max({LOW}) FILTER (concept = {literal(c)}) AS "
+            f"low_{i}, max({HIGH}) FILTER (concept = {literal(c)}) AS high_{i}, max(projection) FILTER "
+            f"(concept = {literal(c)}) AS along_{i}"
+            for i, c in enumerate(self.concepts)
+        )
+        names = ", ".join(map(literal, self.concepts))
+        arms = "\n    UNION ALL\n".join(
+            f"    SELECT audit_id, {with_trigger} AS with_trigger,\n        {columns}\n"
+            f"    FROM {table} WHERE concept IN ({names}) GROUP BY audit_id"
+            for table, with_trigger in (("scores", "false"), ("trigger_scores", "true"))
+        )
+        return arms
+
+    def _levels(self) -> tuple[list[str], list[str]]:
+        return [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
+
+    def _level(self, wish: Wish) -> str:
+        return self._of(wish, "level")
+
+    def _low(self, wish: Wish) -> str:
+        return self._of(wish, "low")
+
+    def _along(self, wish: Wish) -> str:
+        return self._of(wish, "along")
+
+    def _of(self, wish: Wish, column: str) -> str:
+        """The column of the strongest of the alternatives; a phrase has one value, and no interval yet."""
+        if wish in self.vectors:
+            return "0.0" if column == "low" else self._phrase(wish)
+        items = [f"coalesce(e.{column}_{self.concepts.index(n.concept)}, 0)" for n in wish.names if n.concept]
+        return items[0] if len(items) == 1 else f"greatest({', '.join(items)})"
+
+    def _phrase(self, wish: Wish) -> str:
+        vector = [round(float(value), 7) for value in self.vectors[wish]]
+        square = sum(value * value for value in vector)
+        return (
+            f"CASE WHEN len(u.divergence) = {len(vector)} THEN "
+            f"list_inner_product(u.divergence, {literal(vector)}::FLOAT[]) / {square!r} END"
+        )
+
+    def _phrase_columns(self) -> str:
+        return "".join(f", {self._phrase(wish)} AS phrase_{i}" for i, wish in enumerate(self.question.phrases))
+
+    def _bounds(self, wish: Wish) -> tuple[float, float | None]:
+        if wish.amount is None:
+            return PRESENT, None
+        return wish.amount.least if wish.amount.least is not None else 0.0, wish.amount.most
+
+    def _band(self) -> str:
+        sure, has, some = [], [], []
+        for wish in self.wanted:
+            least, most = self._bounds(wish)
+            level = self._level(wish)
+            fits = f"{level} >= {least}" + (f" AND {level} <= {most}" if most is not None else "")
+            has.append(fits)
+            sure.append(f"{fits} AND {self._low(wish)} > 0" if least > 0 else fits)
+            some.append(f"{level} >= {NEAR}")
+        for first, second in self.question.more_than:
+            one, two = self.concepts.index(first), self.concepts.index(second)
+            has.append(f"e.level_{one} > e.level_{two}")
+            sure.append(f"e.low_{one} > e.high_{two}")
+        for wish in self.least:
+            has.append(f"{self._along(wish)} < {PRESENT}")
+            sure.append(f"{self._along(wish)} <= -{PRESENT}")
+            some.append("true")
+        sure += [f"{self._level(wish)} < {self._bounds(wish)[0]}" for wish in self.without]
+        if not sure and not has:
+            return "0"
+        near = f" WHEN {' OR '.join(f'({item})' for item in some)} THEN 2" if some else ""
+        return f"CASE WHEN {_all(sure)} THEN 0 WHEN {_all(has)} THEN 1{near} END"
+
+    def _miss(self) -> str:
+        """How far outside of the amounts asked for."""
+        parts = []
+        for wish in self.wanted:
+            least, most = self._bounds(wish)
+            if wish.amount is not None:
+                level = self._level(wish)
+                parts.append(f"greatest({least} - {level}, 0{'' if most is None else f', {level} - {most}'})")
+        return f"round({' + '.join(parts)}, 6)" if parts else "0"
+
+    def _fit(self) -> str:
+        plain = [w for w in self.wanted if len(w.names) == 1 and w.amount is None and w.names[0].concept is not None]
+        if len(plain) < 2 or len(plain) < len(self.wanted) or self.question.more_than:
+            return "NULL"
+        return (
+            "CASE WHEN NOT e.with_trigger AND len(u.divergence) = len(q.vector) "
+            "THEN list_cosine_similarity(u.divergence, q.vector) END"
+        )
+
+    def _together(self) -> str:
+        """The sum of the wanted directions per recipe, so that each V meets one vector however many words there are."""
+        names = ", ".join(literal(wish.names[0].concept) for wish in self.wanted)
+        return f"""), asked AS MATERIALIZED (
+    SELECT t.recipe_id, list(t.total::FLOAT ORDER BY t.place) AS vector
+    FROM (SELECT v.recipe_id, v.place, sum(v.value) AS total FROM
+          (SELECT c.recipe_id, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
+           FROM concept_vectors c WHERE c.concept IN ({names})) v
+          GROUP BY v.recipe_id, v.place) t
+    GROUP BY t.recipe_id
+"""
+
+    def _cosine(self) -> str:
+        if self.toward is None:
+            return "NULL"
+        vector = literal([round(float(value), 7) for value in self.toward])
+        return (
+            f"CASE WHEN len(u.divergence) = {len(self.toward)} "
+            f"THEN list_cosine_similarity(u.divergence, {vector}::FLOAT[]) END"
+        )
+
+    def _conditions(self) -> list[str]:
+        filters = self.question.filters
+        outcome = filters.get("outcome")
+        if outcome == "unscored":
+            found = ["a.outcome NOT IN ('scored', 'scored_partial')"]
+        else:
+            found = [f"a.outcome = {literal(outcome)}" if outcome else "a.outcome IN ('scored', 'scored_partial')"]
+        found += [condition(name, value) for name, value in filters.items() if name != "outcome"]
+        for wish in self.without:
+            column = self._low(wish) if wish not in self.vectors else self._level(wish)
+            found.append(f"coalesce({column}, 0) < {self._bounds(wish)[0]}")
+        if self.question.like is not None:
+            found.append(f"lower(a.repo_id) <> {literal(self.question.like.lower())}")
+        return found
+
+
+def condition(name: str, value: FilterValue) -> str:
+    """One filter on a row `a` of adapters."""
+    texts = ", ".join(map(literal, value)) if isinstance(value, tuple) else literal(value)
+    audit = (
+        "EXISTS (FROM audits x LEFT JOIN recipes r ON r.recipe_id = x.recipe_id WHERE x.audit_id = a.audit_id AND {})"
+    )
+    templates = {
+        "base": f"(lower(a.base_name) IN ({texts}) OR "
+        + audit.format(f"(lower(x.base_name) IN ({texts}) OR lower(r.family) IN ({texts}))")
+        + ")",
+        "license": f"lower(a.license) IN ({texts})",
+        "trigger": f"contains(lower(a.trigger), {texts})",
+        "has_trigger": f"(coalesce(a.trigger, '') <> '') = {texts}",
+        "owner": f"lower(split_part(a.repo_id, '/', 1)) IN ({texts})",
+        "name": f"contains(lower(a.repo_id), {texts})",
+        "exact_base": audit.format("NOT x.base_assumed AND NOT x.card_mismatch"),
+        "downloads_min": f"a.downloads >= {texts}",
+        "downloads_max": f"a.downloads <= {texts}",
+        "likes_min": f"a.likes >= {texts}",
+        "likes_max": f"a.likes <= {texts}",
+        "size_min": f"a.size_bytes >= {texts}",
+        "size_max": f"a.size_bytes <= {texts}",
+        "created_after": f"strftime(a.created_at, '%Y-%m-%d') >= {texts}",
+        "created_before": f"strftime(a.created_at, '%Y-%m-%d') < {texts}",
+        "strength_max": "EXISTS (FROM dose d, unnest(map_values(d.projections)) p(value) "
+        f"WHERE d.audit_id = a.audit_id AND d.scale <= {texts} AND p.value >= {PRESENT})",
+    }
+    return templates[name]
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(f"({item})" for item in conditions) or "true"
+
+
+def _mean(items: Sequence[str]) -> str:
+    """Geometric mean."""
+    return f"power({' * '.join(items)}, {1.0 / len(items)!r})" if items else "NULL"

@@ -1,0 +1,119 @@
+"""Questions with words that are no concepts: candidates by SQL, then intervals from single differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import cast
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.catalog.answers import Band, Hit, Match, SearchAnswer, hits_of
+from auditor.catalog.evidence_sql import BANDS, question_sql
+from auditor.catalog.phrases import TextSide, phrase_directions, stands_out, text_sides
+from auditor.catalog.questions.question import CatalogWords, Question, Wish
+from auditor.catalog.questions.question_reader import concept_names
+from auditor.catalog.questions.question_wording import understood
+from auditor.catalog.reading import fetch
+from auditor.encoding.encoder import Encoder
+from auditor.errors import UserError
+from auditor.finexl.arrays import FloatArray
+from auditor.finexl.shared_basis import score_phrase
+
+EncoderFactory = Callable[[], Encoder]
+Differences = Callable[[str], NDArray[np.generic] | None]
+"""Result file, relative to the results folder → d_i (n, D), or None when it is not at hand."""
+
+_REFINED = 100
+"""Free phrases: this many adapters, best score first, get intervals from their single differences."""
+
+
+class PhraseSearch:
+    """A question with words that are no concepts: candidates by SQL, then intervals from single differences."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        question: Question,
+        encoder: EncoderFactory | None,
+        differences: Differences | None,
+        toward: list[float] | None,
+        words: CatalogWords,
+    ) -> None:
+        self.connection, self.question, self.differences, self.toward = connection, question, differences, toward
+        self.texts = [wish.names[0].text for wish in question.phrases]
+        self.notes = tuple(_no_concept(text, words) for text in self.texts)
+        if encoder is None:
+            raise UserError(f"{'; '.join(self.notes)}. Free phrases need the text encoder: see `auditor doctor`")
+        self.encoder = encoder()
+
+    def answer(self, k: int) -> SearchAnswer:
+        sides = text_sides(self.connection)
+        fitting = [side for side in sides if side.encoder == self.encoder.identity] or sides
+        if not fitting:
+            notes = (*self.notes, "the catalog holds no audit yet")
+            return SearchAnswer(understood(self.question), self.question, (), "", notes)
+        side, notes = fitting[0], self.notes
+        if len(sides) > 1:
+            notes += (f"of {len(sides)} ways of asking in this catalog, one was searched: {side.probe_set}",)
+        vectors = self._directions(side)
+        sql = question_sql(self.question, max(_REFINED, k), phrases=[list(map(float, v)) for v in vectors],
+                           toward=self.toward)  # fmt: skip
+        records = fetch(self.connection, sql).records()
+        hits = hits_of(self.connection, records[: max(_REFINED, k)], self.question)
+        found = [self._refined(hit, record, vectors) for hit, record in zip(hits, records, strict=True)]
+        if not all(complete for _, complete in found):
+            notes += ("some result files are not at hand: no intervals for the free words, ranked by score",)
+        elif not self.question.of("least") and self.question.order == "best":
+            found.sort(key=lambda item: (BANDS.index(item[0].band), -(item[0].at_least or 0), -(item[0].score or 0)))
+        shown = tuple(replace(hit, place=place) for place, (hit, _) in enumerate(found[:k], 1))
+        return SearchAnswer(understood(self.question), self.question, shown, sql, notes)
+
+    def _directions(self, side: TextSide) -> FloatArray:
+        """f(C) of the phrases.
+
+        Raises:
+            UserError: One means no more to the encoder than random letters do.
+        """
+        vectors = phrase_directions(self.connection, side, self.texts, self.encoder)
+        for text, vector, note in zip(self.texts, vectors, self.notes, strict=True):
+            if not stands_out(self.connection, side, text, vector, self.encoder):
+                raise UserError(f"{note}, and to the text encoder it means no more than random letters do")
+        return vectors
+
+    def _refined(self, hit: Hit, record: Mapping[str, object], vectors: FloatArray) -> tuple[Hit, bool]:
+        """The hit with intervals of its phrases, and whether its single differences were at hand."""
+        file = self.connection.execute("SELECT result_file FROM audits WHERE audit_id = ?", [hit.audit_id]).fetchone()
+        rows = self.differences(str(file[0])) if self.differences is not None and file is not None else None
+        usable = rows is not None and rows.ndim == 2 and rows.shape[1] == vectors.shape[1]
+        matches, lows = list(hit.matched), [0.0] * 0
+        lows += [max(m.low or 0.0, 0.0) for m in hit.matched if m.term in self.question.concepts("wanted")]
+        for index, (wish, vector) in enumerate(zip(self.question.phrases, vectors, strict=True)):
+            value, low, high = cast(float, record[f"phrase_{index}"]), None, None
+            if usable and rows is not None:
+                interval = score_phrase(rows.astype(np.float64), vector)
+                low, high = min(interval.low, value), max(interval.high, value)
+                lows += [max(low, 0.0)] if wish.role == "wanted" else []
+            matches.append(Match(wish.names[0].text, "phrase", value, low, high, value))
+        at_least = math.prod(lows) ** (1.0 / len(lows)) if usable and lows else None
+        band = self._band(hit, matches) if usable else hit.band
+        return replace(hit, band=band, at_least=at_least, matched=tuple(matches)), usable
+
+    def _band(self, hit: Hit, matches: list[Match]) -> Band:
+        """A "maybe" becomes "surely" when the intervals of its phrases too lie above 0."""
+        wanted = {wish.names[0].concept or wish.names[0].text for wish in self.question.of("wanted") if _single(wish)}
+        lows = [match.low for match in matches if match.term in wanted]
+        sure = hit.band == "maybe" and lows and all(low is not None and low > 0 for low in lows)
+        return "surely" if sure else hit.band
+
+
+def _single(wish: Wish) -> bool:
+    return len(wish.names) == 1
+
+
+def _no_concept(text: str, words: CatalogWords) -> str:
+    near = concept_names(words, text)
+    return f"no concept of the lexicon is called {text!r}; nearest: {', '.join(near) or 'none'}"

@@ -1,0 +1,1 @@
+"""The question language: words → what is asked for. One grammar for the command line and the exported site."""

@@ -1,0 +1,72 @@
+"""The words and patterns of the question language: one table, read by the command line and by the exported site."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_FILE = Path(__file__).with_name("grammar.json")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The table, compiled. Patterns use what Python and JavaScript read alike."""
+
+    rewrites: tuple[tuple[re.Pattern[str], str], ...]
+    filters: tuple[tuple[re.Pattern[str], str, str], ...]
+    keys: dict[str, str]
+    orders: dict[str, str]
+    outcomes: tuple[str, ...]
+    amounts: dict[str, tuple[float, float | None]]
+    negations: frozenset[str]
+    least: frozenset[str]
+    breaks: frozenset[str]
+    joints: frozenset[str]
+    fillers: frozenset[str]
+    words: frozenset[str]
+    derived: tuple[tuple[str, str], ...]
+    everyday: dict[str, str]
+    bases: dict[str, list[str]]
+    licences: dict[str, list[str]]
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Words that name nothing."""
+        return self.fillers | self.joints | self.breaks | self.negations | self.least
+
+
+def grammar_text() -> str:
+    """The table as JSON, for the site."""
+    return _FILE.read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def load_grammar() -> Grammar:
+    """The table that ships with the package."""
+    raw: dict[str, Any] = json.loads(grammar_text())
+    return Grammar(
+        rewrites=tuple((re.compile(find, re.ASCII), _python_groups(put)) for find, put in raw["rewrites"]),
+        filters=tuple((re.compile(find, re.ASCII), name, value) for find, name, value in raw["filters"]),
+        keys=raw["keys"],
+        orders=raw["orders"],
+        outcomes=tuple(raw["outcomes"]),
+        amounts={name: (low, high) for name, (low, high) in raw["amounts"].items()},
+        **{name: frozenset(raw[name]) for name in ("negations", "least", "breaks", "joints", "fillers", "words")},
+        derived=tuple((old, new) for old, new in raw["derived"]),
+        everyday=raw["everyday"],
+        bases=raw["bases"],
+        licences=raw["licences"],
+    )
+
+
+def filled(template: str, match: re.Match[str]) -> str:
+    """`$1`, `$2` of a template replaced by the groups of a match."""
+    return re.sub(r"\$(\d)", lambda place: match.group(int(place.group(1))) or "", template)
+
+
+def _python_groups(template: str) -> str:
+    return re.sub(r"\$(\d)", r"\\\1", template)

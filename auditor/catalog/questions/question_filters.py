@@ -1,0 +1,148 @@
+"""Takes the filters out of a question: licence, base, trigger, owner, numbers, dates, order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from auditor.catalog.questions.grammar import Grammar, filled
+from auditor.catalog.questions.question import CatalogWords, FilterValue
+from auditor.errors import UserError
+from auditor.lexicons import concept_key
+
+_KEY = re.compile(r'\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)', re.ASCII)
+_COMPARISON = re.compile(r"^(>=|<=|>|<|≥|≤)?(.+)$", re.ASCII)
+_SIZE = re.compile(r"^([\d.]+)\s*([kmg])i?b$", re.ASCII)
+_NUMBER = re.compile(r"^([\d.,]+)([km]?)$", re.ASCII)
+_DATE = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$", re.ASCII)
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def take_filters(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, dict[str, FilterValue]]:
+    """The question without its filters, and the filters.
+
+    Raises:
+        UserError: A filter that was surely meant has a value that does not exist.
+    """
+    found: dict[str, FilterValue] = {}
+
+    def with_key(match: re.Match[str]) -> str:
+        name = grammar.keys.get(match.group(1))
+        if name is None:
+            return match.group(0)
+        sign, value = _COMPARISON.match(match.group(2).strip('"')).groups()  # type: ignore[union-attr]
+        if name in ("downloads", "likes", "size"):
+            name += "_max" if sign in ("<", "<=", "≤") or (sign is None and name == "size") else "_min"
+        found.update(_accepted(name, value, words, grammar, sure=True))
+        return " , "
+
+    def with_pattern(match: re.Match[str], name: str, value: str) -> str:
+        name, value = filled(name, match), filled(value, match)
+        accepted = _accepted(name.rstrip("?"), value, words, grammar, sure=not name.endswith("?"))
+        found.update(accepted)
+        return " , " if accepted else match.group(0)
+
+    text = _KEY.sub(with_key, text)
+    for pattern, name, value in grammar.filters:
+        text = pattern.sub(partial(with_pattern, name=name, value=value), text)
+    return _take_base(text, words, grammar, found), found
+
+
+def bases_called(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...]:
+    """Names and families of the catalog that go by `text`, such as "sd 1.5"; none when there is no such base."""
+    key = _plain(text)
+    direct = tuple(base for base in words.bases if _plain(base) == key)
+    synonym = next((name for name, texts in grammar.bases.items() if key in map(_plain, texts)), None)
+    wider = tuple(base for base in words.bases if synonym is not None and _plain(base).startswith(synonym))
+    return tuple(dict.fromkeys(direct + wider))
+
+
+def option_filters(
+    base: str | None, license_name: str | None, words: CatalogWords, grammar: Grammar
+) -> dict[str, FilterValue]:
+    """Filters given beside the question, by the same rules.
+
+    Raises:
+        UserError: The catalog has no such base, or nobody knows such a licence; the message lists those that there are.
+    """
+    given = {"base": base, "license": license_name}
+    found: dict[str, FilterValue] = {}
+    for name, value in given.items():
+        if value is not None:
+            found.update(_accepted(name, value.lower(), words, grammar, sure=True))
+    return found
+
+
+def _take_base(text: str, words: CatalogWords, grammar: Grammar, found: dict[str, FilterValue]) -> str:
+    spellings = [*words.bases, *(spelling for texts in grammar.bases.values() for spelling in texts)]
+    names = "|".join(re.escape(name.lower()) for name in sorted(set(spellings), key=lambda name: (-len(name), name)))
+    pattern = rf"(?:\b(for|on|with|using) )?(?:the )?(?<![\w./-])({names})(?![\w/-])( base| family| models?| loras?)?"
+
+    def taken(match: re.Match[str]) -> str:
+        if concept_key(match.group(2)) in words.aliases and not match.group(3):
+            return match.group(0)
+        found.update(_accepted("base", match.group(2), words, grammar, sure=True))
+        return " , "
+
+    text = re.sub(pattern, taken, text, flags=re.ASCII) if names else text
+    unknown = re.search(r"\b(?:for|on) (?:the )?([\w.-]+) (?:base|family)\b", text, re.ASCII)
+    if unknown:
+        _accepted("base", unknown.group(1), words, grammar, sure=True)
+    return text
+
+
+def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, sure: bool) -> Mapping[str, FilterValue]:
+    """The filter with its value read; empty when this was no filter after all."""
+    read: FilterValue | None
+    if name == "license":
+        read = _licences(value, words, grammar)
+        known = f"licences in this catalog: {_some(words.licences)}"
+    elif name == "base":
+        read = bases_called(value, words, grammar) or None
+        known = f"bases in this catalog: {_some(words.bases)}"
+    elif name == "owner":
+        plain = value if sure or (value in words.owners and concept_key(value) not in words.aliases) else None
+        read, known = (plain,) if plain else None, ""
+    elif name in ("has_trigger", "exact_base"):
+        read, known = value not in ("no", "false"), ""
+    elif name == "order":
+        read, known = grammar.orders.get(value), f"orders: {_some(grammar.orders)}"
+    elif name == "outcome":
+        read, known = value if value in grammar.outcomes else None, f"outcomes: {_some(grammar.outcomes)}"
+    elif name.startswith("created"):
+        read, known = value if _DATE.match(value) else None, "dates are written 2025, 2025-03 or 2025-03-31"
+    elif name.endswith(("_min", "_max")) or name == "limit":
+        read, known = _number(value), "a number is needed, such as 100, 2.5k or 50 MB"
+    else:
+        read, known = value, ""
+    if read is None and sure:
+        raise UserError(f"{name.replace('_', ' ')} {value!r} is not known here; {known}")
+    return {} if read is None else {name: read}
+
+
+def _licences(value: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...] | None:
+    if value in grammar.licences:
+        return tuple(grammar.licences[value])
+    known = {*words.licences, *grammar.licences["commercial"]}
+    exact = tuple(sorted({name.lower() for name in known if name.lower() == value}))
+    return exact or tuple(sorted({n.lower() for n in known if _plain(n) == _plain(value)})) or None
+
+
+def _number(value: str) -> float | None:
+    size, number = _SIZE.match(value), _NUMBER.match(value)
+    try:
+        if size:
+            return float(size.group(1)) * _UNITS[size.group(2)]
+        return float(number.group(1).replace(",", "")) * _UNITS[number.group(2)] if number else None
+    except ValueError:
+        return None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _some(names: object) -> str:
+    listed = sorted(map(str, names))  # type: ignore[call-overload]
+    return ", ".join(listed[:12]) + (", …" if len(listed) > 12 else "") if listed else "none"

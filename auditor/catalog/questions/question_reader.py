@@ -1,0 +1,221 @@
+"""From what people type to what is looked for. docs/questions.md is the same for people.
+
+The site reads questions with templates/question.js, from the same table (grammar.json); both answer the cases in
+tests/catalog/question_cases.json.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from auditor.catalog.questions.grammar import Grammar, load_grammar
+from auditor.catalog.questions.question import Amount, CatalogWords, FilterValue, Name, Order, Question, Role, Wish
+from auditor.catalog.questions.question_filters import take_filters
+from auditor.catalog.questions.spelling import concept_of, corrected
+from auditor.errors import UserError
+from auditor.lexicons import concept_key
+
+MAX_CHARS = 400
+MAX_WISHES = 8
+_LONGEST_NAME = 6
+_ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
+_REPO = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
+_LIKE = re.compile(r"\b(?:like|similar to|resembling)\s+(?:https?://[^\s/]+/)?([\w.-]+/[\w.-]+)(?:/\S*)?", re.ASCII)
+_COMPARED = re.compile(r"\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )", re.ASCII)
+_TOKEN = re.compile(r"~\w+|[<>][0-9]+(?:\.[0-9]+)?|[^\W_]+(?:['’.+&][^\W_]+)*|[,;/|+&()]", re.UNICODE)
+_SEPARATORS = frozenset(",;/|+&()")
+
+
+def read_question(text: str, words: CatalogWords) -> Question:
+    """Read a question.
+
+    Raises:
+        UserError: It asks for nothing, too much, or a thing and its opposite, or a filter has an unknown value.
+    """
+    if len(text) > MAX_CHARS:
+        raise UserError(f"a question has at most {MAX_CHARS} characters, this one has {len(text)}")
+    grammar = load_grammar()
+    line = " ".join(text.lower().replace("’", "'").replace("\0", " ").replace("~", " ").split())
+    repo = _repo_asked_for(line, words)
+    if repo is not None:
+        return Question(repo=repo)
+    line, mended = corrected(line, words, grammar)
+    like = _LIKE.search(line)
+    line = _LIKE.sub(" , ", line)
+    line, filters = take_filters(line, words, grammar)
+    line, compared = _comparisons(line, words, grammar)
+    for pattern, put in grammar.rewrites:
+        line = pattern.sub(put, line)
+    walk = _Walk(words, grammar)
+    walk.over(_TOKEN.findall(line))
+    return _made(walk.wishes, compared, filters, like.group(1) if like else None, mended, words)
+
+
+def concept_names(words: CatalogWords, text: str, count: int = 3) -> list[str]:
+    """Concepts whose names are spelt much like `text`, nearest first."""
+    import difflib
+
+    keys = difflib.get_close_matches(concept_key(text), list(words.aliases), n=count * 3, cutoff=0.6)
+    return list(dict.fromkeys(words.aliases[key] for key in keys))[:count]
+
+
+@dataclass
+class _Walk:
+    """Collects wishes word by word."""
+
+    words: CatalogWords
+    grammar: Grammar
+    wishes: list[Wish] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
+    role: Role = "wanted"
+    amount: Amount | None = None
+    either: bool = False
+    """An "or" came last."""
+
+    def over(self, tokens: list[str]) -> None:
+        place = 0
+        while place < len(tokens):
+            length, concept = self._longest(tokens[place:])
+            if concept is not None:
+                self._end_phrase()
+                self._add(Name(" ".join(tokens[place : place + length]), concept))
+                self._settle(tokens[place + length] if place + length < len(tokens) else "")
+            else:
+                self._plain(tokens[place])
+            place += length
+        self._end_phrase()
+
+    def _longest(self, tokens: list[str]) -> tuple[int, str | None]:
+        for length in range(min(_LONGEST_NAME, len(tokens)), 0, -1):
+            window = tokens[:length]
+            if window[0][0] in "~<>" or (length == 1 and window[0] in self.grammar.silent):
+                continue
+            if _SEPARATORS.isdisjoint(window) and window[-1][0] not in "~<>":
+                concept = concept_of(" ".join(window), self.words, self.grammar)
+                if concept is not None:
+                    return length, concept
+        return 1, None
+
+    def _plain(self, token: str) -> None:
+        grammar = self.grammar
+        if token in grammar.negations or token in grammar.least:
+            self._end_phrase()
+            self.role, self.either = "without" if token in grammar.negations else "least", False
+        elif token in _SEPARATORS or token in grammar.breaks:
+            role = self.role
+            self._end_phrase()
+            self.either = token == "or"
+            self.role, self.amount = (role, self.amount) if self.either else ("wanted", None)
+        elif token[0] == "~":
+            self._end_phrase()
+            low, high = grammar.amounts[token[1:]]
+            self.amount = Amount(token[1:], low, high)
+        elif token[0] in "<>":
+            self._bound(token[0], float(token[1:]))
+        elif token.startswith("un") and concept_of(token[2:], self.words, grammar) is not None:
+            self._end_phrase()
+            self.role = "least" if self.role == "wanted" else "wanted"
+            self._add(Name(token, concept_of(token[2:], self.words, grammar)))
+            self._settle("")
+        elif token not in grammar.fillers and not (token in grammar.joints and not self.loose):
+            self.loose.append(token)
+
+    def _bound(self, sign: str, number: float) -> None:
+        """ "> 0.5" after a concept is its amount."""
+        self._end_phrase()
+        if self.wishes:
+            last = self.wishes[-1]
+            old = last.amount or Amount("", None, None)
+            typed = f"{old.typed} {sign} {number:g}".strip()
+            new = Amount(typed, number, old.most) if sign == ">" else Amount(typed, old.least, number)
+            self.wishes[-1] = Wish(last.role, last.names, new)
+
+    def _add(self, name: Name) -> None:
+        last = self.wishes[-1] if self.wishes else None
+        if self.either and self.role == "wanted" and last is not None and last.role == "wanted":
+            self.wishes[-1] = Wish("wanted", (*last.names, name), last.amount or self.amount)
+        else:
+            self.wishes.append(Wish(self.role, (name,), self.amount))
+        self.amount, self.either = None, False
+
+    def _settle(self, following: str) -> None:
+        """A negation reaches over "or": not dark or foggy."""
+        self.role = self.role if following == "or" else "wanted"
+
+    def _end_phrase(self) -> None:
+        while self.loose and self.loose[-1] in self.grammar.joints:
+            self.loose.pop()
+        if self.loose:
+            self._add(Name(" ".join(self.loose), None))
+            self.loose.clear()
+            self.role = "wanted"
+
+
+def _repo_asked_for(line: str, words: CatalogWords) -> str | None:
+    """The repo, when the question is nothing but an address, an id, or a part of a name that is no concept."""
+    address = _ADDRESS.match(line)
+    if address:
+        return address.group(1)
+    if _REPO.match(line) and not all(concept_key(half) in words.aliases for half in line.split("/")):
+        return line
+    single = re.match(r"^[\w.-]+$", line, re.ASCII) and len(line) >= 3
+    grammar = load_grammar()
+    if single and line not in grammar.silent and concept_of(line, words, grammar) is None and words.holds(line):
+        return line
+    return None
+
+
+def _comparisons(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str, list[tuple[str, str]]]:
+    """ "more A than B", both concepts: the pairs, and the line with A and B left to be read as wishes."""
+    pairs: list[tuple[str, str]] = []
+
+    def taken(match: re.Match[str]) -> str:
+        first, second = (concept_of(match.group(place).strip(), words, grammar) for place in (2, 3))
+        if first is None or second is None or first == second:
+            return match.group(0)
+        pairs.append((first, second) if match.group(1) == "more" else (second, first))
+        return f" {match.group(2)} , {match.group(3)} , "
+
+    return _COMPARED.sub(taken, line), pairs
+
+
+def _made(
+    wishes: list[Wish],
+    compared: list[tuple[str, str]],
+    filters: dict[str, FilterValue],
+    like: str | None,
+    mended: dict[str, str],
+    words: CatalogWords,
+) -> Question:
+    order, limit = filters.pop("order", "best"), filters.pop("limit", None)
+    kept = _without_repeats(wishes)
+    lone = kept[0].names[0].text if len(kept) == 1 and kept[0].names[0].concept is None else None
+    if lone is not None and not filters and like is None and words.holds(lone):
+        return Question(repo=lone)
+    if not kept and not filters and like is None and order == "best":
+        raise UserError('say what the adapter should do, for example: auditor search "most vibrant watercolor LoRA"')
+    if sum(len(wish.names) for wish in kept) > MAX_WISHES:
+        raise UserError(f"a question has at most {MAX_WISHES} concepts, this one has more")
+    rank: Order = order  # type: ignore[assignment]
+    asked = int(limit) if isinstance(limit, float) and limit >= 1 else None
+    return Question(kept, tuple(compared), filters, rank, like, None, asked, mended)
+
+
+def _without_repeats(wishes: list[Wish]) -> tuple[Wish, ...]:
+    roles: dict[str, Role] = {}
+    kept: list[Wish] = []
+    for wish in wishes:
+        names = []
+        for name in wish.names:
+            key = name.concept or concept_key(name.text)
+            if not key:
+                continue
+            first = roles.setdefault(key, wish.role)
+            if first != wish.role:
+                raise UserError(f"{name.text!r} is both wanted and not wanted; drop one of the two")
+            if key not in [n.concept or concept_key(n.text) for w in kept for n in w.names]:
+                names.append(name)
+        if names:
+            kept.append(Wish(wish.role, tuple(names), wish.amount))
+    return tuple(kept)

@@ -1,0 +1,103 @@
+"""Finds the concept that a word means: by name, by a related form, or by a slip of the finger or two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from auditor.catalog.questions.grammar import Grammar
+from auditor.catalog.questions.question import CatalogWords
+from auditor.lexicons import concept_key
+
+_CORE = re.compile(r"^([\s,;(!?.-]*)(.*?)([\s,;)!?.]*)$", re.DOTALL)
+_LETTERS = re.compile(r"^[^\W\d_]+(?:-[^\W\d_]+)*$")
+_SHORTEST = 5
+_TWO_SLIPS = 8
+"""Words of this many letters may hold two slips."""
+
+
+def concept_of(phrase: str, words: CatalogWords, grammar: Grammar) -> str | None:
+    """The concept of a phrase: a name or alias, an everyday or foreign word for one, or a related form of a word."""
+    key = concept_key(phrase)
+    found = words.aliases.get(key)
+    if found is None and phrase in grammar.everyday:
+        found = words.aliases.get(concept_key(grammar.everyday[phrase]))
+    if found is None and " " not in phrase and len(phrase) >= 3 and phrase not in grammar.silent:
+        forms = (form for start in dict.fromkeys((phrase, key)) for form in related_forms(start, grammar))
+        found = next((words.aliases[form] for form in map(concept_key, forms) if form in words.aliases), None)
+    return found
+
+
+def related_forms(word: str, grammar: Grammar) -> Iterable[str]:
+    """Words of the same stem: blur → blurry, darkness → dark, brightest → bright."""
+    for old, new in grammar.derived:
+        stem = word
+        if old.startswith("+"):
+            ending = old[1:]
+            if not word.endswith(ending) or len(word) < len(ending) + 4:
+                continue
+            stem = word[: -len(ending)]
+            if stem[-1] != stem[-2]:
+                continue
+            stem = stem[:-1]
+        elif old:
+            if not word.endswith(old) or len(word) < len(old) + 3:
+                continue
+            stem = word[: -len(old)]
+        yield stem + stem[-1] + new[1:] if new.startswith("+") else stem + new
+
+
+def corrected(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, dict[str, str]]:
+    """The text with slips mended, and what was mended. Names of repos, quoted texts and values are left alone."""
+    known = {concept_key(part): part for alias in words.alias_names for part in re.split(r"[\s-]+", alias)}
+    known |= {concept_key(alias): alias for alias in words.alias_names}
+    known |= {concept_key(word): word for word in grammar.words}
+    ordinary = grammar.silent | grammar.words
+    mended: dict[str, str] = {}
+    pieces = re.split(r"(\s+)", text)
+    for place, piece in enumerate(pieces):
+        match = _CORE.match(piece)
+        core = match.group(2) if match else ""
+        if len(core) < _SHORTEST or not _LETTERS.match(core) or core in ordinary or concept_key(core) in known:
+            continue
+        if concept_of(core, words, grammar) or _negated(core, words, grammar) or core in words.owners:
+            continue
+        near = nearest(concept_key(core), known)
+        one_meaning = len(near) == 1 or len({concept_of(known[key], words, grammar) or key for key in near}) == 1
+        if near and one_meaning and match and not words.holds(core):
+            mended[core] = known[near[0]]
+            pieces[place] = match.group(1) + known[near[0]] + match.group(3)
+    return "".join(pieces), mended
+
+
+def nearest(key: str, known: Iterable[str]) -> list[str]:
+    """The known keys with the fewest slips, if few enough: one from five letters on, two from eight on."""
+    allowed = 2 if len(key) >= _TWO_SLIPS else 1
+    best, found = allowed + 1, list[str]()
+    for other in known:
+        if other[:1] != key[:1] or abs(len(other) - len(key)) > allowed or len(other) < _SHORTEST - 1:
+            continue
+        distance = slips(key, other)
+        if distance < best:
+            best, found = distance, [other]
+        elif distance == best and distance <= allowed:
+            found.append(other)
+    return found
+
+
+def slips(one: str, two: str) -> int:
+    """Letters added, left out, changed or swapped with their neighbour (optimal string alignment distance)."""
+    before: list[int] = []
+    row = list(range(len(two) + 1))
+    for i, letter in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, other in enumerate(two, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == two[j - 2] and one[i - 2] == other:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def _negated(word: str, words: CatalogWords, grammar: Grammar) -> bool:
+    return word.startswith("un") and concept_of(word[2:], words, grammar) is not None

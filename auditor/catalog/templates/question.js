@@ -1,0 +1,334 @@
+"use strict";
+// Reads questions as auditor/catalog/questions does: the same table, the same steps, the same cases in the tests.
+// words = {aliases: {key: concept}, aliasNames: [..], bases: [..], licences: [..], owners: Set, holds: text => bool}
+const SPELLINGS = [[/colour/g, "color"], [/grey/g, "gray"], [/mould/g, "mold"], [/moustach/g, "mustach"],
+  [/jewellery/g, "jewelry"], [/aluminium/g, "aluminum"], [/sombre/g, "somber"],
+  [/(cent|lust|fib|theat|spect|och)re/g, "$1er"], [/(arm|vap|harb)our/g, "$1or"],
+  [/is(e|ed|er|ing|ation)(?![\p{L}\p{N}])/gu, "iz$1"], [/ll/g, "l"]];
+const MAX_CHARS = 400;
+const MAX_WISHES = 8;
+const LONGEST_NAME = 6;
+const SEPARATORS = new Set(",;/|+&()");
+const DATE = /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$/;
+const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
+
+function singular(word) {
+  if (word.length <= 3 || /(ss|us|is)$/.test(word)) return word;
+  const stem = word.replace(/s$/, "");
+  if (/(che|she|xe|sse|ze)$/.test(stem)) return stem.slice(0, -1);
+  return stem.endsWith("ie") ? stem.slice(0, -2) + "y" : stem;
+}
+
+function conceptKey(phrase) {
+  const words = phrase.toLowerCase().replace(/ß/g, "ss").replace(/_/g, " ").replace(/['’]/g, "").match(/[\p{L}\p{N}\p{M}]+/gu) || [];
+  return words.map((word) => singular(SPELLINGS.reduce((text, [find, put]) => text.replace(find, put), word))).join("");
+}
+
+function makeGrammar(raw) {
+  const sets = Object.fromEntries(["negations", "least", "breaks", "joints", "fillers", "words"]
+    .map((name) => [name, new Set(raw[name])]));
+  const silent = new Set(["fillers", "joints", "breaks", "negations", "least"].flatMap((name) => raw[name]));
+  return { ...raw, ...sets, silent, rewrites: raw.rewrites.map(([find, put]) => [new RegExp(find, "g"), put]),
+    filters: raw.filters.map(([find, name, value]) => [new RegExp(find, "g"), name, value]) };
+}
+
+function relatedForms(word, grammar) {
+  const forms = [];
+  for (const [old, added] of grammar.derived) {
+    let stem = word;
+    if (old.startsWith("+")) {
+      const ending = old.slice(1);
+      if (!word.endsWith(ending) || word.length < ending.length + 4) continue;
+      stem = word.slice(0, -ending.length);
+      if (stem.at(-1) !== stem.at(-2)) continue;
+      stem = stem.slice(0, -1);
+    } else if (old) {
+      if (!word.endsWith(old) || word.length < old.length + 3) continue;
+      stem = word.slice(0, -old.length);
+    }
+    forms.push(added.startsWith("+") ? stem + stem.at(-1) + added.slice(1) : stem + added);
+  }
+  return forms;
+}
+
+function has(table, key) { return Object.prototype.hasOwnProperty.call(table, key); }
+
+function conceptOf(phrase, words, grammar) {
+  const key = conceptKey(phrase);
+  if (has(words.aliases, key)) return words.aliases[key];
+  if (has(grammar.everyday, phrase)) {
+    const named = conceptKey(grammar.everyday[phrase]);
+    if (has(words.aliases, named)) return words.aliases[named];
+  }
+  if (!phrase.includes(" ") && phrase.length >= 3 && !grammar.silent.has(phrase)) {
+    for (const start of new Set([phrase, key])) {
+      for (const form of relatedForms(start, grammar)) {
+        const formKey = conceptKey(form);
+        if (has(words.aliases, formKey)) return words.aliases[formKey];
+      }
+    }
+  }
+  return null;
+}
+
+function slips(one, two) {
+  let before = [];
+  let row = Array.from({ length: two.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= one.length; i += 1) {
+    const earlier = before;
+    before = row;
+    row = [i];
+    for (let j = 1; j <= two.length; j += 1) {
+      let cost = Math.min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (one[i - 1] === two[j - 1] ? 0 : 1));
+      if (i > 1 && j > 1 && one[i - 1] === two[j - 2] && one[i - 2] === two[j - 1]) cost = Math.min(cost, earlier[j - 2] + 1);
+      row.push(cost);
+    }
+  }
+  return row.at(-1);
+}
+
+function nearestKeys(key, known) {
+  const allowed = key.length >= 8 ? 2 : 1;
+  let best = allowed + 1;
+  let found = [];
+  for (const other of known) {
+    if (other[0] !== key[0] || Math.abs(other.length - key.length) > allowed || other.length < 4) continue;
+    const distance = slips(key, other);
+    if (distance < best) [best, found] = [distance, [other]];
+    else if (distance === best && distance <= allowed) found.push(other);
+  }
+  return found;
+}
+
+function correctedText(text, words, grammar) {
+  const known = new Map();
+  for (const alias of words.aliasNames) for (const part of alias.split(/[\s-]+/)) known.set(conceptKey(part), part);
+  for (const alias of words.aliasNames) known.set(conceptKey(alias), alias);
+  for (const word of grammar.words) known.set(conceptKey(word), word);
+  const mended = {};
+  const pieces = text.split(/(\s+)/).map((piece) => {
+    const [, start, core, end] = piece.match(/^([\s,;(!?.-]*)(.*?)([\s,;)!?.]*)$/s);
+    if (core.length < 5 || !/^\p{L}+(?:-\p{L}+)*$/u.test(core) || grammar.silent.has(core) || grammar.words.has(core)
+      || known.has(conceptKey(core)) || conceptOf(core, words, grammar) || words.owners.has(core)
+      || (core.startsWith("un") && conceptOf(core.slice(2), words, grammar))) return piece;
+    const near = nearestKeys(conceptKey(core), known.keys());
+    const meanings = new Set(near.map((key) => conceptOf(known.get(key), words, grammar) || key));
+    if (!near.length || (near.length > 1 && meanings.size > 1) || words.holds(core)) return piece;
+    mended[core] = known.get(near[0]);
+    return start + mended[core] + end;
+  });
+  return [pieces.join(""), mended];
+}
+
+const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+const some = (names) => (names.length ? names.slice(0, 12).join(", ") + (names.length > 12 ? ", …" : "") : "none");
+
+function numberOf(value) {
+  const size = value.match(/^([\d.]+)\s*([kmg])i?b$/);
+  const number = value.match(/^([\d.,]+)([km]?)$/);
+  const read = size ? Number(size[1]) * UNITS[size[2]]
+    : number ? Number(number[1].replace(/,/g, "")) * UNITS[number[2]] : NaN;
+  return Number.isNaN(read) ? null : read;
+}
+
+function licencesCalled(value, words, grammar) {
+  if (has(grammar.licences, value)) return grammar.licences[value];
+  const known = [...new Set([...words.licences, ...grammar.licences.commercial].map((name) => name.toLowerCase()))].sort();
+  const exact = known.filter((name) => name === value);
+  const loose = exact.length ? exact : known.filter((name) => plain(name) === plain(value));
+  return loose.length ? loose : null;
+}
+
+function basesCalled(text, words, grammar) {
+  const key = plain(text);
+  const direct = words.bases.filter((base) => plain(base) === key);
+  const synonym = Object.keys(grammar.bases).find((name) => grammar.bases[name].map(plain).includes(key));
+  const wider = synonym ? words.bases.filter((base) => plain(base).startsWith(synonym)) : [];
+  const found = [...new Set([...direct, ...wider])];
+  return found.length ? found : null;
+}
+
+function accepted(name, value, words, grammar, sure) {
+  let read = value;
+  let known = "";
+  if (name === "license") [read, known] = [licencesCalled(value, words, grammar), `licences in this catalog: ${some(words.licences)}`];
+  else if (name === "base") [read, known] = [basesCalled(value, words, grammar), `bases in this catalog: ${some(words.bases)}`];
+  else if (name === "owner") read = sure || (words.owners.has(value) && !has(words.aliases, conceptKey(value))) ? [value] : null;
+  else if (name === "has_trigger" || name === "exact_base") read = value !== "no" && value !== "false";
+  else if (name === "order") [read, known] = [has(grammar.orders, value) ? grammar.orders[value] : null, `orders: ${some(Object.keys(grammar.orders).sort())}`];
+  else if (name === "outcome") [read, known] = [grammar.outcomes.includes(value) ? value : null, `outcomes: ${some([...grammar.outcomes].sort())}`];
+  else if (name.startsWith("created")) [read, known] = [DATE.test(value) ? value : null, "dates are written 2025, 2025-03 or 2025-03-31"];
+  else if (/_(min|max)$/.test(name) || name === "limit") [read, known] = [numberOf(value), "a number is needed, such as 100, 2.5k or 50 MB"];
+  if (read === null && sure) throw new Error(`${name.replaceAll("_", " ")} '${value}' is not known here; ${known}`);
+  return read === null ? null : { [name]: read };
+}
+
+function takeFilters(text, words, grammar) {
+  const found = {};
+  let line = text.replace(/\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)/g, (all, key, given) => {
+    if (!has(grammar.keys, key)) return all;
+    let name = grammar.keys[key];
+    const [, sign, value] = given.replace(/^"+|"+$/g, "").match(/^(>=|<=|>|<|≥|≤)?(.+)$/);
+    if (["downloads", "likes", "size"].includes(name)) {
+      name += ["<", "<=", "≤"].includes(sign) || (!sign && name === "size") ? "_max" : "_min";
+    }
+    Object.assign(found, accepted(name, value, words, grammar, true));
+    return " , ";
+  });
+  for (const [find, nameTemplate, valueTemplate] of grammar.filters) {
+    line = line.replace(find, (...match) => {
+      const fill = (template) => template.replace(/\$(\d)/g, (_, place) => match[Number(place)] || "");
+      const name = fill(nameTemplate);
+      const taken = accepted(name.replace(/\?$/, ""), fill(valueTemplate), words, grammar, !name.endsWith("?"));
+      if (!taken) return match[0];
+      Object.assign(found, taken);
+      return " , ";
+    });
+  }
+  return [takeBase(line, words, grammar, found), found];
+}
+
+function takeBase(text, words, grammar, found) {
+  const spellings = [...new Set([...words.bases, ...Object.values(grammar.bases).flat()])]
+    .sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
+    .map((name) => name.toLowerCase().replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const pattern = new RegExp(`(?:\\b(for|on|with|using) )?(?:the )?(?<![\\w./-])(${spellings.join("|")})(?![\\w/-])( base| family| models?| loras?)?`, "g");
+  const line = text.replace(pattern, (all, _, name, noun) => {
+    if (has(words.aliases, conceptKey(name)) && !noun) return all;
+    Object.assign(found, accepted("base", name, words, grammar, true));
+    return " , ";
+  });
+  const unknown = line.match(/\b(?:for|on) (?:the )?([\w.-]+) (?:base|family)\b/);
+  if (unknown) accepted("base", unknown[1], words, grammar, true);
+  return line;
+}
+
+function walk(tokens, words, grammar) {
+  const wishes = [];
+  let [loose, role, amount, either] = [[], "wanted", null, false];
+  const add = (name) => {
+    const last = wishes.at(-1);
+    if (either && role === "wanted" && last && last.role === "wanted") {
+      last.names.push(name);
+      last.amount = last.amount || amount;
+    } else wishes.push({ role, names: [name], amount });
+    [amount, either] = [null, false];
+  };
+  const endPhrase = () => {
+    while (loose.length && grammar.joints.has(loose.at(-1))) loose.pop();
+    if (!loose.length) return;
+    add({ text: loose.join(" "), concept: null });
+    [loose, role] = [[], "wanted"];
+  };
+  const longest = (start) => {
+    for (let length = Math.min(LONGEST_NAME, tokens.length - start); length > 0; length -= 1) {
+      const window = tokens.slice(start, start + length);
+      if ("~<>".includes(window[0][0]) || (length === 1 && grammar.silent.has(window[0]))) continue;
+      if (window.some((token) => SEPARATORS.has(token)) || "~<>".includes(window.at(-1)[0])) continue;
+      const concept = conceptOf(window.join(" "), words, grammar);
+      if (concept !== null) return [length, concept];
+    }
+    return [1, null];
+  };
+  for (let place = 0; place < tokens.length;) {
+    const [length, concept] = longest(place);
+    const token = tokens[place];
+    const negated = token.startsWith("un") ? conceptOf(token.slice(2), words, grammar) : null;
+    if (concept !== null) {
+      endPhrase();
+      add({ text: tokens.slice(place, place + length).join(" "), concept });
+      if (tokens[place + length] !== "or") role = "wanted";
+    } else if (grammar.negations.has(token) || grammar.least.has(token)) {
+      endPhrase();
+      [role, either] = [grammar.negations.has(token) ? "without" : "least", false];
+    } else if (SEPARATORS.has(token) || grammar.breaks.has(token)) {
+      const carried = role;
+      endPhrase();
+      either = token === "or";
+      [role, amount] = either ? [carried, amount] : ["wanted", null];
+    } else if (token[0] === "~") {
+      endPhrase();
+      const [least, most] = grammar.amounts[token.slice(1)];
+      amount = { typed: token.slice(1), least, most };
+    } else if (token[0] === "<" || token[0] === ">") {
+      endPhrase();
+      const last = wishes.at(-1);
+      if (last) {
+        const old = last.amount || { typed: "", least: null, most: null };
+        const number = Number(token.slice(1));
+        last.amount = { typed: `${old.typed} ${token[0]} ${number}`.trim(),
+          least: token[0] === ">" ? number : old.least, most: token[0] === "<" ? number : old.most };
+      }
+    } else if (negated !== null) {
+      endPhrase();
+      role = role === "wanted" ? "least" : "wanted";
+      add({ text: token, concept: negated });
+      role = "wanted";
+    } else if (!grammar.fillers.has(token) && !(grammar.joints.has(token) && !loose.length)) loose.push(token);
+    place += length;
+  }
+  endPhrase();
+  return wishes;
+}
+
+function withoutRepeats(wishes) {
+  const roles = new Map();
+  const seen = new Set();
+  const kept = [];
+  for (const wish of wishes) {
+    const names = [];
+    for (const name of wish.names) {
+      const key = name.concept || conceptKey(name.text);
+      if (!key) continue;
+      if (!roles.has(key)) roles.set(key, wish.role);
+      if (roles.get(key) !== wish.role) throw new Error(`'${name.text}' is both wanted and not wanted; drop one of the two`);
+      if (!seen.has(key)) names.push(name);
+    }
+    names.forEach((name) => seen.add(name.concept || conceptKey(name.text)));
+    if (names.length) kept.push({ ...wish, names });
+  }
+  return kept;
+}
+
+function repoAskedFor(line, words, grammar) {
+  const address = line.match(/^https?:\/\/[^\s/]+\/([\w.-]+\/[\w.-]+)(?:\/\S*)?$/);
+  if (address) return address[1];
+  if (/^[\w.-]+\/[\w.-]+$/.test(line) && !line.split("/").every((half) => has(words.aliases, conceptKey(half)))) return line;
+  if (/^[\w.-]+$/.test(line) && line.length >= 3 && !grammar.silent.has(line)
+    && conceptOf(line, words, grammar) === null && words.holds(line)) return line;
+  return null;
+}
+
+function readQuestion(text, words, grammar) {
+  if (text.length > MAX_CHARS) throw new Error(`a question has at most ${MAX_CHARS} characters, this one has ${text.length}`);
+  let line = text.toLowerCase().replace(/’/g, "'").replace(/[\0~]/g, " ").trim().split(/\s+/).join(" ");
+  const empty = { wishes: [], more_than: [], filters: {}, order: "best", like: null, repo: null, limit: null, corrected: {} };
+  const repo = repoAskedFor(line, words, grammar);
+  if (repo !== null) return { ...empty, repo };
+  let corrected;
+  [line, corrected] = correctedText(line, words, grammar);
+  const likeAt = /\b(?:like|similar to|resembling)\s+(?:https?:\/\/[^\s/]+\/)?([\w.-]+\/[\w.-]+)(?:\/\S*)?/g;
+  const like = ([...line.matchAll(likeAt)][0] || [null, null])[1];
+  let filters;
+  [line, filters] = takeFilters(line.replace(likeAt, " , "), words, grammar);
+  const moreThan = [];
+  line = line.replace(/\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )/g, (all, way, one, two) => {
+    const [first, second] = [one, two].map((part) => conceptOf(part.trim(), words, grammar));
+    if (first === null || second === null || first === second) return all;
+    moreThan.push(way === "more" ? [first, second] : [second, first]);
+    return ` ${one} , ${two} , `;
+  });
+  for (const [find, put] of grammar.rewrites) line = line.replace(find, put);
+  const tokens = line.match(/~\w+|[<>]\d+(?:\.\d+)?|[\p{L}\p{N}]+(?:['’.+&][\p{L}\p{N}]+)*|[,;/|+&()]/gu) || [];
+  const wishes = withoutRepeats(walk(tokens, words, grammar));
+  const { order = "best", limit = null, ...rest } = filters;
+  const lone = wishes.length === 1 && wishes[0].names[0].concept === null ? wishes[0].names[0].text : null;
+  if (lone !== null && !Object.keys(rest).length && like === null && words.holds(lone)) return { ...empty, repo: lone };
+  if (!wishes.length && !Object.keys(rest).length && like === null && order === "best") {
+    throw new Error("say what the adapter should do, for example: most vibrant watercolor LoRA");
+  }
+  if (wishes.reduce((count, wish) => count + wish.names.length, 0) > MAX_WISHES) {
+    throw new Error(`a question has at most ${MAX_WISHES} concepts, this one has more`);
+  }
+  return { wishes, more_than: moreThan, filters: rest, order, like, repo: null, limit: limit >= 1 ? Math.trunc(limit) : null, corrected };
+}

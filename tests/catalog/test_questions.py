@@ -1,0 +1,169 @@
+"""Questions: every case is read alike by the command line (Python) and by the site's script (node)."""
+
+import json
+import random
+import shutil
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.catalog.questions.grammar import load_grammar
+from auditor.catalog.questions.question import CatalogWords
+from auditor.catalog.questions.question_reader import MAX_CHARS, read_question
+from auditor.catalog.questions.question_wording import understood
+from auditor.catalog.questions.spelling import slips
+from auditor.errors import UserError
+from auditor.lexicons import concept_key, load_lexicon
+
+HERE = Path(__file__).parent
+CATALOG = HERE.parent.parent / "auditor" / "catalog"
+SHARED = json.loads((HERE / "question_cases.json").read_text(encoding="utf-8"))
+CASES = SHARED["cases"]
+node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+
+
+def shared_words(lexicon_name):
+    lexicon = load_lexicon(lexicon_name)
+    names = [name for concept in lexicon.concepts for name in (concept.name, *concept.aliases)]
+    aliases = {concept_key(n): c.name for c in lexicon.concepts for n in (c.name, *c.aliases)}
+    return {**SHARED["words"], "aliases": aliases, "aliasNames": names}
+
+
+def python_words(lexicon_name):
+    words = shared_words(lexicon_name)
+    repos = words["repos"]
+    return CatalogWords(words["aliases"], tuple(words["aliasNames"]), tuple(words["bases"]), tuple(words["licences"]),
+                        frozenset(words["owners"]), lambda text: any(text in repo for repo in repos))  # fmt: skip
+
+
+POCKET = python_words("pocket-1")
+NAMES = st.sampled_from(POCKET.alias_names)
+
+
+def lean(question):
+    """As in the file of cases: without what says nothing."""
+    return {k: v for k, v in json.loads(json.dumps(question)).items() if v not in ([], {}, None, "best")}
+
+
+def read(text, words=POCKET):
+    return lean(asdict(read_question(text, words)))
+
+
+def by_script(questions, lexicon_name="pocket-1"):
+    files = (HERE / "question_run.mjs", CATALOG / "questions" / "grammar.json", CATALOG / "templates" / "question.js")
+    done = subprocess.run(
+        ["node", *files],
+        input=json.dumps({"words": shared_words(lexicon_name), "questions": questions}),
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["question"] or "empty")
+def test_cases_as_the_command_line_reads_them(case):
+    words = python_words(case.get("lexicon", "pocket-1"))
+    if "refused" in case:
+        with pytest.raises(UserError) as refusal:
+            read_question(case["question"], words)
+        assert str(refusal.value).startswith(case["refused"])
+    else:
+        assert read(case["question"], words) == case["read"]
+
+
+@node
+@pytest.mark.parametrize("lexicon", ["pocket-1", "general-1"])
+def test_cases_as_the_site_reads_them(lexicon):
+    cases = [case for case in CASES if case.get("lexicon", "pocket-1") == lexicon]
+    for case, answer in zip(cases, by_script([case["question"] for case in cases], lexicon), strict=True):
+        if "refused" in case:
+            assert answer["refused"].startswith(case["refused"]), case
+        else:
+            assert lean(answer["read"]) == case["read"]
+
+
+@node
+def test_both_readers_agree_on_random_questions():
+    """Names, slips and every word of the grammar in random order; refusals must coincide too."""
+    grammar = load_grammar()
+    draw = random.Random(11)
+    pieces = [*POCKET.alias_names, *sorted(grammar.silent), *sorted(grammar.words), *grammar.everyday, ",", "-", "un",
+              "slightly", "> 0.3", "under 50 mb", "mit licence", "for sdxl", "newest", "top 3", "@mkr", "vibrnat",
+              "cottage", "than", "isn't", "commercial use ok", "trigger:sks", "foggyness", "/", "&"]  # fmt: skip
+    questions = [" ".join(draw.choices(pieces, k=draw.randint(1, 7))) for _ in range(400)]
+    for question, answer in zip(questions, by_script(questions), strict=True):
+        try:
+            expected = read(question)
+        except UserError:
+            assert "refused" in answer, question
+            continue
+        assert lean(answer["read"]) == expected, question
+
+
+@given(st.lists(NAMES, min_size=1, max_size=8, unique_by=lambda name: POCKET.aliases[concept_key(name)]))
+def test_any_names_in_any_order_are_found(names):
+    question = read_question(f"most {', '.join(names)} LoRA", POCKET)
+    assert question.concepts("wanted") == [POCKET.aliases[concept_key(name)] for name in names]
+    assert question.phrases == ()
+
+
+@given(
+    NAMES, st.sampled_from(["not {}", "no {}", "without {}", "-{}", "non-{}", "isn't {}", "neither {}", "free of {}"])
+)
+def test_every_spelling_of_a_negation_is_one(name, form):
+    concept = POCKET.aliases[concept_key(name)]
+    other = "bright" if concept != "bright" else "warm"
+    question = read_question(f"{other}, {form.format(name)}", POCKET)
+    assert (question.concepts("wanted"), question.concepts("without")) == ([other], [concept])
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=120))
+def test_any_text_is_read_or_refused(text):
+    try:
+        question = read_question(text, POCKET)
+    except UserError:
+        return
+    assert question.wishes or question.filters or question.like or question.repo or question.order != "best"
+    assert all(name.concept in POCKET.aliases.values() or name.concept is None
+               for wish in question.wishes for name in wish.names)  # fmt: skip
+    assert understood(question)
+
+
+@given(NAMES, st.data())
+def test_one_slip_in_a_long_word_is_mended(name, data):
+    if not name.isalpha() or len(name) < 8 or concept_key(name) != name:
+        return
+    place = data.draw(st.integers(1, len(name) - 3))
+    slipped = name[:place] + name[place + 1] + name[place] + name[place + 2 :]
+    if slipped != name and concept_key(slipped) == slipped:
+        assert read_question(slipped, POCKET).concepts("wanted") == [POCKET.aliases[concept_key(name)]]
+
+
+def test_slips_are_counted_as_people_make_them():
+    pairs = [("blur", "blur"), ("vibrnat", "vibrant"), ("", "ab"), ("dark", "park"), ("abc", "ca")]
+    assert [slips(one, two) for one, two in pairs] == [0, 1, 2, 1, 3]
+
+
+def test_excess_is_refused():
+    with pytest.raises(UserError, match="at most 8"):
+        read(", ".join(list(dict.fromkeys(POCKET.aliases.values()))[:9]))
+    with pytest.raises(UserError, match="characters"):
+        read("x" * (MAX_CHARS + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slightly vibrant, not dark, mit licence", "slightly vibrant (0.1 to 0.4); without dark; licence mit"),
+        ("striped or dotted, newest", "striped or dotted; newest first"),
+        ("like ana-k/meadow-lora but more vibrant", "like ana-k/meadow-lora; more vibrant"),
+        ("vibrnat > 0.5", "vibrant (0.5 or more) (vibrnat read as vibrant)"),
+        ("meadow", "adapters called meadow"),
+    ],
+)
+def test_the_question_is_said_back(text, said):
+    assert understood(read_question(text, POCKET)) == said
