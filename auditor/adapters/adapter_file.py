@@ -15,7 +15,7 @@ from auditor.adapters.keys import BUNDLE_PREFIX, DENOISER, ParsedKey, convention
 from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
 from auditor.adapters.metadata import read_claims
 from auditor.adapters.recognition import FamilyEvidence, recognise_family, recognise_words
-from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar
+from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar, sidecar_base
 from auditor.adapters.sniff import SNIFF_BYTES, require_safetensors, within_size
 from auditor.adapters.tensor_groups import Entry, check_entry, group
 from auditor.common.wording import counted, with_article
@@ -157,8 +157,17 @@ def describe(
             if kind == "textual_inversion"
             else recognise_family(_model_entries(header.tensors.values()) if whole else entries)
         ),
-        claims=read_claims(header.metadata),
+        claims=_claims(header, sidecar),
     )
+
+
+def _claims(header: Header, sidecar: Path | None) -> MetadataClaims:
+    """What the file's metadata claims, and the base that peft's settings name where the metadata names none."""
+    claims = read_claims(header.metadata)
+    if claims.base_checkpoint is None and sidecar is not None:
+        named = {"base_model": sidecar_base(sidecar) or ""}
+        claims = replace(claims, base_checkpoint=read_claims(named).base_checkpoint)
+    return claims
 
 
 def judge(adapter: AdapterFile) -> None:

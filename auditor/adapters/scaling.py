@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +51,12 @@ class ScaleRule:
     method: PeftMethod = "lora"
     decomposed: bool = False
     """The settings say DoRA: the file must hold magnitudes."""
+    _places: tuple[Mapping[str, int], Mapping[str, int]] = field(init=False, repr=False, compare=False)
+    """Pattern → its place in the file, for ranks and for alphas."""
+
+    def __post_init__(self) -> None:
+        places = tuple({name: place for place, name in enumerate(named)} for named in (self.ranks, self.alphas))
+        object.__setattr__(self, "_places", places)
 
     def scale(self, modules: tuple[str, ...], rank: int) -> float:
         """The scale of one pair.
@@ -62,12 +68,12 @@ class ScaleRule:
         Raises:
             Refused: `hostile_metadata`, when the settings contradict the tensors.
         """
-        claimed = _by_end(self.ranks, modules, self.rank)
+        claimed = _by_end(self.ranks, self._places[0], modules, self.rank)
         rank = rank or int(claimed)
         if claimed != rank:
             message = f"The file's settings claim rank {claimed:.0f} where its tensors have {rank}."
             raise Refused("hostile_metadata", message)
-        alpha = _by_end(self.alphas, modules, self.alpha)
+        alpha = _by_end(self.alphas, self._places[1], modules, self.alpha)
         return checked_scale(alpha, math.sqrt(rank) if self.rank_stabilised else rank)
 
 
@@ -115,6 +121,17 @@ def read_sidecar(path: Path) -> ScaleRule:
         message = f"The adapter's settings name a method that is not audited: {str(kind)[:32]!r}."
         raise ItemError("skipped", "unsupported_format", message)
     return _rule(settings, _PEFT_METHODS[kind])
+
+
+def sidecar_base(path: Path) -> str | None:
+    """The base that adapter_config.json names; null where it names none, or is unusable."""
+    if path.stat().st_size > limits.MAX_SIDECAR_BYTES:
+        return None
+    try:
+        named = _object(path.read_bytes()).get("base_model_name_or_path")
+    except Refused:
+        return None  # `judge` says so
+    return named if isinstance(named, str) and named else None
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -171,12 +188,20 @@ def _pattern(value: Any) -> dict[str, Any]:
     return result
 
 
-def _by_end(patterns: Mapping[str, float], modules: tuple[str, ...], default: float) -> float:
-    """The first pattern that equals a module's path or its last parts, in file order, as peft does."""
-    for pattern, value in patterns.items():
-        if any(module == pattern or module.endswith("." + pattern) for module in modules):
-            return value
-    return default
+def _by_end(
+    patterns: Mapping[str, float], places: Mapping[str, int], modules: tuple[str, ...], default: float
+) -> float:
+    """The first pattern that equals a module's path or its last parts, in file order, as peft does.
+
+    The ends of the path are looked up, not the patterns tried: a file may have thousands of both.
+    """
+    ends = {end for module in modules for end in _ends(module) if end in places}
+    return patterns[min(ends, key=lambda end: places[end])] if ends else default
+
+
+def _ends(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    return (".".join(parts[start:]) for start in range(len(parts)))
 
 
 def _rank(value: Any) -> int:

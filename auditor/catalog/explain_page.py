@@ -102,7 +102,8 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
             record.proposals == "pending",
             "The vision-language model has not been asked yet: the scores are final, its words are still to come.",
         ),
-        (record.base_assumed, "The card names no known base; the one that fits the shapes was used."),
+        (record.base_assumed, _assumed(record)),
+        (bool(record.contradictions), f"The evidence is divided: {'; '.join(record.contradictions)}."),
         (record.card_mismatch, "The card names another base than the weights fit."),
         (
             record.dose_rises is False,
@@ -122,6 +123,13 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
         (repo is not None and repo.nsfw, "The repo, or one with the same file, is tagged as not for all audiences."),
     ]
     return [text for applies, text in found if applies]
+
+
+def _assumed(record: AuditRecord) -> str:
+    if record.base_distance is None:
+        return "Neither file nor card names a base of ours; the first one of its family was used."
+    steps = "one step" if record.base_distance == 1 else f"{record.base_distance} steps"
+    return f"The base is an ancestor of the model that the card names, {steps} of training away."
 
 
 def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:

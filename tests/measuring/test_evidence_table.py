@@ -10,14 +10,14 @@ import pytest
 from auditor.adapters.kinds import Kind
 from auditor.families.shapes import architectures
 from auditor.families.table import AUDITABLE, FAMILIES
-from tests.audit.evidence_table import FORMATS, PAGE, decided, page
+from tests.measuring.evidence_table import FORMATS, PAGE, decided, page
 
 
 def test_the_tables_are_up_to_date() -> None:
     text = PAGE.read_text("utf-8")
     if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(page(text), "utf-8")
-    assert PAGE.read_text("utf-8") == page(text), "run: WRITE_DOCS=1 pytest tests/audit/test_evidence_table.py"
+    assert PAGE.read_text("utf-8") == page(text), "run: WRITE_DOCS=1 pytest tests/measuring/test_evidence_table.py"
 
 
 def test_every_form_has_a_row() -> None:

@@ -1,6 +1,6 @@
 """The table of docs/adapters.md: files for every known family, audited or skipped, and by which evidence.
 
-`WRITE_DOCS=1 pytest tests/audit/test_evidence_table.py` writes it.
+`WRITE_DOCS=1 pytest tests/measuring/test_evidence_table.py` writes it.
 """
 
 from __future__ import annotations
