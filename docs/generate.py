@@ -26,6 +26,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "schema.md": schema_page(),
         "outcomes.md": outcomes_page(),
+        "families.md": families_page(),
     }
 
 
@@ -91,9 +92,13 @@ def settings_page() -> str:
 def _shipped_bases(model: type[BaseModel], values: dict[str, dict[str, object]]) -> str:
     """One column per base of any profile: the values that the profiles give it."""
     keys = [(key.split(".")[2], profile) for profile, known in values.items() for key in known if _is_of_a_base(key)]
-    shipped = dict(keys)
+    shipped = {
+        base: profile for base, profile in keys if values[profile].get(f"recipe.bases.{base}.enabled") is not False
+    }
+    off = [f"`{base}`" for base in dict(keys) if base not in shipped]
     heading = _row(["key", *(f"{base} ({profile})" for base, profile in shipped.items())])
-    parts = ["\nThe bases of the profiles:\n\n", heading]
+    more = f"switched off, with the values of [their families](families.md) or their own: {', '.join(off)}"
+    parts = [f"\nThe bases of the profiles; besides, {more}.\n\n", heading]
     parts.append("|---|" + "---|" * len(shipped) + "\n")
     for key in model.model_fields:
         found = [values[profile].get(f"recipe.bases.{base}.{key}") for base, profile in shipped.items()]
@@ -164,10 +169,10 @@ def schema_page() -> str:
     """Tables, columns, views and macros of the catalog, from the comments inside the database."""
     import duckdb
 
-    from auditor.common.package_paths import schemas_dir
+    from auditor.common.package_paths import shipped_dir
 
     database = duckdb.connect(":memory:")
-    for migration in sorted(schemas_dir().glob("*.sql")):
+    for migration in sorted(shipped_dir("schemas").glob("*.sql")):
         database.execute(migration.read_text(encoding="utf-8"))
     parts = [
         NOTICE,
@@ -222,6 +227,51 @@ def outcomes_page() -> str:
     return "".join(parts)
 
 
+def families_page() -> str:
+    """Every family of bases, with the values that stand for what a base's settings leave out."""
+    from auditor.families.published_models import MODELS
+    from auditor.families.table import AUDITABLE, TOLD_APART
+
+    parts = [
+        NOTICE,
+        "# Families of bases\n\n",
+        "A base is one model; a family is the architecture and the training that it shares with what was trained from ",
+        "it. A base whose settings name a `family` and no `pipeline` takes from here what they leave out. What lands ",
+        "where is counted in [architectures.md](../architectures.md); how a file is told to belong to a family stands ",
+        "in [adapters.md](../adapters.md).\n\n## Audited, where a base is switched on\n\n",
+        "| family | first model | pipeline | size | dtype | steps | guidance | sampler | blocks | text encoders |\n",
+        "|---|---|---|---|---|---|---|---|---|---|\n",
+    ]
+    for family in AUDITABLE:
+        drawn = family.rendering
+        if drawn is None:
+            continue
+        blocks = ", ".join(f"{count} `{stem}`" for stem, count in family.blocks.items())
+        cells = (
+            f"`{family.name}`",
+            f"`{family.repo}`",
+            f"`{drawn.pipeline}`",
+            drawn.size,
+            drawn.dtype,
+            drawn.steps,
+            drawn.guidance,
+            f"`{drawn.sampler}`",
+            blocks,
+            ", ".join(family.text_encoders) or "not adapted",
+        )
+        parts.append("| " + " | ".join(str(cell) for cell in cells) + " |\n")
+    parts.append(
+        "\n## Told apart, so that none is taken for another\n\n| family | first model | makes |\n|---|---|---|\n"
+    )
+    for family in TOLD_APART:
+        parts.append(f"| `{family.name}`: {family.title} | `{family.repo}` | {family.task.replace('_', '-')} |\n")
+    parts.append("\n## Lineage of published models\n\n| model | family | trained from | makes |\n|---|---|---|---|\n")
+    for model in MODELS:
+        parent = f"`{model.parent}`" if model.parent else "–"
+        parts.append(f"| `{model.repo}` | `{model.family}` | {parent} | {model.task.replace('_', '-')} |\n")
+    return "".join(parts)
+
+
 def main() -> int:
     """Writes every page and the JSON Schemas; with --check, only says which are out of date (exit code 4)."""
     stale = []
@@ -234,9 +284,9 @@ def main() -> int:
                 path.write_text(text, encoding="utf-8")
     if "--check" not in sys.argv:
         from auditor.catalog.json_schemas import write_json_schemas
-        from auditor.common.package_paths import schemas_dir
+        from auditor.common.package_paths import shipped_dir
 
-        stale += write_json_schemas(schemas_dir())
+        stale += write_json_schemas(shipped_dir("schemas"))
     print(
         "\n".join(f"{name}: {'out of date' if '--check' in sys.argv else 'written'}" for name in stale) or "up to date"
     )

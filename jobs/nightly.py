@@ -2,7 +2,7 @@
 
 import sys
 
-from auditor.cli.main import run
+from auditor.cli.start import start
 
 if __name__ == "__main__":
-    run(["nightly", *sys.argv[1:]])
+    start(["nightly", *sys.argv[1:]])

@@ -1,1 +1,1 @@
-"""One adapter from its file to its result, the loop of a task, and what makes both safe to interrupt."""
+"""A task's life: its loop, attempts, signals, the base that is open, and the queue of proposals."""

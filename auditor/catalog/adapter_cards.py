@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.catalog.reading import fetch, open_catalog
+from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
 
 Record = dict[str, object]
@@ -44,7 +43,7 @@ def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Ca
     Raises:
         UserError: The catalog has no such repo or file; the message names near ones.
     """
-    with closing(open_catalog(database)) as connection:
+    with reading_catalog(database) as connection:
         table = fetch(
             connection,
             "SELECT * FROM lora_card WHERE lower(repo_id) = lower(?) AND (?::VARCHAR IS NULL OR path = ?) "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from auditor.common.package_paths import schemas_dir
+from auditor.common.package_paths import shipped_dir
 from auditor.errors import UserError
 
 _FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -33,7 +33,7 @@ class Migration:
 def load_migrations(folder: Path | None = None) -> list[Migration]:
     """The migrations in order. Numbers must count up from 1 without a gap, or one was forgotten."""
     found = []
-    for path in sorted((folder or schemas_dir()).glob("*.sql")):
+    for path in sorted((folder or shipped_dir("schemas")).glob("*.sql")):
         match = _FILE_NAME.match(path.name)
         if match is None:
             raise ValueError(f"{path.name}: a migration is called NNNN_words.sql")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 
+from auditor.catalog.sql_guard import refuse_telltales, within, without_paths
 from auditor.errors import PrerequisiteMissing, UserError
+
+MEMORY_LIMIT = "4GB"
+"""For one query; a catalog of 80,000 adapters has some hundred megabytes."""
+
+_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+"""What reading a cut or garbled file ends in."""
 
 _LOCKED_DOWN: Mapping[str, str] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
+    "memory_limit": MEMORY_LIMIT,
+    "temp_directory": "",  # nothing is spilled to where the catalog lies, which may be read-only
     # Last: nothing above can be switched back on.
     "lock_configuration": "true",
 }
@@ -53,7 +61,34 @@ def open_catalog(database: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.CatalogException as error:
         raise UserError(f"{database} is a DuckDB file but no catalog; `auditor merge` makes one") from error
     except duckdb.Error as error:
-        raise UserError(f"{database} cannot be read as a catalog: {_first_line(error)}") from error
+        raise damaged(database, error) from error
+
+
+@contextmanager
+def reading_catalog(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`open_catalog`, closed at the end, and with damage that shows while it is read named.
+
+    Raises:
+        PrerequisiteMissing: There is none yet.
+        UserError: The file is not a catalog, or not a whole one.
+    """
+    with closing(open_catalog(database)) as connection:
+        try:
+            yield connection
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            raise damaged(database, error) from error
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether reading ended at a block that is cut or garbled."""
+    return isinstance(error, _DAMAGE) or "Corrupt database file" in str(error)
+
+
+def damaged(database: Path, error: Exception) -> UserError:
+    """What to say of a catalog whose blocks cannot be read. Nothing is lost: it is made from the result files."""
+    return UserError(f"{database} is damaged ({_first_line(error)}); build it again with: auditor merge --rebuild")
 
 
 def run_sql(database: Path, sql: str, limit: int | None = 1000, *, timeout_s: float | None = None) -> Table:
@@ -68,23 +103,27 @@ def run_sql(database: Path, sql: str, limit: int | None = 1000, *, timeout_s: fl
     Raises:
         UserError: The SQL is wrong or asks for something that is not allowed.
     """
-    with closing(open_catalog(database)) as connection:
-        watch = threading.Timer(timeout_s, connection.interrupt) if timeout_s is not None else None
-        if watch is not None:
-            watch.start()
+    refuse_telltales(sql)
+    if timeout_s is not None:
+        return within(timeout_s, _run_sql, database, sql, limit)
+    return _run_sql(database, sql, limit)
+
+
+def _run_sql(database: Path, sql: str, limit: int | None) -> Table:
+    with reading_catalog(database) as connection:
         try:
             if not connection.extract_statements(sql):
                 raise UserError('there is no SQL in this; try: auditor sql "FROM lora_card"')
             return fetch(connection, sql, limit=limit)
         except duckdb.InterruptException as error:
-            if watch is None:
-                raise KeyboardInterrupt from error
-            raise UserError(f"the query took longer than {timeout_s:g} s and was given up") from error
+            raise KeyboardInterrupt from error
+        except duckdb.OutOfMemoryException as error:
+            raise UserError(f"the query needs more than {MEMORY_LIMIT} of memory; ask for less at once") from error
         except duckdb.Error as error:
-            raise UserError(f"the catalog did not answer: {str(error).strip()}") from error
-        finally:
-            if watch is not None:
-                watch.cancel()
+            if is_damage(error):
+                raise
+            said = without_paths(str(error).strip(), database)
+            raise UserError(f"the catalog did not answer: {said}") from error
 
 
 def fetch(
@@ -120,5 +159,5 @@ def plain(cell: object) -> object:
     return str(cell)
 
 
-def _first_line(error: duckdb.Error) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]

@@ -6,7 +6,6 @@ V, once they have shown that they mean more to it than random letters do (`phras
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -23,7 +22,7 @@ from auditor.catalog.questions.question import Question
 from auditor.catalog.questions.question_filters import option_filters
 from auditor.catalog.questions.question_reader import read_question
 from auditor.catalog.questions.question_wording import understood
-from auditor.catalog.reading import fetch, open_catalog
+from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
 
 
@@ -52,7 +51,7 @@ def search(
         UserError: The question says nothing, contradicts itself, asks for a base or licence that is not there, or
             holds words that mean nothing here.
     """
-    with closing(open_catalog(database)) as connection:
+    with reading_catalog(database) as connection:
         words = catalog_words(connection)
         question = read_question(text, words)
         extra = option_filters(base, license, words, load_grammar())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from auditor.cli.context import settings_of, start_logs
+from auditor.cli.help_text import SummaryGroup
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, summary, warn
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
@@ -21,9 +23,38 @@ if TYPE_CHECKING:
     from auditor.cluster.submission import Submitted
     from auditor.settings import Settings
 
+app = typer.Typer(
+    no_args_is_help=True,
+    cls=SummaryGroup,
+    rich_markup_mode=None,
+    help="Prepare a folder for runs on Slurm.\n\nExample:\n\n    auditor cluster init /shared/auditor",
+)
+
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: today's date (UTC).")]
 CoverageBy = Literal["family", "format", "base", "reason"]
 KnownRun = Annotated[str | None, typer.Option("--run", help="Name of the run. Default: the one submitted last.")]
+
+
+@app.command("init")
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="Where to write, on a file system that all nodes see.")],
+) -> None:
+    """Write the batch files and the entry points of their jobs, to be edited for this site.
+
+    Files that are there already are kept. Run `auditor submit` in that folder.
+
+    Example:
+
+        auditor cluster init /shared/auditor
+    """
+    from auditor.cluster.site_files import write_site_files
+
+    written = write_site_files(folder)
+    for path in written:
+        emit_text(str(path))
+    say(
+        f"{len(written)} files written. Next: edit {folder / 'slurm' / 'cluster.env'}, then `auditor submit --dry-run`."
+    )
 
 
 def submit_command(

@@ -40,22 +40,26 @@ def settings_of(context: typer.Context) -> Settings:
     return options_of(context).resolve().settings
 
 
-def start_logs(context: typer.Context, settings: Settings, name: str) -> Path:
+def start_logs(context: typer.Context, settings: Settings, name: str, *, dry_run: bool = False) -> Path | None:
     """Starts the log file of a command that works (rather than reads), and says where it is.
 
     Args:
         context: Of the running command.
         settings: Give the work folder.
         name: Of the command; part of the file name.
+        dry_run: Nothing is to be written: there are lines on stderr only.
 
     Returns:
-        The JSON lines file. Its name is unique, so that commands may run beside each other.
+        The JSON lines file, if any. Its name is unique, so that commands may run beside each other.
     """
     import os
     from datetime import UTC, datetime
 
     from auditor.logs import configure_logging
 
+    if dry_run:
+        configure_logging(None, verbosity=options_of(context).verbosity)
+        return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     log_file = settings.work.dir / "logs" / f"{name}-{stamp}-{os.getpid()}.jsonl"
     configure_logging(log_file, verbosity=options_of(context).verbosity)

@@ -6,8 +6,10 @@ CONTRIBUTING.md says how to add a command.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,6 +17,7 @@ import typer
 
 from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, show_command, sql_command
+from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, status_command, submit_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
@@ -33,9 +36,11 @@ from auditor.cli.run import (
     plan_command,
     prefetch_command,
 )
+from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+EXIT_BROKEN_PIPE = 141  # and for one whose reader went away
 
 app = typer.Typer(
     name="auditor",
@@ -72,6 +77,7 @@ for _heading, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         _class = QuestionCommand if _name == "search" else None
         app.command(_name, rich_help_panel=_heading, cls=_class)(_command)
+app.add_typer(cluster_app, name="cluster", rich_help_panel="Run on Slurm")
 app.add_typer(lexicon_app, name="lexicon", rich_help_panel=_ASK)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel="Check the method")
 
@@ -129,22 +135,37 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Instead of the process's own.
     """
+    replace_closed_streams()
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        try:
+            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # a full disk shows here, while there is somebody to say so
     except AuditorError as error:
         output.fail(str(error))
         if error.exit_code == EXIT_REQUEUE:
             output.say("this may pass: run the same command again, it goes on where it stopped")
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has had enough
+        _forget_stdout()
+        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        output.fail(f"{error.filename or 'a file'}: {error.strerror}; free some space and run the same command again")
+        step = "make it writable" if error.errno == errno.EROFS else "free some space"
+        output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
+        _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)
     except KeyboardInterrupt:
         output.say("interrupted; run the same command again, it goes on where it stopped")
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from trying, and failing, to write once more what is left in the buffer."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def crawl_command(
     from auditor.pipeline import connection
 
     settings = settings_of(context)
-    start_logs(context, settings, "crawl")
+    start_logs(context, settings, "crawl", dry_run=dry_run)
     with connection.hub(settings) as client:
         report = steps.crawl(settings, client, dry_run, full=full)
     if as_json:
@@ -59,7 +59,7 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
     from auditor.pipeline import connection
 
     settings = settings_of(context)
-    start_logs(context, settings, "plan")
+    start_logs(context, settings, "plan", dry_run=dry_run)
     if dry_run:
         manifest = steps.plan(settings, None, store=False)
         unknown = len({(i.repo_id, i.commit_sha) for i in manifest.items if i.size_bytes is None})
@@ -96,7 +96,7 @@ def prefetch_command(
     from auditor.planning.slices import Slice
 
     settings = settings_of(context)
-    start_logs(context, settings, f"prefetch-{task}")
+    start_logs(context, settings, f"prefetch-{task}", dry_run=dry_run)
     part = Slice(task, tasks)
     with connection.hub(settings) as client:
         if dry_run:
@@ -143,7 +143,7 @@ def audit_command(
     settings = settings_of(context)
     if offline:
         settings = settings.model_copy(update={"hub": settings.hub.model_copy(update={"offline": True})})
-    start_logs(context, settings, f"audit-{task}")
+    start_logs(context, settings, f"audit-{task}", dry_run=dry_run)
     part = Slice(task, tasks) if slices is None else StoredSlice(slices, task)
     if dry_run:
         cost = steps.audit_cost(settings, part)
@@ -197,7 +197,7 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False, as_json: As
     from auditor.planning.slices import Slice
 
     settings = settings_of(context)
-    start_logs(context, settings, "nightly")
+    start_logs(context, settings, "nightly", dry_run=dry_run)
     with connection.hub(settings) as client:
         crawled = steps.crawl(settings, client, dry_run)
         if dry_run:

@@ -93,7 +93,10 @@ def sliced_arrays(
 def _script(settings: Settings, run: Run, tag: Tag) -> tuple[Path, tuple[str, ...]]:
     script = settings.cluster.scripts.absolute() / f"{tag.stage}.sbatch"
     if not script.is_file():
-        raise PrerequisiteMissing(f"there is no {script}; set cluster.scripts to the folder of the .sbatch files")
+        raise PrerequisiteMissing(
+            f"there is no {script}; `auditor cluster init .` writes the batch files here, "
+            "or set cluster.scripts to their folder"
+        )
     return script, (str(run.folder), f"{tag.stage}.{tag.part}")
 
 

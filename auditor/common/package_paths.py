@@ -18,20 +18,21 @@ def package_path(relative: str) -> Path:
     return Path(str(files("auditor"))).joinpath(*filter(None, relative.split("/")))
 
 
-def schemas_dir() -> Path:
-    """The folder of numbered SQL migrations and JSON Schemas.
+def shipped_dir(name: str) -> Path:
+    """A folder that stands beside the package in a source tree, and inside it in a wheel (as `auditor/_NAME`).
 
-    A wheel carries them as `auditor/_schemas`; a source tree keeps them in `schemas/` beside the package.
+    Args:
+        name: `schemas` (SQL migrations, JSON Schemas), `slurm` (batch files) or `jobs` (their entry points).
 
     Raises:
-        FileNotFoundError: The package was installed without them, which a correct wheel never is.
+        FileNotFoundError: The package was installed without it, which a correct wheel never is.
     """
-    installed = package_path("_schemas")
-    source_tree = package_path("").parent / "schemas"
+    installed = package_path(f"_{name}")
+    source_tree = package_path("").parent / name
     for candidate in (installed, source_tree):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"no schemas folder: looked for {installed} and {source_tree}; reinstall the package")
+    raise FileNotFoundError(f"no {name} folder: looked for {installed} and {source_tree}; reinstall the package")
 
 
 def expand(path: str | Path) -> Path:

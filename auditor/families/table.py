@@ -53,11 +53,6 @@ AUDITABLE: tuple[Family, ...] = (
         text_encoders=_BOTH, input_layer="pos_embed.proj",
     ),
     Family(
-        "kolors", "Kolors", "Kwai-Kolors/Kolors-diffusers", "unet", _XL, 2048,
-        Rendering("KolorsPipeline", 1024, 25, 5.0, "default", "float16"),
-        variant="fp16", input_layer="conv_in", stands_back_for="sdxl",
-    ),
-    Family(
         "chroma", "Chroma", "lodestones/Chroma1-HD", "transformer", _FLUX, 3072,
         Rendering("ChromaPipeline", 1024, 28, 3.0), stands_back_for="flux1",
     ),
@@ -77,7 +72,7 @@ AUDITABLE: tuple[Family, ...] = (
     ),
     Family(
         "z_image", "Z-Image", "Tongyi-MAI/Z-Image", "transformer", {"layers": 30}, 3840,
-        Rendering("ZImagePipeline", 1024, 28, 4.0), input_layer="all_x_embedder.2-1",
+        Rendering("ZImagePipeline", 1024, 28, 5.0), input_layer="all_x_embedder.2-1",
     ),
     Family(
         "auraflow", "AuraFlow", "fal/AuraFlow-v0.3", "transformer",
@@ -135,6 +130,9 @@ _VIDEO: Task = "video"
 TOLD_APART: tuple[Family, ...] = (
     Family("sdxl_refiner", "SDXL refiner", "stabilityai/stable-diffusion-xl-refiner-1.0", "unet", _UNET, 1280,
            text_encoders=("text_encoder_2",), task="image_editing"),
+    # its tokenizer needs a package that is not among the dependencies
+    Family("kolors", "Kolors", "Kwai-Kolors/Kolors-diffusers", "unet", _XL, 2048, input_layer="conv_in",
+           stands_back_for="sdxl"),
     _kin("playground25", "Playground v2.5", "playgroundai/playground-v2.5-1024px-aesthetic", "sdxl", _XL, 2048),
     _kin("commoncanvas_xl", "CommonCanvas-XL", "common-canvas/CommonCanvas-XL-C", "sdxl", _XL, 2048),
     _kin("commoncanvas_s", "CommonCanvas-S", "common-canvas/CommonCanvas-S-C", "sd21", _UNET, 1024),

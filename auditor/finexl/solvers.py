@@ -21,6 +21,13 @@ LEAST_RIDGE = 1e-6
 """Penalty that the non-negative solvers always apply. It is too small to see in a score, and it makes the
 solution unique where atoms are collinear or cancel (atoms that sum to zero leave weights unbounded)."""
 
+ADMM_STEPS = 200
+"""Steps after which the batch solver hands what has not settled to the exact method."""
+
+_ADMM_STRENGTH = 0.3  # of the mean squared atom length; 0.1 and 1 take twice the steps or more
+_ADMM_RELAXATION = 1.6
+_ADMM_TOLERANCE = 1e-5  # largest change in a step, of the largest weight
+
 
 def solve(target: FloatArray, atoms: FloatArray, solver: Solver, ridge: float = 0.0) -> FloatArray:
     """Weights (m,) of `atoms` (m, D) that rebuild `target` (D,).
@@ -82,11 +89,56 @@ def solve_batch(responses: FloatArray, gram: FloatArray, solver: Solver, ridge: 
     penalised = gram + ridge * float(squares.mean()) * np.eye(len(gram))
     if solver == "ols":
         return np.asarray(responses @ np.linalg.pinv(penalised, rcond=1e-10, hermitian=True))
-    weights = np.zeros_like(responses)
-    passive = np.zeros(len(gram), dtype=bool)
-    for index, response in enumerate(responses):
-        weights[index], passive = nonnegative_gram(penalised, response, passive)
-    return weights
+    return nonnegative_batch(penalised, responses)
+
+
+def nonnegative_batch(gram: FloatArray, responses: FloatArray) -> FloatArray:
+    """Minimise w'Gw / 2 - w'b over w >= 0 for every row b of `responses`, all together (ADMM, Boyd et al. 2011, 3.1).
+
+    One inverse and a few matrix products serve every row, where an active-set method factors once per row and atom:
+    seconds instead of minutes when hundreds of atoms carry weight. Rows that have not settled after `ADMM_STEPS`
+    steps are finished by the exact method, so every row is near the exact one
+    (within 4e-4 of the largest weight in every geometry of benchmarks/bootstrap.py).
+
+    Args:
+        gram: Positive definite G (m, m).
+        responses: b of every problem (B, m).
+
+    Returns:
+        Weights (B, m), none below 0.
+    """
+    scale = np.abs(responses).max(axis=1, keepdims=True, initial=0.0)
+    wanted = responses / np.where(scale > TINY**2, scale, 1.0)
+    strength = _ADMM_STRENGTH * float(np.diag(gram).mean())
+    if strength <= TINY**2:
+        return np.zeros_like(responses)
+    inverse: FloatArray = np.asarray(np.linalg.inv(gram + strength * np.eye(len(gram))), dtype=np.float64)
+    # The mean problem first: its solution and multipliers are close to those of every row.
+    nothing = np.zeros((1, len(gram)))
+    start = _alternate(inverse, strength, wanted.mean(axis=0, keepdims=True), nothing, nothing)
+    weights, _, settled = _alternate(
+        inverse, strength, wanted, *(np.tile(part, (len(wanted), 1)) for part in start[:2])
+    )
+    for index in np.flatnonzero(~settled):
+        weights[index], _ = nonnegative_gram(gram, wanted[index], weights[index] > 0.0)
+    return np.asarray(weights * scale)
+
+
+def _alternate(
+    inverse: FloatArray, strength: float, wanted: FloatArray, weights: FloatArray, dual: FloatArray
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Steps of the alternating direction method from a start: weights, scaled multipliers, and which rows settled."""
+    settled = np.zeros(len(wanted), dtype=bool)
+    for _ in range(ADMM_STEPS):
+        free = (wanted + strength * (weights - dual)) @ inverse
+        relaxed = _ADMM_RELAXATION * free + (1.0 - _ADMM_RELAXATION) * weights
+        updated = np.maximum(relaxed + dual, 0.0)
+        dual = dual + relaxed - updated
+        moved = np.maximum(np.abs(updated - weights).max(axis=1), np.abs(free - updated).max(axis=1))
+        weights, settled = updated, moved <= _ADMM_TOLERANCE * np.abs(updated).max(axis=1)
+        if settled.all():
+            break
+    return weights, dual, settled
 
 
 def nonnegative_gram(

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-CACHE_BYTES = 512 * 1024**2
+from auditor.generation.prompt_forms import FORMS, Row
 
-Embedding = tuple[torch.Tensor, torch.Tensor | None]
-"""Token embeddings (tokens, width) and, where the class has one, the pooled embedding (width,)."""
+CACHE_BYTES = 512 * 1024**2
 
 
 class PromptEncoder:
@@ -22,10 +21,9 @@ class PromptEncoder:
 
     def __init__(self, pipe: Any, *, guided: bool) -> None:
         self._pipe = pipe
-        self._class = type(pipe).__name__
-        # FLUX takes the guidance as a number into the network: there is no second, unguided evaluation
-        self._guided = guided and self._class != "FluxPipeline"
-        self._cache: OrderedDict[tuple[str, object], Embedding] = OrderedDict()
+        self._form = FORMS[type(pipe).__name__]
+        self._guided = guided and self._form.negative
+        self._cache: OrderedDict[tuple[str, object], Row] = OrderedDict()
         self._bytes = 0
 
     def keep_only(self, state: object) -> None:
@@ -33,7 +31,7 @@ class PromptEncoder:
         for key in [key for key in self._cache if key[1] != state]:
             self._drop(key)
 
-    def arguments(self, prompts: Sequence[str], state: object) -> dict[str, torch.Tensor]:
+    def arguments(self, prompts: Sequence[str], state: object) -> dict[str, Any]:
         """Keyword arguments that replace `prompt` in the pipeline's call.
 
         Args:
@@ -43,43 +41,30 @@ class PromptEncoder:
         wanted = [*prompts, ""] if self._guided else list(prompts)
         rows = self._rows(wanted, state)
         positive = [rows[prompt] for prompt in prompts]
-        result = _stack(positive, "")
-        if self._guided:
-            negative = rows[""]
-            if getattr(self._pipe.config, "force_zeros_for_empty_prompt", False):
-                negative = _zeros(negative)
-            result |= _stack([negative] * len(prompts), "negative_")
-        return result
+        if not self._guided:
+            return self._form.stack(positive)
+        negative = rows[""]
+        if getattr(self._pipe.config, "force_zeros_for_empty_prompt", False):
+            negative = {name: torch.zeros_like(tensor) for name, tensor in negative.items()}
+        # together, so that both are padded to one length: some classes join them
+        stacked = self._form.stack([*positive, *[negative] * len(prompts)])
+        return {name: rows[: len(prompts)] for name, rows in stacked.items()} | {
+            f"negative_{name}": rows[len(prompts) :] for name, rows in stacked.items()
+        }
 
-    def _rows(self, prompts: Sequence[str], state: object) -> dict[str, Embedding]:
+    def _rows(self, prompts: Sequence[str], state: object) -> dict[str, Row]:
         distinct = list(dict.fromkeys(prompts))
         missing = [prompt for prompt in distinct if (prompt, state) not in self._cache]
         # rows fetched now are held here, so that adding others cannot push them out unseen
         rows = {prompt: self._cache[prompt, state] for prompt in distinct if prompt not in missing}
         if missing:
-            for prompt, row in zip(missing, self._encode(missing), strict=True):
+            found = self._form.encode(self._pipe, missing, self._pipe._execution_device)
+            for prompt, row in zip(missing, found, strict=True):
                 rows[prompt] = row
                 self._keep((prompt, state), row)
         return rows
 
-    def _encode(self, prompts: list[str]) -> list[Embedding]:
-        device = self._pipe._execution_device
-        if self._class == "StableDiffusionPipeline":
-            tokens, _ = self._pipe.encode_prompt(prompts, device, 1, False)
-            pooled = None
-        elif self._class == "StableDiffusionXLPipeline":
-            tokens, _, pooled, _ = self._pipe.encode_prompt(
-                prompts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
-            )
-        elif self._class == "StableDiffusion3Pipeline":
-            tokens, _, pooled, _ = self._pipe.encode_prompt(
-                prompts, None, None, device=device, do_classifier_free_guidance=False
-            )
-        else:
-            tokens, pooled, _ = self._pipe.encode_prompt(prompts, None, device=device)
-        return [(tokens[row].clone(), None if pooled is None else pooled[row].clone()) for row in range(len(prompts))]
-
-    def _keep(self, key: tuple[str, object], row: Embedding) -> None:
+    def _keep(self, key: tuple[str, object], row: Row) -> None:
         self._cache[key] = row
         self._bytes += _size(row)
         while self._bytes > CACHE_BYTES and len(self._cache) > 1:
@@ -101,31 +86,26 @@ def draw_noise(pipe: Any, seeds: Sequence[int], size: int) -> tuple[torch.Tensor
         Noise in the pipeline's latent form, float32 on the CPU, and the generators for samplers that
         draw more.
     """
+    form = FORMS[type(pipe).__name__]
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    factor = pipe.vae_scale_factor
-    if type(pipe).__name__ == "FluxPipeline":
-        channels, side = pipe.transformer.config.in_channels // 4, 2 * (size // (factor * 2))
-    else:
-        denoiser = pipe.unet if hasattr(pipe, "unet") else pipe.transformer
-        channels, side = denoiser.config.in_channels, size // factor
+    denoiser = pipe.unet if hasattr(pipe, "unet") else pipe.transformer
+    channels, factor = denoiser.config.in_channels, pipe.vae_scale_factor
+    side = size // factor if form.noise == "latents" else 2 * (size // (factor * 2))
+    if form.noise == "packed":
+        channels //= 4
+    elif form.noise == "patched":
+        side //= 2
     noise = torch.stack([torch.randn(channels, side, side, generator=g) for g in generators])  # (n, c, h, w)
-    if type(pipe).__name__ == "FluxPipeline":
+    if form.noise == "packed":
         noise = pipe._pack_latents(noise, len(seeds), channels, side, side)  # (n, h w / 4, 4 c)
     return noise, generators
 
 
-def _stack(rows: Sequence[Embedding], prefix: str) -> dict[str, torch.Tensor]:
-    result = {f"{prefix}prompt_embeds": torch.stack([tokens for tokens, _ in rows])}
-    pooled = [p for _, p in rows if p is not None]
-    if pooled:
-        result[f"{prefix}pooled_prompt_embeds"] = torch.stack(pooled)
-    return result
+def call_arguments(pipe: Any, guidance: float) -> dict[str, Any]:
+    """Arguments of a call that differ between the classes: guidance under its own name, and what is always set."""
+    form = FORMS[type(pipe).__name__]
+    return {form.guidance: max(guidance + form.guidance_offset, 0.0), **form.fixed}
 
 
-def _zeros(row: Embedding) -> Embedding:
-    tokens, pooled = row
-    return torch.zeros_like(tokens), None if pooled is None else torch.zeros_like(pooled)
-
-
-def _size(row: Embedding) -> int:
-    return sum(t.numel() * t.element_size() for t in row if t is not None)
+def _size(row: Row) -> int:
+    return sum(t.numel() * t.element_size() for t in row.values())

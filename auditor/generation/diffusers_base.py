@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import BaseDamaged, ItemError, Refused
+from auditor.families.table import PIPELINES
 from auditor.generation.applying import Applier
-from auditor.generation.conditioning import PromptEncoder, draw_noise
+from auditor.generation.conditioning import PromptEncoder, call_arguments, draw_noise
 from auditor.generation.fingerprint import combine, fingerprint_tensors
 from auditor.generation.generator import DenoiserCalls, check_images
 from auditor.generation.injection import has_wrappers, layout_of
-from auditor.generation.pipeline_loading import PIPELINES, load_pipeline, modules_of
+from auditor.generation.pipeline_loading import load_pipeline, modules_of
+from auditor.generation.prompt_forms import FORMS
 from auditor.generation.watch import PipelineWatch
 from auditor.records.adapter import ApplicationProof
 
@@ -31,7 +33,7 @@ _MAX_SEED = 2**63
 
 
 class DiffusersBase:
-    """A Stable Diffusion, SDXL, SD3 or FLUX pipeline loaded from a local folder.
+    """A text-to-image pipeline of diffusers loaded from a local folder.
 
     Images are float-equal, not bit-equal, between batches of different sizes: matrix kernels round by shape.
     Render both arms of a comparison with the same batching.
@@ -234,19 +236,20 @@ class DiffusersBase:
 
     def _call(
         self,
-        conditioning: dict[str, torch.Tensor],
+        conditioning: dict[str, Any],
         seeds: Sequence[int],
         steps: int,
         guidance: float,
         kind: str,
     ) -> Any:
         noise, generators = draw_noise(self._pipe, seeds, self.size)
+        exact = FORMS[type(self._pipe).__name__].keeps_float32
         result = self._pipe(
             **conditioning,
-            latents=noise.to(device=self.device, dtype=self._denoiser.dtype),
+            latents=noise.to(device=self.device, dtype=None if exact else self._denoiser.dtype),
             generator=generators,
             num_inference_steps=steps,
-            guidance_scale=guidance,
+            **call_arguments(self._pipe, guidance),
             height=self.size,
             width=self.size,
             output_type=kind,

@@ -29,7 +29,7 @@ def layout_of(components: Mapping[str, torch.nn.Module], denoiser: str, family: 
     shapes = {
         name: {path: tuple(module.weight.shape) for path, module in _adaptable(model)}
         for name, model in components.items()
-        if name == denoiser or (name.startswith("text_encoder") and not _is_t5(model))
+        if name == denoiser or (name.startswith("text_encoder") and _is_clip(model))
     }
     parameters = {
         name: {
@@ -43,9 +43,9 @@ def layout_of(components: Mapping[str, torch.nn.Module], denoiser: str, family: 
     return layout if family else replace(layout, family=recognise_layout(layout))
 
 
-def _is_t5(model: torch.nn.Module) -> bool:
-    """T5 is left as it is: the libraries that adapters are used with drop its part, so their users never see it."""
-    return type(model).__name__.startswith(("T5", "UMT5"))
+def _is_clip(model: torch.nn.Module) -> bool:
+    """T5 and language models are left as they are: the libraries that adapters are used with drop their part."""
+    return type(model).__name__.startswith("CLIP")
 
 
 def _adaptable(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:

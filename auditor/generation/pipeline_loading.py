@@ -19,14 +19,7 @@ import transformers
 
 from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing, UserError
-
-PIPELINES: Mapping[str, str] = {
-    "StableDiffusionPipeline": "unet",
-    "StableDiffusionXLPipeline": "unet",
-    "StableDiffusion3Pipeline": "transformer",
-    "FluxPipeline": "transformer",
-}
-"""Pipeline classes that may be instantiated, with the name of their denoiser."""
+from auditor.families.table import PIPELINES
 
 SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ddim": ("DDIMScheduler", {}),
@@ -59,7 +52,7 @@ def load_pipeline(
 
     Args:
         folder: Local folder in the Hub's layout.
-        pipeline: Class to load, one of `PIPELINES`; null takes the folder's word if that is allowed.
+        pipeline: Class to load, one of `families.table.PIPELINES`; null takes the folder's word if that is allowed.
         variant: Weight variant, such as `fp16`.
         dtype: One of `DTYPES`.
         device: torch device.

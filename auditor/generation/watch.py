@@ -42,10 +42,12 @@ class PipelineWatch:
 
     def _after_denoiser(self, module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         sample = args[0] if args else kwargs.get("hidden_states", kwargs.get("sample"))
-        setattr(self._calls, self.purpose, getattr(self._calls, self.purpose) + int(sample.shape[0]))
+        # Z-Image's takes and gives a list of pictures
+        setattr(self._calls, self.purpose, getattr(self._calls, self.purpose) + len(sample))
         if self._kept is not None:
             first = output[0] if isinstance(output, tuple) else output.sample
-            self._kept.append(first.detach().float().cpu())
+            for part in first if isinstance(first, list) else [first]:
+                self._kept.append(part.detach().float().cpu())
 
     def _after_decoder(self, module: torch.nn.Module, args: Any, output: torch.Tensor) -> None:
         # the pipeline clamps what it returns, which hides infinities; slicing decodes in several calls

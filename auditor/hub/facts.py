@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from auditor.common.atomic_files import named
 from auditor.errors import TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.hashes import SHA256
@@ -75,7 +76,8 @@ class FileFacts:
         self._folder.mkdir(parents=True, exist_ok=True)
         final = self._folder / f"{uuid.uuid4().hex}.jsonl"
         temporary = final.with_suffix(".tmp")
-        temporary.write_text("\n".join(self._new) + "\n", encoding="utf-8")
+        with named(final):
+            temporary.write_text("\n".join(self._new) + "\n", encoding="utf-8")
         temporary.replace(final)
         self._new.clear()
 

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.common.atomic_files import replacing
+from auditor.common.own_files import reading
 from auditor.errors import UserError
 from auditor.records.listing import ListedFile, ListedRepo, QuarantinedEntry, TriggerCandidate
 
 _BATCH_ROWS = 2_000
+_ROWS = "auditor.rows"
 _TEXTS = pa.list_(pa.string())
 
 LISTING_SCHEMA = pa.schema(
@@ -91,11 +93,18 @@ def read_quarantine(path: Path) -> list[QuarantinedEntry]:
 def _write(path: Path, schema: pa.Schema, items: Iterable[Any]) -> int:
     rows = 0
     iterator = iter(items)
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with replacing(path) as temporary, _writer(temporary, schema) as writer:
         while batch := [_row(item) for item in islice(iterator, _BATCH_ROWS)]:
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
             rows += len(batch)
+        # Pages have checksums, the list of them has none.
+        writer.add_key_value_metadata({_ROWS: str(rows)})
     return rows
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # A flipped bit may leave a page that unpacks to something else.
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
 def _row(item: Any) -> dict[str, Any]:
@@ -108,18 +117,40 @@ def _row(item: Any) -> dict[str, Any]:
 
 
 def _rows(path: Path, schema: pa.Schema, kind: str, without: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    try:
-        parquet = pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {kind} at {path}. Run `auditor crawl` first.") from error
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is not a {kind}: {error}. Remove it and run `auditor crawl` again.") from error
-    with parquet:
-        if parquet.schema_arrow.names != schema.names:
-            raise UserError(f"{path} was written by another version. Remove it and run `auditor crawl` again.")
+    if not path.exists():
+        raise UserError(f"There is no {kind} at {path}. Run `auditor crawl` first.")
+    with reading(path, kind, "auditor crawl"), pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+        _check_columns(parquet, schema)
         columns = [name for name in schema.names if name not in without]
+        rows = 0
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+            rows += batch.num_rows
             yield from batch.to_pylist()
+        _check_rows(parquet, rows)
+
+
+def _check_columns(parquet: pq.ParquetFile, schema: pa.Schema) -> None:
+    found = parquet.schema_arrow
+    if found.names != schema.names or found.types != schema.types:
+        raise ValueError("its columns are those of another version, or garbled")
+
+
+def _check_rows(parquet: pq.ParquetFile, rows: int) -> None:
+    told = (parquet.metadata.metadata or {}).get(_ROWS.encode())
+    # Files of earlier versions do not tell; a garbled list may lose rows and telling together.
+    if told != str(rows).encode() and (told is not None or not rows):
+        raise ValueError(f"it holds {rows} rows, not as many as were written")
+
+
+def check_inventory(path: Path, kind: str) -> None:
+    """Read a listing or quarantine file through.
+
+    Raises:
+        Damaged: It cannot be read, and lies aside now.
+    """
+    with reading(path, kind, "auditor crawl"), pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+        _check_columns(parquet, LISTING_SCHEMA if kind == "listing" else QUARANTINE_SCHEMA)
+        _check_rows(parquet, sum(batch.num_rows for batch in parquet.iter_batches(batch_size=_BATCH_ROWS)))
 
 
 _TUPLES = frozenset(item.name for item in fields(ListedRepo) if str(item.type).startswith("tuple["))

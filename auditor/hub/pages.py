@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.common.atomic_files import write_bytes
-from auditor.errors import UserError
+from auditor.errors import TransientError
 
 _FORMAT = 2
 
@@ -113,13 +114,18 @@ class PageStore:
         """Yield (query number, page number, entries) of every stored page, in walking order."""
         for number, progress in enumerate(self._state.queries):
             for page in range(progress.pages):
-                yield number, page, self._load(self._page_file(number, page))
+                yield number, page, self._load(number, self._page_file(number, page))
 
-    def _load(self, path: Path) -> list[Any]:
+    def _load(self, number: int, path: Path) -> list[Any]:
         try:
-            entries: list[Any] = json.loads(gzip.decompress(path.read_bytes()))
+            entries: list[Any] = json.loads(gzip.decompress(path.read_bytes()))  # gzip has a checksum of its own
         except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise UserError(f"The stored page {path} is damaged. Remove {self._file} and crawl again.") from error
+            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+                raise
+            self.restart(number)
+            raise TransientError(
+                f"The stored page {path} is damaged; its query is listed anew by the next run"
+            ) from error
         return entries
 
     def _page_file(self, number: int, page: int) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
+from auditor.common.atomic_files import named
 from auditor.common.crash_points import crash_point
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.announcing import Announced, announced
@@ -103,7 +104,7 @@ class Transfer:
         with self.client.stream(self.remote.location, first_byte=first_byte) as response:
             resumed = response.status_code == 206 and first_byte > 0
             written = first_byte if resumed else 0
-            with part.open("ab" if resumed else "wb") as stream:
+            with named(part), part.open("ab" if resumed else "wb") as stream:
                 for chunk in response.iter_bytes():  # as they arrive: a larger chunk would be lost in a cut
                     written += len(chunk)
                     self.client.count(0, len(chunk))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import structlog
+
+from auditor.common.own_files import Damaged
 from auditor.hub.client import HubClient
 from auditor.hub.listed_entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
-from auditor.hub.listing_file import iter_listing, read_quarantine, write_listing, write_quarantine
+from auditor.hub.listing_file import check_inventory, iter_listing, read_quarantine, write_listing, write_quarantine
 from auditor.hub.pages import PageStore
 from auditor.hub.vanished import confirm
 from auditor.records.listing import CrawlReport, ListedRepo, QuarantinedEntry, QueryReport
+
+log = structlog.get_logger(__name__)
 
 
 def listing_path(state_dir: Path) -> Path:
@@ -23,6 +30,19 @@ def listing_path(state_dir: Path) -> Path:
 def quarantine_path(state_dir: Path) -> Path:
     """Where a crawl leaves the entries it could not read."""
     return state_dir / "quarantine.parquet"
+
+
+def earlier_is_whole(state_dir: Path) -> bool:
+    """Whether what an earlier crawl left can be read. What cannot is moved aside: the crawl makes it anew."""
+    whole = listing_path(state_dir).exists()
+    for path, kind in ((listing_path(state_dir), "listing"), (quarantine_path(state_dir), "quarantine file")):
+        try:
+            if path.exists():
+                check_inventory(path, kind)
+        except Damaged as error:
+            log.warning("made anew", error=str(error))
+            whole = False
+    return whole
 
 
 @dataclass(slots=True)
@@ -49,6 +69,7 @@ class ListingUnion:
     entries: int = 0
     newest: str | None = None
     quarantined: list[QuarantinedEntry] = field(default_factory=list)
+    _unread: set[str] = field(default_factory=set)
     _best: dict[str, _Best] = field(default_factory=dict)
 
     @classmethod
@@ -88,9 +109,13 @@ class ListingUnion:
         try:
             key = identify(entry)
         except MalformedEntry as error:
-            self.quarantined.append(
-                QuarantinedEntry(self.names[number], page_number, position, entry_id(entry), str(error), excerpt(entry))
-            )
+            name = entry_id(entry)
+            which = name or hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+            if which not in self._unread:  # several queries meet it: once it counts, then it is a duplicate
+                self._unread.add(which)
+                self.quarantined.append(
+                    QuarantinedEntry(self.names[number], page_number, position, name, str(error), excerpt(entry))
+                )
             return
         modified = key.last_modified or ""
         self.newest = max(self.newest or "", modified) or None

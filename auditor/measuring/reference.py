@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from auditor.common.atomic_files import replacing
 from auditor.common.crash_points import crash_point
+from auditor.common.own_files import Damaged
 from auditor.encoding.encoder import Encoder
 from auditor.errors import Interrupted
 from auditor.finexl.concepts import ConceptDirections, directions
 from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon
-from auditor.measuring.shards import Arrays, make_shards, read_shards, save_arrays
+from auditor.measuring.shards import Arrays, load_arrays, make_shards, read_shards, save_arrays
 from auditor.probes.loader import ProbeSet
 from auditor.records.recipe import Recipe
 from auditor.settings import RecipeSettings
@@ -38,6 +39,9 @@ NOISE_SEED_SHIFT = 1_000_003
 
 PICTURES_PER_CALL = 96
 """Concept pictures rendered per call: a multiple of usual batch sizes, and at 1024 pixels still 300 MB."""
+
+_ATTEMPTS = 3
+log = structlog.get_logger(__name__)
 
 _PARTS = ("base_fingerprint", "generation", "probe_set_hash", "probe_count", "looks", "seed", "encoder",
           "concept_template", "lexicon_hash")  # fmt: skip
@@ -108,19 +112,28 @@ def load_or_make(
     """
     path = reference_path(folder, recipe)
     parts = path.with_suffix(".parts")
-    if not path.exists():
-        making = _Making(recipe, generator, encoder, probes, lexicon, stopping)
-        names = making.names()
-        make_shards(
-            parts,
-            names,
-            making.part,
-            finished=path.exists,
-            on_part=lambda done, total: on_step("parts", done, total) if on_step is not None else None,
-        )
-        _publish(path, parts, names, making)
-    shutil.rmtree(parts, ignore_errors=True)
-    return load_reference(folder, recipe)
+    for attempt in range(_ATTEMPTS):
+        try:
+            if not path.exists():
+                making = _Making(recipe, generator, encoder, probes, lexicon, stopping)
+                names = making.names()
+                make_shards(
+                    parts,
+                    names,
+                    making.part,
+                    finished=path.exists,
+                    on_part=lambda done, total: on_step("parts", done, total) if on_step is not None else None,
+                )
+                _publish(path, parts, names, making)
+            reference = load_reference(folder, recipe)
+        except Damaged as error:  # the reference, or a part of it; it lies aside now and is made again
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            log.warning("made again", error=str(error))
+        else:
+            shutil.rmtree(parts, ignore_errors=True)
+            return reference
+    raise AssertionError("unreachable")
 
 
 def reference_pictures(recipe: RecipeSettings, lexicon: Lexicon) -> int:
@@ -134,8 +147,9 @@ def load_reference(folder: Path, recipe: Recipe) -> Reference:
 
     Raises:
         FileNotFoundError: It was never made, or not in this folder.
+        Damaged: It is not what was written.
     """
-    arrays = load_file(reference_path(folder, recipe))
+    arrays = load_arrays(reference_path(folder, recipe), "reference")
     return Reference(
         arrays["images"],
         arrays["features"],

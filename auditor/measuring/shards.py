@@ -7,6 +7,7 @@ long as to make the part again.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from auditor.common.atomic_files import replacing
 from auditor.common.crash_points import crash_point
+from auditor.common.own_files import reading
 
 Arrays = Mapping[str, NDArray[np.generic]]
+_DIGEST = "digest"
 
 
 def make_shards(
@@ -60,13 +64,39 @@ def read_shards(folder: Path, names: Sequence[str]) -> list[dict[str, NDArray[An
 
     Raises:
         FileNotFoundError: One is not there, or not any more.
+        Damaged: One cannot be read; it is made again by whoever comes next.
     """
-    return [load_file(_path(folder, name)) for name in names]
+    return [load_arrays(_path(folder, name), "part of a reference") for name in names]
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays as safetensors."""
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    """Write arrays as safetensors, with a digest of their content."""
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(whole, path, metadata={_DIGEST: _digest(whole)})
+
+
+def load_arrays(path: Path, kind: str) -> dict[str, NDArray[Any]]:
+    """Read arrays back and compare them with their digest; files of earlier versions have none.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        Damaged: It is not what was written. It lies aside now.
+    """
+    with reading(path, kind, "auditor audit"):
+        with safe_open(path, framework="numpy") as stored:
+            digest = (stored.metadata() or {}).get(_DIGEST)
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # no mapping
+        if digest is not None and digest != _digest(arrays):
+            raise ValueError("its content does not match its digest")
+        return arrays
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}:{arrays[name].dtype}:{arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
 
 
 def _take(folder: Path, missing: Sequence[str]) -> str:

@@ -13,6 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from auditor.common.own_files import Damaged
 from auditor.errors import UserError
 from auditor.results.workspace import Workspace, basis_path
 from auditor.settings import Settings
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from auditor.records.result import AuditRecord, WorkItem
 
 Note = Callable[[str], None]
+log = structlog.get_logger(__name__)
 
 
 def crawl(
@@ -52,13 +56,15 @@ def crawl(
         dry_run: Only say what it needs.
         on_page: Told about every page.
     """
-    from auditor.hub import crawler, history, queries
+    from auditor.hub import crawler, history, queries, union
 
     chosen = settings.hub
     wanted = queries.parse_queries(chosen.queries) or queries.default_queries(full_models=chosen.full_models)
     folder = Workspace(settings.work.dir).crawl
     source = f"folder {chosen.serve_folder}" if chosen.serve_folder is not None else None
     key = crawler.crawl_key(client, wanted, source=source, limit=chosen.limit)
+    if not dry_run and not union.earlier_is_whole(folder):
+        full = True  # what an incremental crawl would carry over is not there
     since = None if full else history.read_history(folder).since(
         key, overlap=timedelta(hours=chosen.overlap_hours), full_every=timedelta(days=chosen.full_crawl_days)
     )  # fmt: skip
@@ -198,15 +204,18 @@ def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, s
 
 def _bases(workspace: Workspace, recipes: list[Recipe], lexicon: Lexicon) -> dict[str, BasisVectors]:
     """The shared basis of every recipe, so that search can treat free phrases as the scores treat concepts."""
-    from safetensors.numpy import load_file
-
     from auditor.catalog.reference_rows import BasisVectors
+    from auditor.measuring.shards import load_arrays
 
     found = {}
     for recipe in recipes:
         path = basis_path(workspace, recipe.recipe_id)
         if recipe.lexicon_hash == lexicon.content_hash and path.exists():
-            arrays = load_file(path)
+            try:
+                arrays = load_arrays(path, "shared basis")
+            except Damaged as error:  # search does without; the next audit writes it again
+                log.warning("left out", error=str(error))
+                continue
             found[recipe.recipe_id] = BasisVectors(lexicon.names, arrays["vectors"], arrays["common"])
     return found
 

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.common.atomic_files import write_bytes
 from auditor.common.crash_points import crash_point
+from auditor.common.own_files import reading
 from auditor.errors import ItemError, TransientError, UserError
 from auditor.hub.client import HubClient
 from auditor.hub.facts import FileFacts, ask_facts
@@ -38,6 +40,7 @@ _SETTLED_SCHEMA = pa.schema([
 
 MAX_CLAIMS = 16
 """Most bases of one card that are looked at; a card may list thousands."""
+_ROWS = "auditor.rows"
 UNUSED_FIELDS = ("card_json", "found_by", "created_at", "last_modified")
 """What a plan does not look at; leaving it out halves the reading of a listing."""
 
@@ -254,7 +257,9 @@ def _write_half(folder: Path, name: str, rows: Iterable[object], schema: pa.Sche
     rows = list(rows)
     columns = [pa.array([getattr(row, field.name) for row in rows], type=field.type) for field in schema]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
+    # Pages have checksums, the list of them has none.
+    table = pa.Table.from_arrays(columns, schema=schema).replace_schema_metadata({_ROWS: str(len(rows))})
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_bytes(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
 
 
@@ -262,10 +267,25 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a plan back.
 
     Raises:
-        UserError: There is none yet.
+        UserError: There is none yet, or it is damaged.
     """
-    if not (folder / "items.parquet").exists():
+    items, settled = folder / "items.parquet", folder / "settled.parquet"
+    if not items.exists() or not settled.exists():
         raise UserError(f"there is no plan in {folder}; run: auditor plan")
-    items = pq.read_table(folder / "items.parquet").to_pylist()
-    settled = pq.read_table(folder / "settled.parquet").to_pylist()
-    return Manifest(tuple(WorkItem(**row) for row in items), tuple(SettledItem(**row) for row in settled))
+    with reading(items, "plan", "auditor plan"):
+        wanted = tuple(WorkItem(**row) for row in _half_rows(items, _ITEM_SCHEMA))
+    with reading(settled, "plan", "auditor plan"):
+        return Manifest(wanted, tuple(SettledItem(**row) for row in _half_rows(settled, _SETTLED_SCHEMA)))
+
+
+def _half_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """Rows of one half. Earlier versions had fewer columns; none had one of another type."""
+    table = pq.read_table(path, page_checksum_verification=True)
+    if any(field.name not in schema.names or field.type != schema.field(field.name).type for field in table.schema):
+        raise ValueError("its columns are those of another version, or garbled")
+    told = (table.schema.metadata or {}).get(_ROWS.encode())
+    # Files of earlier versions do not tell; a garbled list may lose rows and telling together.
+    if told != str(table.num_rows).encode() and (told is not None or not table.num_rows):
+        raise ValueError(f"it holds {table.num_rows} rows, not as many as were written")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.common.atomic_files import write_bytes
+from auditor.common.own_files import reading
 from auditor.errors import UserError
 from auditor.planning.manifest import read_manifest
 from auditor.records.result import ItemKey, WorkItem
@@ -26,6 +27,7 @@ from auditor.settings import Settings
 Slices = tuple[tuple[WorkItem, ...], ...]
 
 _SCHEMA = pa.schema([("slice", pa.int32()), ("item", pa.string())])
+_REMADE_BY = "auditor submit --resume"
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,11 @@ def _rows(folder: Path, stored: str) -> Sequence[tuple[int, str]]:
     path = _path(folder, stored)
     if not stored.isalnum() or not path.exists():
         raise UserError(f"there are no slices {stored!r} in {folder}; submit again with: auditor submit --resume")
-    try:
+    with reading(path, "slices file", _REMADE_BY):
         table = pq.read_table(path, schema=_SCHEMA)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); remove it and run: auditor submit --resume") from error
-    rows = list(zip(table["slice"].to_pylist(), table["item"].to_pylist(), strict=True))
-    if _hash(rows) != stored:
-        raise UserError(f"{path} does not hold what its name says; remove it and run: auditor submit --resume")
+        rows = list(zip(table["slice"].to_pylist(), table["item"].to_pylist(), strict=True))
+        if _hash(rows) != stored:
+            raise ValueError("it does not hold what its name says")
     return rows
 
 

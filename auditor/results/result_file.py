@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from auditor.common.atomic_files import named
 from auditor.common.crash_points import crash_point
 from auditor.errors import AuditorError
 from auditor.records.result import AuditRecord, ConceptScore
@@ -97,7 +98,7 @@ def write_result(folder: Path, result: Result) -> Path:
     content = result_bytes(pack(result))
     temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with named(final), temporary.open("wb") as stream:
             stream.write(content[: len(content) // 2])
             stream.flush()
             crash_point("result_half_written")
@@ -145,6 +146,8 @@ def read_packed(path: Path) -> PackedResult:
         if texts.pop("digest") != _digest(texts, arrays):
             raise CorruptResult(f"{path.name}: content does not match its digest; run the audit again")
         record = AuditRecord.model_validate_json(texts["record"])
+        if path.name != f"{record.file_sha256}.{record.recipe_id}.safetensors":
+            raise CorruptResult(f"{path.name}: it holds the result of another file or recipe; run the audit again")
         tables = [_table(name, texts, arrays) for name in _SCORE_ARRAYS]
         return PackedResult(record, arrays, tables[0], tables[1])
     except (SafetensorError, KeyError, ValueError, ValidationError, OSError) as error:

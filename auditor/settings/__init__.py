@@ -1,4 +1,4 @@
-"""Settings: what they are (`models`, `recipe`), where their values come from (`sources`, `trees`).
+"""Settings: what they are (`models`, `recipe_settings`), where their values come from (`sources`, `trees`).
 
 Precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the profile, then the default.
 """

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from auditor.families.table import FAMILIES
 from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Section
 
 PipelineName = Literal[
-    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline"
-]
+    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline",
+    "ChromaPipeline", "Flux2KleinPipeline", "QwenImagePipeline", "ZImagePipeline", "AuraFlowPipeline",
+    "PixArtAlphaPipeline", "PixArtSigmaPipeline", "SanaPipeline", "Lumina2Pipeline", "HunyuanDiTPipeline",
+]  # fmt: skip
 SamplerName = Literal[
     "default", "ddim", "ddpm", "euler", "euler_a", "dpmsolver++", "unipc", "pndm", "lcm", "flow_euler"
 ]
@@ -24,7 +28,8 @@ class BaseModelSettings(Section):
     """False takes a base that the profile names out of the run."""
 
     family: Name
-    """Architecture family, as adapter files are recognised: sd15, sd21, sdxl, sd35_medium, sd35_large or flux1.
+    """Family of bases, as adapter files are recognised: sd15, sdxl, flux1, qwen_image and the others of
+    docs/reference/families.md. Its values stand for all that is left out below when `pipeline` is left out too.
     Adapters of another family are never applied to this base. Any other name stands for an architecture of its own,
     such as the pocket's."""
 
@@ -71,6 +76,19 @@ class BaseModelSettings(Section):
     compiled: bool = False
     """Compile the denoiser when it is loaded. Pays with `recipe.application` = "merge": injection compiles anew
     for every adapter."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_family(cls, values: Any) -> Any:
+        """Where no pipeline is named, what is left out is as the family's table has it."""
+        family = FAMILIES.get(values.get("family", "")) if isinstance(values, dict) else None
+        if family is None or family.rendering is None or "pipeline" in values:
+            return values
+        drawn = asdict(family.rendering)
+        drawn.pop("kind")
+        if "repo" not in values and "path" not in values:
+            drawn |= {"repo": family.repo, "aliases": family.mirrors, "variant": family.variant}
+        return drawn | values
 
     @model_validator(mode="after")
     def _has_weights(self) -> BaseModelSettings:

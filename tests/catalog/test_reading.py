@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from auditor.catalog import reading
 from auditor.catalog.reading import open_catalog, plain, run_sql
 from auditor.errors import PrerequisiteMissing, UserError
 
@@ -21,6 +22,23 @@ def test_the_limit_is_said(catalog):
     table = run_sql(catalog.database, "FROM concepts", 3)
     assert (len(table.rows), table.truncated) == (3, True)
     assert not run_sql(catalog.database, "FROM concepts LIMIT 3", 3).truncated
+
+
+def test_a_damaged_catalog_says_how_to_build_it_again(catalog, tmp_path):
+    whole = catalog.database.read_bytes()
+    path = tmp_path / "catalog.duckdb"
+    noticed = 0
+    asked = ("SELECT count(*), max(repo_id) FROM adapters", "FROM scores", "FROM audits")
+    for place in (0, 5, 4096, 5000, 8192, 12288, len(whole) // 2, len(whole) - 300_000, len(whole) - 5):
+        for content in (whole[:place], whole[:place] + b"\xff" * 50 + whole[place + 50 :]):
+            path.write_bytes(content)
+            for sql in asked:
+                try:
+                    run_sql(path, sql)
+                except UserError as error:
+                    assert "auditor merge" in str(error)
+                    noticed += 1
+    assert noticed > 9
 
 
 HOSTILE = [
@@ -96,9 +114,61 @@ def test_a_query_without_end_is_given_up(catalog):
         )
 
 
+def test_one_long_function_is_given_up_too(catalog):
+    """It is deaf to an interrupt: nothing is asked until its chunk of rows is done."""
+    sql = "SELECT levenshtein(repeat('ab', 200000), repeat('ba', 200000))"
+    with pytest.raises(UserError, match=r"longer than 0\.2 s"):
+        run_sql(catalog.database, sql, timeout_s=0.2)
+    assert run_sql(catalog.database, "SELECT 1", timeout_s=30).rows == ((1,),)
+    with pytest.raises(UserError, match="did not answer"):
+        run_sql(catalog.database, "SELEC 1", timeout_s=30)
+
+
+def test_memory_is_limited(catalog, monkeypatch):
+    monkeypatch.setattr(reading, "_LOCKED_DOWN", {**reading._LOCKED_DOWN, "memory_limit": "100MB"})
+    with pytest.raises(UserError, match="memory"):
+        run_sql(catalog.database, "SELECT list(range) FROM range(5e7::BIGINT)")
+
+
+def test_times_with_zones_are_answered(catalog):
+    row = run_sql(catalog.database, "SELECT now(), [now()], TIMESTAMPTZ '2030-01-02 03:04:05+02', TIMETZ '10:00:00+02'")
+    assert all(isinstance(cell, str | list) for cell in row.rows[0])
+    assert row.rows[0][2].startswith("2030-01-02")
+
+
+TELLTALE = [
+    "FROM duckdb_databases()", "SELECT path FROM DuckDB_Databases()", 'FROM "duckdb_databases"()',
+    "PRAGMA database_list", "FROM pragma_database_list", "FROM duckdb_settings()", "CALL duckdb_settings()",
+    "SELECT current_setting('secret_directory')", "SELECT getenv('HF_TOKEN')", "FROM duckdb_temporary_files()",
+    "FROM query('FROM duckdb_data' || 'bases()')", "FROM query /* */ ('x')", "FROM query_table('scores')",
+    "/* ' */ FROM duckdb_settings() --'", "SELECT E'\\'', path FROM duckdb_databases() --'",
+    "FROM U&\"duckdb\\005fsettings\"()",
+    "SELECT json_execute_serialized_sql('{}')", "FROM pg_settings",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", TELLTALE)
+def test_the_machine_is_not_told_of(catalog, sql):
+    with pytest.raises(UserError) as caught:
+        run_sql(catalog.database, sql)
+    assert str(catalog.folder) not in str(caught.value)
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 AS query", "SELECT 'my query' AS x", "FROM duckdb_tables()", "SHOW TABLES"])
+def test_what_tells_of_the_catalog_is_answered(catalog, sql):
+    assert str(catalog.folder) not in str(run_sql(catalog.database, sql).rows)
+
+
+def test_errors_do_not_tell_where_the_catalog_lies(catalog):
+    for sql in ("CREATE TABLE x (a INT)", "FROM 'x.parquet'", "ATTACH 'y.duckdb'", "SELECT nothing"):
+        with pytest.raises(UserError) as caught:
+            run_sql(catalog.database, sql)
+        assert str(catalog.folder) not in str(caught.value)
+
+
 def test_no_catalog_and_no_database(tmp_path):
     with pytest.raises(PrerequisiteMissing, match="auditor nightly"):
         open_catalog(tmp_path / "none.duckdb")
     (tmp_path / "text.duckdb").write_text("this is not a database, only a few words in a file")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="auditor merge"):
         open_catalog(tmp_path / "text.duckdb")

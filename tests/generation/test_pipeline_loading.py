@@ -48,7 +48,8 @@ def test_a_missing_base_or_pickled_weights_are_a_prerequisite(sd_folder: Path, t
 def test_the_settings_offer_what_can_be_loaded():
     from typing import get_args
 
-    from auditor.generation.pipeline_loading import PIPELINES, SAMPLERS
+    from auditor.families.table import PIPELINES
+    from auditor.generation.pipeline_loading import SAMPLERS
     from auditor.settings.recipe_settings import PipelineName, SamplerName
 
     assert set(get_args(PipelineName)) == set(PIPELINES)

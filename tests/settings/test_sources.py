@@ -6,6 +6,8 @@ import pytest
 
 from auditor.common.package_paths import package_path
 from auditor.errors import UserError
+from auditor.families.published_models import PUBLISHED
+from auditor.families.table import AUDITABLE, FAMILIES
 from auditor.settings import PROFILES, resolve
 
 
@@ -156,3 +158,18 @@ def test_settings_are_frozen():
 def test_a_time_limit_needs_no_quotes():
     resolved = resolve(config=None, overrides=["cluster.time_limit=00:30:00"], environment={})
     assert resolved.settings.cluster.time_limit == "00:30:00"
+
+
+def test_a_base_without_a_pipeline_is_as_its_family():
+    overrides = ("recipe.bases.qwen.family=qwen_image", "recipe.bases.qwen.steps=20")
+    base = resolve(profile="pocket", config=None, overrides=overrides).settings.recipe.bases["qwen"]
+    assert (base.repo, base.pipeline, base.steps, base.size) == ("Qwen/Qwen-Image", "QwenImagePipeline", 20, 1024)
+
+
+def test_the_hub_profile_has_a_base_for_every_family_that_can_be_audited():
+    bases = resolve(profile="hub", config=None, overrides=()).settings.recipe.bases
+    assert {base.family for base in bases.values()} == {family.name for family in AUDITABLE}
+    for name, base in bases.items():
+        drawn = FAMILIES[base.family].rendering
+        assert drawn is not None and (base.pipeline, base.size, base.dtype) == (drawn.pipeline, drawn.size, drawn.dtype)
+        assert base.repo is not None and PUBLISHED[base.repo.lower()].family == base.family, name

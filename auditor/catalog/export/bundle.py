@@ -16,7 +16,7 @@ from auditor.catalog.export.folders import check_replaceable, new_folder, write_
 from auditor.catalog.export.sidecars import Annotated, annotate_folder, count_sidecars, write_sidecars
 from auditor.catalog.export.site import write_site
 from auditor.catalog.export.tables import TABLES, columns_of, count_rows, write_tables
-from auditor.catalog.reading import open_catalog
+from auditor.catalog.reading import damaged, is_damage, open_catalog, reading_catalog
 from auditor.errors import UserError
 
 ExportFormat = Literal["tables", "jsonl", "csv", "sidecars", "site"]
@@ -106,15 +106,12 @@ def export(
 
 def planned_rows(database: Path, formats: Sequence[ExportFormat], max_pages: int) -> dict[str, int]:
     """Rows by product, without writing anything."""
-    connection = open_catalog(database)
-    try:
+    with reading_catalog(database) as connection:
         listed, audited = connection.execute("SELECT count(*), count(audit_id) FROM adapters").fetchall()[0]
         rows = count_rows(connection) if "tables" in formats else {}
         rows |= {f"catalog.{name}": listed for name in ("jsonl", "csv") if name in formats}
         rows |= {"sidecars": count_sidecars(connection)} if "sidecars" in formats else {}
         return rows | ({"index.html": listed, "pages": min(audited, max_pages)} if "site" in formats else {})
-    finally:
-        connection.close()
 
 
 def annotate(database: Path, folder: Path) -> Annotated:
@@ -125,11 +122,8 @@ def annotate(database: Path, folder: Path) -> Annotated:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
-    connection = open_catalog(database)
-    try:
+    with reading_catalog(database) as connection:
         return annotate_folder(connection, folder)
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -149,6 +143,10 @@ def _reading(database: Path, folder: Path) -> Iterator[duckdb.DuckDBPyConnection
     )
     try:
         yield connection
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) or not is_damage(error):  # IO: the export's own disk, mostly
+            raise
+        raise damaged(database, error) from error
     finally:
         connection.close()
 

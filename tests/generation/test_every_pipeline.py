@@ -1,0 +1,67 @@
+"""Every pipeline class draws, wears an adapter by both ways of putting one on, and is the same base afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from auditor.adapters.adapter_file import inspect_file
+from auditor.adapters.layout import BaseLayout
+from auditor.adapters.normalise import normalise
+from auditor.families.table import PIPELINES
+from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.prompt_forms import FORMS
+from tests.small_pipelines import BUILDERS, save
+
+PROMPTS, SEEDS = ["a dog on grass", "a red car", "a tree, watercolor style"], [1, 2, 3]
+SAMPLERS = {"PixArtAlphaPipeline": "dpmsolver++", "PixArtSigmaPipeline": "dpmsolver++", "HunyuanDiTPipeline": "ddim"}
+ATTENTION = (".to_q", ".to_k", ".to_v", ".to_qkv_mlp_proj", ".attention.to_q")
+
+
+def _adapter(layout: BaseLayout, path: Path) -> Path:
+    generator = torch.Generator().manual_seed(5)
+    tensors = {}
+    for module, shape in layout.components[layout.denoiser].items():
+        if module.endswith(ATTENTION) and "context_refiner" not in module:
+            tensors[f"transformer.{module}.lora_A.weight"] = torch.randn(4, shape[1], generator=generator)
+            tensors[f"transformer.{module}.lora_B.weight"] = torch.randn(shape[0], 4, generator=generator) * 0.5
+    save_file(tensors, path)
+    return path
+
+
+def test_the_table_of_forms_is_the_table_of_pipelines() -> None:
+    assert set(FORMS) == set(PIPELINES)
+    assert set(BUILDERS) == set(PIPELINES) - {
+        "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_pipeline_draws_and_wears_an_adapter(tmp_path: Path, name: str) -> None:
+    folder = save(name, tmp_path / name)
+    for application in ("inject", "merge"):
+        base = DiffusersBase(
+            folder, pipeline=name, sampler=SAMPLERS.get(name, "flow_euler"), steps=2, guidance=3.0, size=64,
+            batch_size=2, application=application,
+        )  # fmt: skip
+        plain = base.generate(PROMPTS, SEEDS)
+        assert plain.shape == (3, 64, 64, 3) and base.last_checks.usable.all()
+        # two steps, each guided and not, for three pictures
+        assert base.calls.base == 2 * 2 * 3
+        np.testing.assert_array_equal(base.generate(PROMPTS, SEEDS), plain)
+        # a prompt's embedding does not depend on its neighbours; kernels round by the size of the batch
+        alone = base.generate(PROMPTS[:1], SEEDS[:1])
+        assert np.abs(alone.astype(int) - plain[:1]).max() <= 2
+        assert not np.array_equal(base.generate(["a blue boat"], SEEDS[:1]), alone)
+        adapter = normalise(inspect_file(_adapter(base.layout(), tmp_path / "lora.safetensors")), base.layout())
+        proof = base.apply(adapter)
+        assert proof.layers_injected == proof.pairs_in_file == len(adapter.pairs) and proof.latent_shift > 0
+        worn = base.generate(PROMPTS, SEEDS)
+        assert not np.array_equal(worn, plain)
+        np.testing.assert_array_equal(base.generate(PROMPTS, SEEDS, adapter=False), plain)
+        base.remove()
+        np.testing.assert_array_equal(base.generate(PROMPTS, SEEDS), plain)
