@@ -168,7 +168,7 @@ def test_a_base_that_was_switched_off_since_the_plan_ends_no_task(world: World) 
 
 
 def test_alternating_bases_are_opened_in_turn_not_item_by_item(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = counted(monkeypatch, "open_workbench")
+    opened = counted(monkeypatch, "open_base")
     first, second = items_of(world)
     settings = with_bases(world.settings, proposer=NO_PROPOSER, second={"steps": 2})
     told: list[WorkItem] = []

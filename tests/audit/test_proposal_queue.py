@@ -62,7 +62,7 @@ def ask(proposer: Proposer) -> list[Proposals | None]:
     return answers
 
 
-def test_any_trouble_in_getting_ready_leaves_the_desk_working(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_trouble_in_getting_ready_leaves_the_queue_working(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("auditor.audit.proposal_queue.GRACE_S", 1.0)
     assert ask(Proposer()) == [Proposals((), (), 0, 0, None)]
 
