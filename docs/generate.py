@@ -1,5 +1,7 @@
 """Writes docs/reference from the program itself: commands, settings, schema and outcomes. Run by `make docs`.
 
+The picture of the rooms in docs/images is written beside it.
+
 A test compares the files with what this module would write, so they cannot fall behind.
 """
 
@@ -16,6 +18,7 @@ from typing import get_args, get_origin
 from pydantic import BaseModel
 
 REFERENCE = Path(__file__).parent / "reference"
+PICTURE = Path(__file__).parent / "images" / "rooms.svg"
 NOTICE = "<!-- Written by `make docs`. Change the source, not this file. -->\n\n"
 
 
@@ -282,6 +285,13 @@ def main() -> int:
             stale.append(name)
             if "--check" not in sys.argv:
                 path.write_text(text, encoding="utf-8")
+    from import_picture import svg
+
+    picture = svg()
+    if not PICTURE.is_file() or PICTURE.read_text(encoding="utf-8") != picture:
+        stale.append(PICTURE.name)
+        if "--check" not in sys.argv:
+            PICTURE.write_text(picture, encoding="utf-8")
     if "--check" not in sys.argv:
         from auditor.catalog.json_schemas import write_json_schemas
         from auditor.common.package_paths import shipped_dir

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ from auditor.records.outcomes import OUTCOME_MEANINGS, OUTCOMES, REASON_NOTES, R
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def generated():
-    spec = importlib.util.spec_from_file_location("docs_generate", REPOSITORY / "docs" / "generate.py")
+def _script(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", REPOSITORY / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def generated():
+    return _script("generate")
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,46 @@ def test_every_reason_is_explained_under_the_outcome_that_the_code_gives_it():
         "text_encoder_dropped", "modules_unmatched", "not_text_to_image", "blank_images", "nonfinite_images",
     }  # fmt: skip
     assert set(REASONS) - seen <= chosen_by_a_variable
+
+
+ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_rooms_is_up_to_date(generated):
+    assert generated.PICTURE.read_text(encoding="utf-8") == _script("import_picture").svg(), "run `make docs`"
+
+
+def test_every_room_has_a_paragraph():
+    rooms = _script("import_picture").room_imports(REPOSITORY / "auditor")
+    assert set(re.findall(r"\*\*`(\w+)`\*\*", ARCHITECTURE)) == set(rooms)
+
+
+def _names_of(path):
+    tree = ast.parse((REPOSITORY / "auditor" / path).read_text(encoding="utf-8"))
+    named = (ast.FunctionDef, ast.ClassDef)
+    for node in tree.body:
+        if isinstance(node, named):
+            yield node.name
+            yield from (f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, named))
+
+
+def test_what_the_architecture_page_names_is_there():
+    steps = re.findall(r"`([\w.]+)` in `([\w/]+\.py)`", ARCHITECTURE)
+    assert len(steps) >= 20
+    missing = [(name, path) for name, path in steps if name not in set(_names_of(path))]
+    assert not missing
+    files = re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", ARCHITECTURE)
+    assert not [path for path in files if not (REPOSITORY / "auditor" / path).is_file()]
+
+
+def test_walks_follow_imports_and_climb_at_most_once():
+    imports = _script("import_picture").room_imports(REPOSITORY / "auditor")
+    walks = re.findall(r"^Walk: (.+)\.$", ARCHITECTURE, re.M)
+    assert len(walks) == 2
+    for walk in walks:
+        assert walk.count("↑") <= 1
+        for part in walk.split("↑"):
+            rooms = re.findall(r"`(\w+)`", re.sub(r"\[.*\]", "", part))
+            answering = re.findall(r"`(\w+)`", "".join(re.findall(r"\[(.*)\]", part)))
+            steps = [*itertools.pairwise(rooms), *((rooms[-1], room) for room in answering)]
+            assert [step for step in steps if step[1] not in imports[step[0]]] == []

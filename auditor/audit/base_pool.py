@@ -71,7 +71,7 @@ class BasePool:
             self._finisher.use(self.current.scorer)
         return self.current
 
-    def of(self, base_name: str) -> OpenedBase:
+    def open_or_skip(self, base_name: str) -> OpenedBase:
         """The workbench of a base that may not be here: its adapters are skipped, those of the others go on.
 
         Raises:
@@ -94,7 +94,7 @@ class BasePool:
         """The recipe of a base, which is opened once to know it; None for one that is switched off or not here."""
         if base_name not in self.recipe_ids and base_name in self._settings.recipe.active_bases:
             try:
-                self.of(base_name)
+                self.open_or_skip(base_name)
             except ItemError:
                 return None
         return self.recipe_ids.get(base_name)

@@ -257,7 +257,7 @@ class Task:
         current = self._pool.current
         if self._put_off and current is not None and current.base_name != base_name:
             raise OtherBaseOpen(base_name)
-        return self._pool.of(base_name)
+        return self._pool.open_or_skip(base_name)
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
         return fetch(
