@@ -182,7 +182,7 @@ def is_t5(entry: Entry) -> bool:
 
 def _foreign(entries: Collection[Entry]) -> str | None:
     for pattern, family in _FOREIGN_COMPILED:
-        if any(_of_denoiser(entry) and pattern.search(entry.module) for entry in entries):
+        if any(pattern.search(e.module) for e in entries if not (e.component or "").startswith("text_encoder")):
             return family
     return None
 

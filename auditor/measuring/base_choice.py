@@ -91,7 +91,9 @@ def file_words(item: WorkItem, adapter: AdapterFile) -> dict[str, str | None]:
     """What is known of a file without any base: its form, its family, and the base that it or its card names."""
     claims = _claims(item, adapter, {})
     own = next((claim.base.text for claim in claims), None)
-    return {"format": adapter.kind, "family": _family(adapter.family, claims), "claimed_base": item.base_claim or own}
+    named = next((claim.base.family for claim in claims if claim.base.family is not None), None)
+    family = _family(adapter.family, claims) or named  # what shapes leave open is counted as what it claims to be
+    return {"format": adapter.kind, "family": family, "claimed_base": item.base_claim or own}
 
 
 def _claims(item: WorkItem, adapter: AdapterFile, bases: Mapping[str, BaseModelSettings]) -> tuple[_Claim, ...]:

@@ -65,6 +65,7 @@ def evidence(modules: Modules, prefix: str = "transformer.", *, flat: bool = Fal
         (blocks("blocks", range(40), {"cross_attn.q": (5120, 5120)}), "diffusion_model.", "wan_14b"),
         (blocks("blocks", range(28), {"self_attn.q_proj": (2048, 2048)}), "lora_unet_", "anima"),
         (blocks("joint_transformer_blocks", range(4), IMAGE), "transformer.", "auraflow"),
+        (blocks("llm.layers", range(32), {"self_attn.qkv_proj": (9216, W)}), "base_model.model.", "omnigen"),
         # nothing says which: named by no one
         (blocks("transformer_blocks", range(24), {"attn.to_q": (1536, 1536)}), "transformer.", None),
         ({"transformer_blocks.3.attn.to_q": (W, W)}, "transformer.", None),

@@ -115,3 +115,15 @@ def test_a_word_with_a_minus_is_a_negation_and_no_option(ask):
     done = ask("search", "-watercolor", "vibrant", "-k", "1")
     assert (done.code, "understood: without watercolor; vibrant" in done.stderr) == (0, True)
     assert "ann/vibrant" in done.stdout and "vivid-paint" not in done.stdout
+
+
+@pytest.mark.parametrize("by", ["family", "format", "base", "reason"])
+def test_coverage_adds_up_to_the_listing(ask, by):
+    done = ask("status", "--coverage", "--by", by, "--json")
+    groups = json.loads(done.stdout)
+    listed = json.loads(ask("sql", "SELECT count(*) AS units FROM adapters", "--json").stdout)
+    assert done.code == 0
+    assert f'"units": {sum(group["units"] for group in groups)}' in json.dumps(listed)
+    shown = ask("status", "--coverage", "--by", by)
+    assert shown.code == 0 and by in shown.stdout.splitlines()[0]
+    assert "\x1b[2J" not in shown.stdout and "\x1b[31m" not in shown.stdout
