@@ -225,7 +225,8 @@ class SyntheticWorld:
         width[sure] = weights[sure] * random.uniform(0.2, 1.2, len(sure))
         values = np.stack(
             [weights, np.maximum(weights - width, 0), weights + width, weights + random.normal(0, 0.1, count),
-             self.alignment], axis=1,
+             self.alignment, weights + random.normal(0, 0.1, count), weights - 0.2, weights + 0.2,
+             np.full(count, 0.05)], axis=1,
         )  # fmt: skip
         return ScoreTable(self.lexicon.names, values), weights
 

@@ -134,6 +134,11 @@ def _recipe(
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:
     path = basis_path(workspace, recipe.recipe_id)
-    arrays = {"vectors": scorer.vectors(scorer.lexicon.names), "common": scorer.basis.common}
+    arrays = {
+        "vectors": scorer.vectors(scorer.lexicon.names),
+        "common": scorer.basis.common,
+        "levels": scorer.level_map.matrix,
+        "clusters": scorer.clusters(),
+    }
     with replacing(path) as temporary:
         save_file({name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}, temporary)

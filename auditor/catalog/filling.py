@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.result_reading import Block
 from auditor.catalog.result_rows import ROW_TABLES, SCORE_TABLES, FileState, ScoreBlock
+from auditor.results.result_file import SCORE_COLUMNS
 
 _SCORES_TOGETHER = 2_000
 """Results whose scores are inserted at once, concept by concept: the database then skips most of the table when it
@@ -72,7 +73,7 @@ class Filler:
                 pa.array(np.repeat(np.arange(concepts, dtype=np.int32), count)), self._names
             ),
         }
-        for place, name in enumerate(("score", "low", "high", "projection", "alignment")):
+        for place, name in enumerate(SCORE_COLUMNS):
             columns[name] = pa.array(values[:, :, place].T.ravel(), from_pandas=True)
         columns["probes"] = pa.array(np.tile(probes, concepts))
         wanted = [column for column in self._loader.schema(table).names if column in columns]

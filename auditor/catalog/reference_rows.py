@@ -17,11 +17,21 @@ from auditor.records.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class BasisVectors:
-    """The shared basis of one recipe as the scores used it: f(C) (k, D) by name, and the common directions (r, D)."""
+    """The shared basis of one recipe as the scores used it.
+
+    Attributes:
+        names: Concepts in lexicon order (k).
+        vectors: f(C) (k, D).
+        common: Common directions (r, D).
+        levels: Rows that make levels of V (k, D); None in a folder made before there were levels.
+        clusters: First concept that each one cannot be told apart from (k,), as its place among `names`.
+    """
 
     names: tuple[str, ...]
     vectors: NDArray[np.floating]
     common: NDArray[np.floating]
+    levels: NDArray[np.floating] | None = None
+    clusters: NDArray[np.generic] | None = None
 
 
 def load_reference(
@@ -51,6 +61,12 @@ def load_reference(
     for recipe_id, basis in basis_vectors.items():
         for name, vector in zip(basis.names, basis.vectors, strict=True):
             loader.add("concept_vectors", recipe_id, name, np.asarray(vector, dtype=np.float32))
+        if basis.levels is not None:
+            for name, row in zip(basis.names, basis.levels, strict=True):
+                loader.add("level_vectors", recipe_id, name, np.asarray(row, dtype=np.float32))
+        if basis.clusters is not None:
+            for name, leader in zip(basis.names, basis.clusters.astype(np.intp).tolist(), strict=True):
+                loader.add("concept_clusters", recipe_id, name, basis.names[leader])
         for position, direction in enumerate(basis.common):
             loader.add("common_directions", recipe_id, position, np.asarray(direction, dtype=np.float32))
     loader.flush()

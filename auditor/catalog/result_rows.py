@@ -40,7 +40,7 @@ ROW_TABLES = (
 )
 """Tables that a result has rows in, besides the scores."""
 SCORE_TABLES = ("scores", "trigger_scores")
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """Raised whenever the same result becomes other rows; a merge then reads every result again."""
 
 _LARGEST = 1e15
@@ -71,7 +71,7 @@ class ScoreBlock:
     Attributes:
         results: Their numbers (m,).
         probes: Image pairs behind each (m,).
-        values: (m, k, 5) float32, columns as in `ScoreTable`.
+        values: (m, k, 9) float32, columns as in `ScoreTable`.
     """
 
     results: NDArray[np.int32]
@@ -106,8 +106,8 @@ def _check_scores(table: ScoreTable, recipe: Recipe | None, names: Sequence[str]
         raise CorruptResult("scores without a recipe")
     if table.names != tuple(names):
         raise CorruptResult(f"the scores are not those of lexicon {recipe.lexicon}")
-    alignment = table.values[:, 4]
-    if not _plausible(table.values[:, :4]) or not _plausible(alignment[~np.isnan(alignment)]):
+    optional = table.values[:, 4:]
+    if not _plausible(table.values[:, :4]) or not _plausible(optional[~np.isnan(optional)]):
         raise CorruptResult("a score is out of all proportion")
 
 

@@ -56,7 +56,8 @@ def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, not
     items = {case.lesson: result.record.item for case, result in results.items()}
     opened = bank.opened
     basis = BasisVectors(opened.lexicon.names, opened.scorer.vectors(opened.lexicon.names).astype(np.float32),
-                         opened.scorer.basis.common.astype(np.float32))  # fmt: skip
+                         opened.scorer.basis.common.astype(np.float32),
+                         opened.scorer.level_map.matrix, opened.scorer.clusters())  # fmt: skip
     database = bank.folder / "search.duckdb"
     repos = [ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items.values()]
     merge(database, MergeInput(

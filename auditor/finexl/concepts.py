@@ -223,6 +223,22 @@ def combine(
     return CombinedDirections(atoms, owner, 1, aligned)
 
 
+def half_differences(
+    text: ArrayLike, image: ArrayLike, text_span: FloatArray | None = None, image_span: FloatArray | None = None
+) -> FloatArray:
+    """Half the difference between the unit directions of both sides (k, D): as large as their mean's expected error.
+
+    Args:
+        text: Text-side vectors (k, D).
+        image: Image-side vectors (k, D).
+        text_span: As in `combine`.
+        image_span: As in `combine`.
+    """
+    texts = _without(as_array(text, "text-side vectors", 2), text_span)
+    images = _without(as_array(image, "image-side vectors", 2), image_span)
+    return np.asarray((unit(texts) - unit(images)) / 2.0)
+
+
 def _check_sides(text: ConceptDirections | None, image: ConceptDirections | None, mode: str) -> None:
     if mode not in get_args(CombineMode):
         raise ValueError(f"unknown mode {mode!r}; choose one of {', '.join(get_args(CombineMode))}")

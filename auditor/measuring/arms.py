@@ -17,7 +17,7 @@ from auditor.finexl.divergence import next_look
 from auditor.finexl.shared_basis import SharedScores
 from auditor.generation.generator import Generator, ImageChecks
 from auditor.measuring.reference import Reference, chunk_bounds
-from auditor.measuring.scoring import Scorer, concept_scores
+from auditor.measuring.scoring import Scorer
 from auditor.probes.loader import ProbeSet
 from auditor.records.outcomes import Reason
 from auditor.records.recipe import Recipe
@@ -236,7 +236,7 @@ def measure_trigger(
         trigger_on_base_norm=_norm((base - plain.base)[keep]),
         trigger_on_adapter_norm=_norm((adapted - plain.adapter)[keep]),
         interaction_norm=_norm(differences - plain.differences[keep]),
-        scores=concept_scores(scorer.shared(differences), scorer.basis),
+        scores=scorer.concept_scores(differences),
     )
     prompts = tuple(prompt for prompt, kept in zip(worded, keep, strict=True) if kept)
     return ArmImages(arms, rows[keep], prompts, base_images[keep], images[keep], base[keep], differences,

@@ -26,7 +26,7 @@ from auditor.measuring.arms import (
 )
 from auditor.measuring.base_choice import BaseChoice, file_words, with_trigger, with_words
 from auditor.measuring.opened_base import OpenedBase
-from auditor.measuring.scoring import concept_scores, effect_record
+from auditor.measuring.scoring import effect_record
 from auditor.measuring.verdict import pending_verdict, verdict
 from auditor.records.result import AuditRecord, DosePoint, Explanation, WorkItem
 from auditor.results.failures import Stopwatch, failure_record, now, versions
@@ -105,7 +105,7 @@ def _audit_applied(
         outcome=outcome, reason=reason, message=message, proof=proof,
         facts=replace(normalised.facts, delta_norm=proof.delta_norm),
         effect=effect_record(measured.differences, test, shared, opened.scorer.solver),
-        scores=concept_scores(shared, opened.scorer.basis) if acts else (),
+        scores=opened.scorer.concept_scores(measured.differences, shared) if acts else (),
         explanations=explanations, proposals="not_asked" if shown is None else "pending",
         arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
         thumbnails=_captions(opened, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from auditor.encoding.encoder import Encoder
 from auditor.finexl import robust
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.concepts import combine, common_span
+from auditor.finexl.clusters import clusters
+from auditor.finexl.concepts import combine, common_span, half_differences
 from auditor.finexl.divergence import divergence, precision
+from auditor.finexl.levels import LevelMap, Levels, choose_penalty, level_map, levels
 from auditor.finexl.paper import explain_paper
 from auditor.finexl.shared_basis import ScoreOptions, SharedScores, score
 from auditor.finexl.significance import EffectTest, effect_test
@@ -35,6 +37,24 @@ class Scorer:
     reference: Reference
     encoder: Encoder
     basis: Basis
+    level_map: LevelMap
+
+    def concept_scores(
+        self, differences: NDArray[np.floating], shared: SharedScores | None = None
+    ) -> tuple[ConceptScore, ...]:
+        """The record of differences (n, D): scores, projections and levels in lexicon order.
+
+        Args:
+            differences: d_i (n, D).
+            shared: Their scores on the shared basis where they are known already.
+        """
+        found = self.shared(differences) if shared is None else shared
+        signed = levels(differences, self.level_map, found.score, confidence=1 - self.solver.alpha)
+        return concept_scores(found, signed, self.basis)
+
+    def clusters(self) -> NDArray[np.intp]:
+        """First concept that each one cannot be told apart from (k,), as its place in the lexicon."""
+        return clusters(self.vectors(self.lexicon.names), self.level_map.reliability)
 
     def shared(self, differences: NDArray[np.floating]) -> SharedScores:
         """Scores on the shared basis of differences (n, D)."""
@@ -128,10 +148,15 @@ def make_scorer(
         reference.text, reference.image, solver.basis, text_span=text_span, image_span=image_span, length=solver.length
     )
     basis = make_basis(lexicon.names, combined, common=image_span if solver.basis == "image" else text_span)
-    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis)
+    halves = half_differences(reference.text.vectors, reference.image.vectors, text_span, image_span)
+    halves = halves * np.linalg.norm(combined.atoms, axis=1)[combined.owner.argsort(kind="stable")].reshape(
+        len(halves), -1
+    ).mean(axis=1, keepdims=True)
+    penalty = solver.level_penalty or choose_penalty(basis, halves, reference.noise, len(prompts))
+    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis, level_map(basis, penalty, halves))
 
 
-def concept_scores(shared: SharedScores, basis: Basis) -> tuple[ConceptScore, ...]:
+def concept_scores(shared: SharedScores, signed: Levels, basis: Basis) -> tuple[ConceptScore, ...]:
     """Arrays to records, in lexicon order."""
     aligned = basis.alignment
     return tuple(
@@ -142,6 +167,10 @@ def concept_scores(shared: SharedScores, basis: Basis) -> tuple[ConceptScore, ..
             high=float(shared.high[i]),
             projection=float(shared.projection[i]),
             alignment=None if aligned is None else float(np.clip(aligned[i], -1, 1)),
+            level=float(signed.level[i]),
+            level_low=float(signed.low[i]),
+            level_high=float(signed.high[i]),
+            level_doubt=float(signed.doubt[i]),
         )
         for i, name in enumerate(shared.names)
     )

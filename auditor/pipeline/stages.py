@@ -216,7 +216,9 @@ def _bases(workspace: Workspace, recipes: list[Recipe], lexicon: Lexicon) -> dic
             except Damaged as error:  # search does without; the next audit writes it again
                 log.warning("left out", error=str(error))
                 continue
-            found[recipe.recipe_id] = BasisVectors(lexicon.names, arrays["vectors"], arrays["common"])
+            found[recipe.recipe_id] = BasisVectors(
+                lexicon.names, arrays["vectors"], arrays["common"], arrays.get("levels"), arrays.get("clusters")
+            )
     return found
 
 

@@ -85,6 +85,14 @@ class ConceptScore(_Record):
     """Weight of the concept alone, <V, f> / |f|^2."""
     alignment: float | None
     """Cosine of text-side and image-side f(C), in [-1, 1]; null when only one side was measured."""
+    level: float | None = None
+    """Signed amount, linear in V, for ordering and comparing; null in results made before there were levels."""
+    level_low: float | None = None
+    """Lower end of its interval over probes."""
+    level_high: float | None = None
+    """Upper end."""
+    level_doubt: float | None = None
+    """Standard error against the true amount that more probes do not take away, 0 or more."""
 
 
 class ExplainedConcept(_Record):

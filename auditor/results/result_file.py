@@ -56,13 +56,23 @@ class Result:
     arrays: Arrays
 
 
+SCORE_COLUMNS = (
+    *("score", "low", "high", "projection", "alignment"),
+    *("level", "level_low", "level_high", "level_doubt"),
+)
+"""Columns of a stored score table."""
+
+_WITHOUT_LEVELS = 5  # columns of results made before there were levels
+
+
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
     """Scores as they are stored.
 
     Attributes:
         names: The k concepts.
-        values: (k, 5) float64: score, low, high, projection, alignment; a missing alignment is NaN.
+        values: (k, 9) float64: score, low, high, projection, alignment, level, level_low, level_high, level_doubt; what
+            is missing is NaN.
     """
 
     names: tuple[str, ...]
@@ -209,7 +219,10 @@ def _columns(scores: tuple[ConceptScore, ...]) -> ScoreTable | None:
     if not scores:
         return None
     missing = float("nan")
-    rows = [(s.score, s.low, s.high, s.projection, missing if s.alignment is None else s.alignment) for s in scores]
+    rows = [
+        [missing if value is None else value for value in (getattr(s, column) for column in SCORE_COLUMNS)]
+        for s in scores
+    ]
     return ScoreTable(tuple(s.concept for s in scores), np.array(rows, dtype=np.float64))
 
 
@@ -217,10 +230,12 @@ def _scores(table: ScoreTable | None) -> tuple[ConceptScore, ...]:
     if table is None:
         return ()
     return tuple(
-        ConceptScore(concept=name, score=score, low=low, high=high, projection=projection,
-                     alignment=None if alignment != alignment else alignment)
-        for name, (score, low, high, projection, alignment) in zip(table.names, table.values.tolist(), strict=True)
-    )  # fmt: skip
+        ConceptScore.model_validate(
+            {"concept": name}
+            | {column: None if value != value else value for column, value in zip(SCORE_COLUMNS, row, strict=True)}
+        )
+        for name, row in zip(table.names, table.values.tolist(), strict=True)
+    )
 
 
 def _table(name: str, texts: Mapping[str, str], arrays: dict[str, NDArray[np.generic]]) -> ScoreTable | None:
@@ -229,9 +244,11 @@ def _table(name: str, texts: Mapping[str, str], arrays: dict[str, NDArray[np.gen
     if values is None:
         return None
     names = _names(texts[f"{name}_concepts"])
-    if values.shape != (len(names), 5) or values.dtype != np.float64:
-        raise ValueError(f"{name} has shape {values.shape}, not one row of five numbers per concept")
-    return ScoreTable(names, values.astype(np.float64, copy=False))
+    width = len(SCORE_COLUMNS)
+    if values.shape not in ((len(names), width), (len(names), _WITHOUT_LEVELS)) or values.dtype != np.float64:
+        raise ValueError(f"{name} has shape {values.shape}, not one row of {width} numbers per concept")
+    padding = ((0, 0), (0, width - values.shape[1]))
+    return ScoreTable(names, np.pad(values.astype(np.float64, copy=False), padding, constant_values=np.nan))
 
 
 @lru_cache(maxsize=4)

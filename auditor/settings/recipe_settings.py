@@ -214,6 +214,10 @@ class SolverSettings(Section):
     ridge: float = Field(default=0.0, ge=0)
     """Penalty on weights, in units of the mean squared concept length."""
 
+    level_penalty: float | None = Field(default=None, gt=0)
+    """Ridge penalty of `level`, in units of the mean squared concept length. Unset: chosen for the lexicon by the least
+    expected error (docs/method.md)."""
+
     max_concepts: int = Field(default=12, ge=1)
     """Most concepts in one explanation of the robust variant."""
 

@@ -87,6 +87,10 @@ def make_result(
             high=max(w + 0.1, 0.0),
             projection=w,
             alignment=None,
+            level=w,
+            level_low=w - 0.1,
+            level_high=w + 0.1,
+            level_doubt=0.02,
         )
         for name, w in zip(lexicon.names, weights, strict=True)
     )
@@ -222,7 +226,13 @@ class World:
         self.settled.append(SettledItem(repo_id, COMMIT, path, "skipped", "no_weights", "Nothing in it."))
 
     def merge(self, **changes: object) -> MergeReport:
-        basis = BasisVectors(self.lexicon.names, concept_vectors(self.lexicon), np.zeros((0, DIMENSION)))
+        basis = BasisVectors(
+            self.lexicon.names,
+            concept_vectors(self.lexicon),
+            np.zeros((0, DIMENSION)),
+            levels=concept_vectors(self.lexicon),
+            clusters=np.arange(len(self.lexicon.names)),
+        )
         options = {name: changes.pop(name) for name in ("rebuild", "readers") if name in changes}
         values: dict[str, object] = {
             "results_folder": self.results,

@@ -282,3 +282,17 @@ def test_what_was_named_and_is_no_concept_is_a_candidate(world, build):
     found = rows(world, "SELECT phrase, adapters, owners, round(mean_support, 2), spellings FROM lexicon_candidates")
     assert found[0] == ("risograph print", 3, 2, 0.7, ["Risograph prints", "risograph print"])
     assert [row[0] for row in found[1:]] == ["torn paper", "'; DROP TABLE x; --"]
+
+
+def test_the_stored_matrix_makes_the_stored_levels_of_the_stored_v(world):
+    world.add("ana/warm", {"warm": 0.8, "dark": -0.4})
+    world.merge()
+    found = rows(
+        world,
+        "SELECT s.level, list_inner_product(u.divergence, m.vector) FROM scores s JOIN audits u USING (audit_id) "
+        "JOIN level_vectors m ON m.recipe_id = u.recipe_id AND m.concept = s.concept",
+    )
+    assert len(found) == len(world.lexicon.names)
+    assert min(level for level, _ in found) == pytest.approx(-0.4)
+    assert [level for level, _ in found] == pytest.approx([made for _, made in found], abs=1e-5)
+    assert rows(world, "SELECT count(DISTINCT cluster) FROM concept_clusters") == ((len(world.lexicon.names),),)

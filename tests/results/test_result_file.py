@@ -13,6 +13,7 @@ from PIL import Image
 
 from auditor.records.result import ANY_RECIPE, AuditRecord, ConceptScore, WorkItem
 from auditor.results.result_file import (
+    SCORE_COLUMNS,
     THUMBNAIL_SIDE,
     CorruptResult,
     Result,
@@ -58,6 +59,17 @@ def test_scores_come_back_to_the_last_bit(tmp_path, values, alignment, name) -> 
     assert packed.record.scores == ()
     assert packed.scores is not None and packed.scores.values[:, 0].tolist() == values
     assert set(packed.arrays) == set(made.arrays)
+
+
+def test_a_result_of_before_there_were_levels_is_read_without_them(tmp_path, monkeypatch) -> None:
+    made = make_result()
+    scores = (ConceptScore(concept="warm", score=1.0, low=0.5, high=2.0, projection=0.7, alignment=None),)
+    with monkeypatch.context() as before:
+        before.setattr("auditor.results.result_file.SCORE_COLUMNS", SCORE_COLUMNS[:5])
+        path = write_result(tmp_path, Result(made.record.model_copy(update={"scores": scores}), made.arrays))
+    assert read_result(path).record.scores == scores
+    packed = read_packed(path)
+    assert packed.scores is not None and np.isnan(packed.scores.values[0, 4:]).all()
 
 
 def test_kept_pictures_are_small() -> None:
