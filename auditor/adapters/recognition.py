@@ -26,6 +26,7 @@ COVERAGE_FLOOR = 0.9
 _LEAST_BLOCKS = 4
 """Fewest blocks whose exact number says anything."""
 _DENOISERS = frozenset({DENOISER, "unet", "transformer"})
+_TEXT_ENCODERS = frozenset({"text_encoder", "text_encoder_2", "text_encoder_3"})
 # Names that only one architecture's own implementation has, where no table of ours leads from them to diffusers'.
 _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"(?:^|\.)double_blocks[._]\d+[._](?:img|txt)_(?:mlp[._]fc[12]|mod[._]linear)(?:$|[._])", "hunyuan_video"),
@@ -145,8 +146,8 @@ def _denoisers_with() -> Mapping[str, tuple[str, ...]]:
 
 def _homes(entry: Entry) -> tuple[str, ...]:
     """Families that may have the entry's module; all that are worth a closer look."""
-    if entry.module.startswith(NUMBERED_PREFIX) or (entry.component or "").startswith("text_encoder"):
-        return tuple(architectures())
+    if entry.component in _TEXT_ENCODERS or entry.module.startswith(NUMBERED_PREFIX):
+        return tuple(family for family, known in architectures().items() if entry.component in known.components)
     homes = _denoisers_with().get(entry.module.replace(".", "_"), ())
     if homes or entry.component is not None:
         return homes

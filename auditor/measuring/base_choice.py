@@ -140,6 +140,9 @@ def _require_pictures_from_text(adapter: AdapterFile, claims: Sequence[_Claim], 
     if known is not None and known.task != "text_to_image":
         message = f"It is made for {known.title}, {_a_model_for(known.task)} ({adapter.family.reasons[0]})."
         raise ItemError("skipped", "not_text_to_image", message)
+    cards = [claim.base for claim in claims if claim.source == "the card"]
+    if any(base.family == family and base.task == "text_to_image" for base in cards):
+        return  # it names such a model beside the other
     for claim in claims:
         if claim.base.task != "text_to_image" and claim.base.family in (family, None):
             message = f"{claim.source.capitalize()} names {claim.base.text[:80]}, {_a_model_for(claim.base.task)}."

@@ -183,6 +183,12 @@ def test_the_nearest_ancestor_is_taken_and_its_distance_kept(
     assert choice.contradictions == ()
 
 
+def test_a_card_that_names_a_text_to_image_model_too_is_enough(hub: Settings) -> None:
+    item = _claimed("black-forest-labs/FLUX.1-Kontext-dev")
+    both = item.model_copy(update={"other_claims": ("black-forest-labs/FLUX.1-dev",)})
+    assert choose_base(both, _made(FLUX), hub).base_name == "flux1_dev"
+
+
 def test_contradictions_are_kept(hub: Settings) -> None:
     made = _made(CROSS, {"modelspec.architecture": "flux-1-dev/lora"})
     choice = choose_base(_claimed("Qwen/Qwen-Image"), made, hub)
