@@ -99,7 +99,8 @@ REASON_NOTES: Mapping[Reason, ReasonNote] = {
         "Parts for a text encoder that the base does not have, or that is never adapted (T5), were left out.",
     ),
     "modules_unmatched": ReasonNote(
-        "scored_partial", "Some parts of the file fit no module of the base and were left out; most did fit."
+        "scored_partial",
+        "Some parts of the file fit no module of the base and were left out; at least nine tenths did fit.",
     ),
     "components_left_out": ReasonNote(
         "scored_partial",
@@ -123,15 +124,18 @@ REASON_NOTES: Mapping[Reason, ReasonNote] = {
     ),
     "no_weights": ReasonNote("skipped", "The repo holds no file of adapter weights, or the file holds no tensors."),
     "not_text_to_image": ReasonNote(
-        "skipped", "It adapts something else: a language or video model, a ControlNet, a VAE, an upscaler and the like."
+        "skipped",
+        "It adapts something else: a language, video, image editing, inpainting or control model, a VAE and the like.",
     ),
     "unsupported_format": ReasonNote(
         "skipped", "An adapter whose method or storage is not computed, such as OFT, (IA)³, integer factors or shards."
     ),
     "unsupported_base": ReasonNote(
         "skipped",
-        "No base that is switched on fits the shapes in the file, or several do and nothing chooses among them.",
-        "add the base to `recipe.bases` or switch it on, then `auditor retry --reason unsupported_base`",
+        "It is made for a base that is not switched on, or less than nine tenths of it fit one, or several fit alike "
+        "and neither file nor card chooses. The message names the base that they name.",
+        "`auditor status --coverage` says how many wait for which base; switch it on in `recipe.bases`, and the next "
+        "audit looks again",
     ),
     "base_unavailable": ReasonNote(
         "skipped", "Its base is switched on, but is not on this machine.", "`auditor doctor` says how to fetch it"
