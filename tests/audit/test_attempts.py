@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.audit import task
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.common.crash_points import CRASH_POINTS, arm, crash_point
 from auditor.records.result import WorkItem
@@ -107,3 +110,33 @@ def test_a_crash_point_kills_at_the_given_pass() -> None:
         stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout.split()) == (-9, ["0", "1"])
+
+
+def test_an_unreaped_process_is_dead(tmp_path: Path) -> None:
+    """Its number still stands in /proc until its parent asks for it."""
+    process, _ = copy_of_the_task(tmp_path)
+    process.kill()
+    stat = Path(f"/proc/{process.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    assert Attempts(tmp_path).begin(ITEM) == 2
+    process.wait()
+
+
+def test_of_another_hosts_processes_nothing_is_known(tmp_path: Path) -> None:
+    """A process of this host with the same number and start says nothing about one elsewhere."""
+    process, _ = copy_of_the_task(tmp_path)
+    (note,) = tmp_path.glob(f"{ITEM.name_sha256}.*")
+    owner = json.loads(note.read_text())
+    assert Attempts(tmp_path).begin(ITEM) == 1
+    note.write_text(json.dumps(owner | {"host": "another-host"}))
+    other = Attempts(tmp_path / "fresh")
+    shutil.copytree(tmp_path, tmp_path / "fresh", ignore=lambda _, names: [n for n in names if n != note.name])
+    assert other.begin(ITEM) == 2
+    process.kill()
+    process.wait()
+
+
+def test_three_attempts_are_what_the_docs_promise() -> None:
+    assert MAX_ATTEMPTS == 3
+    assert "after three it is recorded as `poison`" in (task.__doc__ or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from auditor.finexl.concepts import ConceptDirections
 from auditor.finexl.paper import explain_paper
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import Reference
-from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.measuring.scoring import Scorer, effect_record, make_scorer
 from auditor.records.proposals import ProposedPhrase
 from auditor.records.recipe import algorithm_version
 from auditor.settings import SolverSettings
@@ -72,3 +73,24 @@ def test_a_p_value_needs_draws_and_only_the_stacked_basis_has_another_version() 
     with pytest.raises(ValidationError, match="null_draws"):
         SolverSettings(null_draws=0)
     assert [algorithm_version(basis) for basis in ("mean", "either", "stacked")] == [1, 1, 2]
+
+
+def test_a_smaller_alpha_gives_a_wider_interval() -> None:
+    made, random = scorer("mean"), np.random.default_rng(3)
+    vectors = made.reference.text.vectors
+    differences = vectors[2] + random.normal(size=(12, D)) * 0.5
+    wide, narrow = (
+        replace(made, solver=made.solver.model_copy(update={"alpha": alpha, "bootstrap": 400})).shared(differences)
+        for alpha in (0.05, 0.5)
+    )
+    assert wide.low[2] < narrow.low[2] <= narrow.high[2] < wide.high[2]
+    assert (wide.projection_high - wide.projection_low > narrow.projection_high - narrow.projection_low).all()
+
+
+@pytest.mark.parametrize(("least", "status"), [(0.0, "explained"), (1.0, "explained"), (1.01, "unexplained")])
+def test_a_change_is_explained_from_the_least_share_on(least: float, status: str) -> None:
+    made = scorer("mean")
+    differences = np.tile(made.reference.text.vectors[2], (8, 1)).astype(np.float32)
+    shared = replace(made.shared(differences), explained_share=1.0)
+    solver = made.solver.model_copy(update={"minimum_share": least})
+    assert effect_record(differences, made.test(differences), shared, solver).status == status
