@@ -34,7 +34,8 @@ def doctor_command(
     """
     from dataclasses import asdict
 
-    from auditor.doctor.local_checks import examine, something_missing
+    from auditor.doctor.check import something_missing
+    from auditor.doctor.local_checks import examine
 
     settings = settings_of(context)
     if hub:

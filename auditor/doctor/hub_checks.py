@@ -12,7 +12,7 @@ import httpx2
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
 
-from auditor.doctor.local_checks import Check
+from auditor.doctor.check import Check
 from auditor.errors import AuditorError
 from auditor.hub.client import HubClient, Retry
 from auditor.hub.pace import WINDOW_S, Bucket, quota

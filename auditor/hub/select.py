@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from auditor.hub.file_names import beside, folder_of, is_safe_name, stem_of, suffix_of, without_suffix
+from auditor.hub.training_steps import checkpoint_step, ladders, nearest_final, step_of
 
 SAFE_SUFFIXES = frozenset({".safetensors", ".sft"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
@@ -34,9 +34,7 @@ _TRAINING_STATE = re.compile(
     r"(?:[._-].*)?$",
     re.IGNORECASE,
 )
-_CHECKPOINT_FOLDER = re.compile(r"^(?:checkpoint|ckpt|step|epoch)s?(?:[-_]?(\d+))?(?:$|[-_])", re.IGNORECASE)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
-_STEP = re.compile(r"[-_](?:(?:epochs?|ep|e|steps?|iter|checkpoint|ckpt)[-_]?(\d+)|(\d{6,})|(0\d{3,}))$", re.IGNORECASE)
 _COMPONENT_FOLDERS = frozenset(
     {
         "unet",
@@ -153,18 +151,18 @@ def _is_denoiser(path: str) -> bool:
 
 def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
     """Apply the rules for checkpoint folders, ladders and twins; return path → rule, and the variants."""
-    in_checkpoints = [path for path in adapters if _checkpoint_step(path) is not None]
-    finals = [path for path in adapters if _checkpoint_step(path) is None]
+    in_checkpoints = [path for path in adapters if checkpoint_step(path) is not None]
+    finals = [path for path in adapters if checkpoint_step(path) is None]
     if not finals and in_checkpoints:
-        best = max(in_checkpoints, key=lambda path: (_checkpoint_step(path) or 0, _is_preferred(path), path))
+        best = max(in_checkpoints, key=lambda path: (checkpoint_step(path) or 0, _is_preferred(path), path))
         others = [Variant(path, best, "earlier checkpoint") for path in in_checkpoints if path != best]
         return {best: "highest checkpoint, no final file"}, others
-    nearest = _nearest(in_checkpoints, finals)
+    nearest = nearest_final(in_checkpoints, [path for path in finals if _is_preferred(path)] or finals)
     variants = [Variant(path, nearest[path], "checkpoint of a final file") for path in in_checkpoints]
 
     chosen: dict[str, str] = {}
-    for members in _ladders(finals):
-        best = max(members, key=lambda path: (not _step(path)[1], _step(path)[1], -len(path), path))
+    for members in ladders(finals):
+        best = max(members, key=lambda path: (not step_of(path)[1], step_of(path)[1], -len(path), path))
         chosen[best] = _rule(best, len(finals), ladder=len(members) > 1)
         variants += [Variant(path, best, "step of a training ladder") for path in members if path != best]
     for path in [path for path in chosen if stem_of(path).endswith((".fp16", ".bf16"))]:
@@ -177,7 +175,7 @@ def _choose(adapters: list[str]) -> tuple[dict[str, str], list[Variant]]:
 
 def _rule(path: str, files: int, *, ladder: bool) -> str:
     if ladder:
-        return "final of a training ladder" if not _step(path)[1] else "highest step of a training ladder"
+        return "final of a training ladder" if not step_of(path)[1] else "highest step of a training ladder"
     if stem_of(path) in (_DIFFUSERS_STEM, _PEFT_STEM):
         return f"standard name {path.rpartition('/')[2]}"
     return "the only adapter file" if files == 1 else "one of a collection"
@@ -251,48 +249,6 @@ def _embedding_owners(adapters: Sequence[str]) -> dict[str, str]:
 
 def _present(paths: frozenset[str], path: str) -> list[str]:
     return [path] if path in paths else []
-
-
-def _ladders(paths: Iterable[str]) -> list[list[str]]:
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for path in paths:
-        groups[folder_of(path), _step(path)[0].lower()].append(path)
-    return list(groups.values())
-
-
-@lru_cache(maxsize=4_096)
-def _step(path: str) -> tuple[str, tuple[int, ...]]:
-    """Return (name without steps, the steps: epoch before step when there are both)."""
-    stem, steps = stem_of(path), []
-    while (match := _STEP.search(stem)) and match.start() > 0:
-        steps.append(int(next(group for group in match.groups() if group)))
-        stem = stem[: match.start()]
-    return stem, tuple(reversed(steps))
-
-
-def _checkpoint_step(path: str) -> int | None:
-    """Return the step of the checkpoint folder a file lies in; None outside one."""
-    for part in path.split("/")[:-1]:
-        match = _CHECKPOINT_FOLDER.match(part)
-        if match:
-            return int(match.group(1) or 0)
-    return None
-
-
-def _nearest(checkpoints: Iterable[str], finals: Sequence[str]) -> dict[str, str]:
-    """The final file that each checkpoint belongs to: the one that shares the longest start of the path."""
-    best: dict[str, str] = {}
-    for final in [final for final in finals if _is_preferred(final)] or finals:
-        for start in _starts(final):
-            if start not in best or len(final) < len(best[start]):
-                best[start] = final
-    return {path: next(best[start] for start in _starts(path) if start in best) for path in checkpoints}
-
-
-def _starts(path: str) -> Iterator[str]:
-    """The folders that a file lies in, the innermost first and the root last; of very deep ones the outer eight."""
-    folders = path.split("/", 8)[:-1]
-    return ("/".join(folders[:depth]) for depth in range(len(folders), -1, -1))
 
 
 def _is_preferred(path: str) -> bool:

@@ -3,16 +3,16 @@
 Precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the profile, then the default.
 """
 
+from auditor.settings.base_model_settings import BaseModelSettings
+from auditor.settings.cluster_settings import ClusterSettings
 from auditor.settings.models import (
     CatalogSettings,
-    ClusterSettings,
     ExportSettings,
     HubSettings,
     Settings,
     WorkSettings,
 )
 from auditor.settings.recipe_settings import (
-    BaseModelSettings,
     EncoderSettings,
     ProposerSettings,
     RecipeSettings,

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from auditor.cli.main import app
+from auditor.doctor.check import Check, something_missing
 from auditor.doctor.hub_checks import examine_hub
-from auditor.doctor.local_checks import Check, something_missing
 from auditor.pocket.hub_server import HubIndex, Identity, RateLimit, serve, synthetic_repo
 from auditor.settings import Settings, resolve
 

@@ -9,7 +9,8 @@ import pytest
 
 from auditor.common.package_paths import package_path
 from auditor.doctor import local_checks
-from auditor.doctor.local_checks import Check, examine, something_missing
+from auditor.doctor.check import Check, something_missing
+from auditor.doctor.local_checks import examine
 from auditor.settings import resolve
 
 

@@ -1,0 +1,144 @@
+"""The models of the settings: bases, encoder, concept proposer and its server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from auditor.doctor.check import Check
+from auditor.errors import PrerequisiteMissing
+from auditor.planning.local_models import HubFiles, base_files, encoder_files, from_hub_cache
+from auditor.settings import BaseModelSettings, Settings
+
+PROBE_TIMEOUT_S = 3.0
+
+
+def check_base(key: str, base: BaseModelSettings) -> Check:
+    """The weights of one base."""
+    name = f"base {key}"
+    off = f"or leave it out: --set recipe.bases.{key}.enabled=false"
+    if base.path is not None:
+        if (base.path / "model_index.json").is_file() and any(base.path.rglob("*.safetensors")):
+            return Check(name, "ok", str(base.path))
+        return Check(name, "missing", f"no model_index.json with weights in {base.path}", _local_advice(off))
+    with suppress(PrerequisiteMissing):
+        folder = from_hub_cache(base_files(base))
+        if (folder / "model_index.json").is_file() and any(folder.rglob("*.safetensors")):
+            return Check(name, "ok", f"{base.repo} in the Hub cache, {folder.name[:12]}")
+    return Check(
+        name,
+        "missing",
+        f"{base.repo} is not in the Hub cache, or not all of it",
+        f"run `{base_files(base).command}`, {off}",
+    )
+
+
+def no_base(settings: Settings) -> Iterator[Check]:
+    """What to say when no base is switched on."""
+    if not settings.recipe.active_bases:
+        yield Check("bases", "missing", "no base is switched on", "enable one: --set recipe.bases.NAME.enabled=true")
+
+
+def check_encoder(settings: Settings) -> Check:
+    """The weights of the encoder."""
+    encoder = settings.recipe.encoder
+    if encoder.path is not None:
+        if any(encoder.path.glob("*.safetensors")):
+            return Check("encoder", "ok", f"{encoder.name} in {encoder.path}")
+        return Check("encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path"))
+    import open_clip
+
+    about = open_clip.get_pretrained_cfg(encoder.name, encoder.pretrained or "")
+    repo = str(about.get("hf_hub", "")).rstrip("/") if about else ""
+    if not repo:
+        advice = "choose recipe.encoder.name and .pretrained from open_clip.list_pretrained()"
+        return Check("encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice)
+    weights = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    if _cached(repo, "main", weights) is not None:
+        return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
+    return Check("encoder", "missing", f"{repo} is not in the Hub cache", f"run `{encoder_files(repo).command}`")
+
+
+def check_proposer(settings: Settings) -> Check:
+    """The concept proposer: its weights, or the server that has them."""
+    proposer = settings.recipe.proposer
+    if proposer.kind == "none":
+        advice = "set recipe.proposer.kind to get concepts beyond the lexicon"
+        return Check("proposer", "warning", "none: only the lexicon is scored", advice)
+    if proposer.kind == "openai":
+        if settings.serving.address is not None:
+            return _server(settings.serving.address, proposer.model or "")
+        return _server_program(settings)
+    if proposer.path is not None:
+        if (proposer.path / "config.json").is_file() and any(proposer.path.glob("*.safetensors")):
+            return Check("proposer", "ok", str(proposer.path))
+        return Check(
+            "proposer",
+            "missing",
+            f"no weights in {proposer.path}",
+            _local_advice("or set recipe.proposer.path"),
+        )
+    if _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
+        return Check("proposer", "ok", f"{proposer.model} in the Hub cache")
+    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
+    return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
+
+
+def _server(base_url: str, model: str) -> Check:
+    """Whether an OpenAI-compatible server is up and serves the model."""
+    start = f"start it: /opt/vllm/bin/vllm serve {model} --generation-config vllm"
+    try:
+        reply = get_json(f"{base_url.rstrip('/')}/models")
+    except (OSError, ValueError) as error:
+        return Check(
+            "proposer",
+            "missing",
+            f"no VLM server at {base_url}: {error}",
+            f"{start}, or set serving.address",
+        )
+    entries = reply.get("data") if isinstance(reply, dict) else None
+    served = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
+    if model not in served:
+        found = f"{base_url} serves {', '.join(served) or 'nothing'}, not {model}"
+        return Check("proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name")
+    return Check("proposer", "ok", f"{model} at {base_url}")
+
+
+def _server_program(settings: Settings) -> Check:
+    """Whether a server could be started here: the program, and the model in the Hub cache or a folder."""
+    proposer, program = settings.recipe.proposer, next(iter(settings.serving.command), "vllm")
+    if shutil.which(program) is None:
+        advice = "install vLLM in an environment of its own and set serving.command, or set serving.address to a server"
+        return Check("proposer", "missing", f"there is no program {program} to serve {proposer.model} with", advice)
+    local = proposer.path is not None and (proposer.path / "config.json").is_file()
+    if local or _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
+        return Check("proposer", "ok", f"{proposer.model}, which tasks serve with {program} when they need it")
+    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
+    return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
+
+
+def _cached(repo: str, revision: str, names: tuple[str, ...]) -> Path | None:
+    """The first of these files that the Hub cache holds for this revision."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in names:
+        found = try_to_load_from_cache(repo, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def get_json(url: str) -> object:
+    """What an address answers, within a few seconds and a few megabytes."""
+    with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S) as reply:
+        parsed: object = json.loads(reply.read(4_000_000))
+    return parsed
+
+
+def _local_advice(otherwise: str) -> str:
+    return f"reinstall the package, or make it with `make train-pocket`, {otherwise}"

@@ -1,0 +1,96 @@
+"""One base model: where its weights are, how it draws, which adapters go on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from auditor.families.table import FAMILIES
+from auditor.settings.section import LocalPath, Name, Section
+
+PipelineName = Literal[
+    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline",
+    "ChromaPipeline", "Flux2KleinPipeline", "QwenImagePipeline", "ZImagePipeline", "AuraFlowPipeline",
+    "PixArtAlphaPipeline", "PixArtSigmaPipeline", "SanaPipeline", "Lumina2Pipeline", "HunyuanDiTPipeline",
+]  # fmt: skip
+SamplerName = Literal[
+    "default", "ddim", "ddpm", "euler", "euler_a", "dpmsolver++", "unipc", "pndm", "lcm", "flow_euler"
+]
+
+
+class BaseModelSettings(Section):
+    """One base model that adapters are audited on."""
+
+    enabled: bool = True
+    """False takes a base that the profile names out of the run."""
+
+    family: Name
+    """Family of bases, as adapter files are recognised: sd15, sdxl, flux1, qwen_image and the others of
+    docs/reference/families.md. Its values stand for all that is left out below when `pipeline` is left out too.
+    Adapters of another family are never applied to this base. Any other name stands for an architecture of its own,
+    such as the pocket's."""
+
+    repo: Name | None = None
+    """Hub repository of the base. May be unset when `path` is given."""
+
+    revision: Name = "main"
+    """Branch, tag or sha. A recipe always records the sha that it led to."""
+
+    path: LocalPath | None = None
+    """Local folder in the Hub's layout. Unset: `repo` is read from the Hub cache, where `hf download` puts it."""
+
+    aliases: tuple[Name, ...] = ()
+    """Other names under which adapter cards mean this base."""
+
+    checkpoint_hashes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
+    """SHA-256 of the single-file checkpoints that are this base: trainers write it into the adapter file."""
+
+    pipeline: PipelineName
+    """Pipeline class of diffusers."""
+
+    variant: Name | None = None
+    """Weight file variant, such as fp16. Unset: the files without a variant."""
+
+    size: int = Field(ge=16, le=4096, multiple_of=8)
+    """Width and height of the generated images, in pixels."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the weights while generating."""
+
+    steps: int = Field(ge=1, le=1000)
+    """Denoising steps per image."""
+
+    guidance: float = Field(ge=0, le=50)
+    """Guidance scale. 1 or less: no classifier-free guidance."""
+
+    sampler: SamplerName = "ddim"
+    """Sampler. `default`: the scheduler that the base names itself. `flow_euler`: for SD 3.5 and FLUX.1, and only
+    there. `ddpm`, `euler_a` and `lcm` draw noise at each step too, from the seed of the probe."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Images denoised together."""
+
+    compiled: bool = False
+    """Compile the denoiser when it is loaded. Pays with `recipe.application` = "merge": injection compiles anew
+    for every adapter."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_family(cls, values: Any) -> Any:
+        """Where no pipeline is named, what is left out is as the family's table has it."""
+        family = FAMILIES.get(values.get("family", "")) if isinstance(values, dict) else None
+        if family is None or family.rendering is None or "pipeline" in values:
+            return values
+        drawn = asdict(family.rendering)
+        drawn.pop("kind")
+        if "repo" not in values and "path" not in values:
+            drawn |= {"repo": family.repo, "aliases": family.mirrors, "variant": family.variant}
+        return drawn | values
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> BaseModelSettings:
+        if self.repo is None and self.path is None:
+            raise ValueError("a base needs `repo` (on the Hub) or `path` (a local folder)")
+        return self
