@@ -199,8 +199,24 @@ def _why(match: Match) -> str:
 def _show(card: Card) -> None:
     """One adapter as a few small tables."""
     facts = card.card
-    fields = ("outcome", "message", "base", "base_claim", "license", "trigger", "flags", "probes", "explained_share",
-              "p_value", "downloads", "likes", "size_bytes", "file_sha256", "commit_sha", "recipe_id")  # fmt: skip
+    fields = (
+        "outcome",
+        "message",
+        "base",
+        "base_claim",
+        "license",
+        "trigger",
+        "flags",
+        "probes",
+        "explained_share",
+        "p_value",
+        "downloads",
+        "likes",
+        "size_bytes",
+        "file_sha256",
+        "commit_sha",
+        "recipe_id",
+    )
     rows = [(name, _cell(facts[name])) for name in fields if facts[name] not in (None, [])]
     if card.copies_in:
         rows.append(("same bytes in", ", ".join(card.copies_in[:10])))

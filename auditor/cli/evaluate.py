@@ -59,10 +59,12 @@ def levels_command(
         return
     emit_table(
         ("variant", "rank MAE", "95 % interval", *styles),
-        [(r.variant, f"{r.error:.2f}", f"{r.low:.2f} to {r.high:.2f}", *(f"{e:.1f}" for e in r.per_style))
-         for r in table.rows],
+        [
+            (r.variant, f"{r.error:.2f}", f"{r.low:.2f} to {r.high:.2f}", *(f"{e:.1f}" for e in r.per_style))
+            for r in table.rows
+        ],
         title=f"{table.cases} adapters, {len(styles)} styles x {table.levels} levels",
-    )  # fmt: skip
+    )
     say(f"chance: random order {table.chance_random:.2f}, all tied {table.chance_tied:.2f}; interval over styles")
 
 
@@ -142,9 +144,13 @@ def nulls_command(
     if as_json:
         emit_json(asdict(found))
         return
-    emit_table(("what", "count", "95 % interval"),
-               [_share("base against base, effect claimed", found.base_against_base),
-                _share("adapters that learned nothing, no_effect", found.idle)])  # fmt: skip
+    emit_table(
+        ("what", "count", "95 % interval"),
+        [
+            _share("base against base, effect claimed", found.base_against_base),
+            _share("adapters that learned nothing, no_effect", found.idle),
+        ],
+    )
     say(f"the test's own level is {100 * found.alpha:.0f} %")
 
 
@@ -214,9 +220,18 @@ def proposals_command(context: typer.Context, development: Development = False, 
         return
     emit_table(
         ("replies", "share", "95 % interval", "cases", "adapters", "chance"),
-        [(r.question, f"{100 * r.share:.0f} %", f"{100 * r.low:.0f} to {100 * r.high:.0f} %", str(r.cases),
-          str(r.adapters), f"{100 * r.chance:.1f} %") for r in found.rows],
-    )  # fmt: skip
+        [
+            (
+                r.question,
+                f"{100 * r.share:.0f} %",
+                f"{100 * r.low:.0f} to {100 * r.high:.0f} %",
+                str(r.cases),
+                str(r.adapters),
+                f"{100 * r.chance:.1f} %",
+            )
+            for r in found.rows
+        ],
+    )
     say("interval over adapters; named least: " + ", ".join(f"{s} {100 * x:.0f} %" for s, x in found.weakest))
 
 

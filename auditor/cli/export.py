@@ -68,8 +68,15 @@ def export_command(
             on_step=lambda what: step(1, what),
         )
     if as_json:
-        emit_json({"folder": str(report.folder), "rows": dict(report.rows), "files": report.files,
-                   "bytes": report.bytes, "dry_run": dry_run})  # fmt: skip
+        emit_json(
+            {
+                "folder": str(report.folder),
+                "rows": dict(report.rows),
+                "files": report.files,
+                "bytes": report.bytes,
+                "dry_run": dry_run,
+            }
+        )
     counts = ", ".join(f"{count} {name}" for name, count in report.rows.items())
     if dry_run:
         say(f"would write to {report.folder}: {counts}")
@@ -84,8 +91,15 @@ def _beside(database: Path, folder: Path, as_json: bool) -> None:
 
     done = annotate(database, folder)
     if as_json:
-        emit_json({"written": done.written, "unchanged": done.unchanged, "unknown": done.unknown,
-                   "left_to_civitai": done.left_to_civitai, "unreadable": list(done.unreadable)})  # fmt: skip
+        emit_json(
+            {
+                "written": done.written,
+                "unchanged": done.unchanged,
+                "unknown": done.unknown,
+                "left_to_civitai": done.left_to_civitai,
+                "unreadable": list(done.unreadable),
+            }
+        )
     summary([f"sidecars: {done.written} written, {done.unchanged} unchanged, {done.unknown} files not in the catalog"])
     for path in done.unreadable:
         warn(f"{path} cannot be read, or is not a JSON object, and was left alone")

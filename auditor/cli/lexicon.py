@@ -49,5 +49,4 @@ def candidates_command(
     shown = [
         (r["phrase"], r["adapters"], r["owners"], f"{r['mean_support']:.2f}", r["example"]) for r in table.records()
     ]
-    emit_table(("phrase", "adapters", "owners", "support", "example"), shown,
-               numeric=("adapters", "owners", "support"))  # fmt: skip
+    emit_table(("phrase", "adapters", "owners", "support", "example"), shown, numeric=("adapters", "owners", "support"))

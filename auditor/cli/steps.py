@@ -34,9 +34,13 @@ def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = 
         say(f"a crawl ({kind}) needs{known} {needs}, {(report.estimated_bytes or 0) / 1e6:.1f} MB")
         return report
     vanished = ", ".join(f"{count} {fate}" for fate, count in sorted(report.vanished.items()))
-    summary([f"crawl ({kind}): {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed "
-             f"entries, {report.requests} requests, {report.received / 1e6:.1f} MB, {report.seconds:.1f} s",
-             *([f"not listed any more: {vanished}"] if vanished else [])])  # fmt: skip
+    summary(
+        [
+            f"crawl ({kind}): {report.repos} repos, {report.duplicates} found twice, {report.quarantined} malformed "
+            f"entries, {report.requests} requests, {report.received / 1e6:.1f} MB, {report.seconds:.1f} s",
+            *([f"not listed any more: {vanished}"] if vanished else []),
+        ]
+    )
     if not report.complete:
         for query in report.queries:
             if query.error is not None:
@@ -55,8 +59,12 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manife
     size = (
         f"{about}{manifest.estimated_bytes / 1e6:,.1f} MB" if manifest.estimated_bytes is not None else "size unknown"
     )
-    summary([f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
-             f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"])  # fmt: skip
+    summary(
+        [
+            f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
+            f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"
+        ]
+    )
     return manifest
 
 
@@ -70,8 +78,12 @@ def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchRepo
     waiting = f", {report.no_room} wait for room in the cache" if report.no_room else ""
     there = report.present + report.duplicates
     traffic = f"{report.received_bytes / 1e6:.1f} MB, {report.bytes_per_second / 1e6:.1f} MB/s"
-    summary([f"prefetch: {report.fetched} fetched, {there} there before, {report.done} not needed{failed}, "
-             f"{report.put_off} put off{waiting}; {traffic}, {report.requests} requests"])  # fmt: skip
+    summary(
+        [
+            f"prefetch: {report.fetched} fetched, {there} there before, {report.done} not needed{failed}, "
+            f"{report.put_off} put off{waiting}; {traffic}, {report.requests} requests"
+        ]
+    )
     return report
 
 
@@ -97,13 +109,19 @@ def audit(settings: Settings, client: HubClient | None, part: Part) -> TaskRepor
 
     with progress("audit", len(part.items(settings))) as step:
         report = stages.audit(
-            settings, client, part,
+            settings,
+            client,
+            part,
             on_item=lambda item, record: step(1, item.repo_id),
             on_reference=_reference_note(step),
-        )  # fmt: skip
+        )
     done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "nothing new"
-    summary([f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
-             f"{report.transient} put off"])  # fmt: skip
+    summary(
+        [
+            f"audit: {done}; {report.already_done} done before, {report.duplicates} duplicates, "
+            f"{report.transient} put off"
+        ]
+    )
     if report.pending:
         say(f"{report.pending} results wait for their concepts; `auditor propose` names them")
     return report
@@ -128,10 +146,12 @@ def merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
         report = stages.merge(settings, rebuild=rebuild, on_results=lambda count: step(count))
     counts = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items() if n)
     summary(
-        [f"catalog: {report.listed} units = {counts}, {report.pending} pending"
-         f"{'' if report.reconciles else ' (counts do not reconcile)'}; {settings.catalog_path}"],
+        [
+            f"catalog: {report.listed} units = {counts}, {report.pending} pending"
+            f"{'' if report.reconciles else ' (counts do not reconcile)'}; {settings.catalog_path}"
+        ],
         next_command='auditor search "most vibrant watercolor LoRA"',
-    )  # fmt: skip
+    )
     if report.rejected:
         warn(f"{len(report.rejected)} result files were damaged and set aside; run `auditor audit` to redo them")
     if not report.reconciles:

@@ -54,23 +54,30 @@ def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estima
             timed.setdefault(item.base_name, []).append(stored.seconds)
     distinct = {item.file_sha256 or item.name_sha256: item for item in chain.items}
     measured = all(item.base_name in timed for item in distinct.values())
-    seconds = sum(fmean(timed[i.base_name]) if i.base_name in timed else assumed_seconds(settings, i)
-                  for i in distinct.values())  # fmt: skip
+    seconds = sum(
+        fmean(timed[i.base_name]) if i.base_name in timed else assumed_seconds(settings, i) for i in distinct.values()
+    )
     tasks = len(chain.slices)
     seconds += reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
     gpu_seconds = (seconds + tasks * LOAD_SECONDS) * settings.cluster.gpus_per_task
     return Estimate(
-        items=len(chain.items), tasks=tasks, gpu_hours=gpu_seconds / 3600,
-        bytes_to_fetch=_bytes(settings, distinct.values()), basis="measured" if measured else "assumed",
-    )  # fmt: skip
+        items=len(chain.items),
+        tasks=tasks,
+        gpu_hours=gpu_seconds / 3600,
+        bytes_to_fetch=_bytes(settings, distinct.values()),
+        basis="measured" if measured else "assumed",
+    )
 
 
 def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
     """Time for the pictures of references that are still to be made; tasks of one base share them."""
     folder, recipes = Workspace(settings.work.dir).reference, recipes_in_force(settings)
     bases = settings.recipe.active_bases
-    new = [name for name in base_names if name in bases
-           and not (name in recipes and reference_path(folder, recipes[name]).exists())]  # fmt: skip
+    new = [
+        name
+        for name in base_names
+        if name in bases and not (name in recipes and reference_path(folder, recipes[name]).exists())
+    ]
     pictures = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
     return sum(pictures * ASSUMED_SECONDS.get(bases[name].family, ASSUMED_OTHER) / ASSUMED_PROBES for name in new)
 

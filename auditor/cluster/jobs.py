@@ -38,10 +38,17 @@ class Job:
         waits = [ids[tag] for tag in self.after if tag in ids]
         afterany = [":".join(("afterany", *waits))] if waits else []
         return [
-            "sbatch", "--parsable", f"--job-name={self.tag.job_name}", f"--comment={self.tag}",
-            f"--dependency={','.join((*afterany, 'singleton'))}", "--kill-on-invalid-dep=yes", *self._array,
-            *self.options, str(self.script), *self.arguments,
-        ]  # fmt: skip
+            "sbatch",
+            "--parsable",
+            f"--job-name={self.tag.job_name}",
+            f"--comment={self.tag}",
+            f"--dependency={','.join((*afterany, 'singleton'))}",
+            "--kill-on-invalid-dep=yes",
+            *self._array,
+            *self.options,
+            str(self.script),
+            *self.arguments,
+        ]
 
     @property
     def _array(self) -> tuple[str, ...]:

@@ -34,8 +34,11 @@ def retry(settings: Settings, reason: Reason, *, dry_run: bool) -> Retried:
     """
     workspace = Workspace(settings.work.dir)
     stored = stored_results(workspace)
-    found = tuple(path for path in list_results(workspace.results)
-                  if (known := stored.get(path.name)) is not None and known.reason == reason)  # fmt: skip
+    found = tuple(
+        path
+        for path in list_results(workspace.results)
+        if (known := stored.get(path.name)) is not None and known.reason == reason
+    )
     aside = workspace.root / "results-retried" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{reason}"
     attempts = sorted(workspace.attempts.glob("*")) if reason == "poison" else []
     if not dry_run:

@@ -112,8 +112,15 @@ class Slurm:
         # Inside a job, its own variables would be taken for options of the next one.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"}
         try:
-            return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                  timeout=self._timeout_s, check=False)  # fmt: skip
+            return subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=self._timeout_s,
+                check=False,
+            )
         except FileNotFoundError as error:
             raise PrerequisiteMissing(
                 f"{command[0]} is not installed here; run this on a node of the cluster, or use `auditor nightly`"

@@ -204,9 +204,7 @@ def held_items(settings: Settings, run: Run, queue: Iterable[QueuedJob]) -> set[
     return {key for stored, wanted in numbers.items() for key in item_keys(folder, stored, wanted)}
 
 
-def submit_once(
-    slurm: Slurm, job: Job, ids: Mapping[Tag, str], *, pause: Callable[[float], None] = time.sleep
-) -> str:  # fmt: skip
+def submit_once(slurm: Slurm, job: Job, ids: Mapping[Tag, str], *, pause: Callable[[float], None] = time.sleep) -> str:
     """Submit a job; when Slurm's answer is missing, look for its tag before trying again.
 
     Raises:
@@ -240,9 +238,15 @@ def _needs_proposals(settings: Settings, completion: Completion, slices: Slices)
 
 
 def _work_jobs(
-    settings: Settings, run: Run, completion: Completion, slices: Slices, limits: Limits, ours: Mapping[Tag, str],
-    *, unnamed: bool,
-) -> list[Job]:  # fmt: skip
+    settings: Settings,
+    run: Run,
+    completion: Completion,
+    slices: Slices,
+    limits: Limits,
+    ours: Mapping[Tag, str],
+    *,
+    unnamed: bool,
+) -> list[Job]:
     """Prefetch, audit arrays and proposals; each waits for the end of the one before, however that ends."""
     jobs: list[Job] = []
     if slices:

@@ -65,10 +65,15 @@ def _local(
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     item = WorkItem(
-        repo_id=f"local/{path.stem}", commit_sha=_LOCAL_COMMIT, path=path.name, file_sha256=sha256,
-        size_bytes=path.stat().st_size, base_name=None, trigger=trigger,
+        repo_id=f"local/{path.stem}",
+        commit_sha=_LOCAL_COMMIT,
+        path=path.name,
+        file_sha256=sha256,
+        size_bytes=path.stat().st_size,
+        base_name=None,
+        trigger=trigger,
         trigger_source="command line" if trigger else None,
-    )  # fmt: skip
+    )
     adapter = inspect_file(path, max_bytes=settings.hub.file_limit)
     choice = choose_base(item, adapter, settings)
     with closing(Task(settings, None, on_reference=on_reference)) as task:

@@ -65,13 +65,23 @@ def crawl(
     key = crawler.crawl_key(client, wanted, source=source, limit=chosen.limit)
     if not dry_run and not union.earlier_is_whole(folder):
         full = True  # what an incremental crawl would carry over is not there
-    since = None if full else history.read_history(folder).since(
-        key, overlap=timedelta(hours=chosen.overlap_hours), full_every=timedelta(days=chosen.full_crawl_days)
-    )  # fmt: skip
+    since = (
+        None
+        if full
+        else history.read_history(folder).since(
+            key, overlap=timedelta(hours=chosen.overlap_hours), full_every=timedelta(days=chosen.full_crawl_days)
+        )
+    )
     return crawler.crawl(
-        client, wanted, folder, limit=chosen.limit, since=since, source=source, dry_run=dry_run,
+        client,
+        wanted,
+        folder,
+        limit=chosen.limit,
+        since=since,
+        source=source,
+        dry_run=dry_run,
         on_page=(lambda report: on_page(f"{report.name}: {report.entries} repos")) if on_page else None,
-    )  # fmt: skip
+    )
 
 
 def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on_repo: Note | None = None) -> Manifest:
@@ -88,12 +98,14 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool = True, on
     made = manifest.plan(
         iter_listing(listing, without=manifest.UNUSED_FIELDS),
         settings.recipe.active_bases,
+        manifest.PlanOptions(
+            max_requests=settings.hub.plan_requests,
+            try_gated=client is not None and not client.anonymous,
+            full_models=settings.hub.full_models,
+            max_file_bytes=settings.hub.file_limit,
+        ),
         facts=FileFacts(workspace.facts),
         client=client,
-        max_requests=settings.hub.plan_requests,
-        try_gated=client is not None and not client.anonymous,
-        full_models=settings.hub.full_models,
-        max_file_bytes=settings.hub.file_limit,
         quarantined=read_quarantine(unread) if unread.exists() else (),
         on_repo=(lambda repo: on_repo(repo.repo_id)) if on_repo else None,
     )
@@ -172,9 +184,7 @@ def propose(
 
     stop = threading.Event()
     with stop_signals(stop.set):
-        return propose_waiting(
-            settings, waiting(settings, task, tasks), on_record=on_record, stopping=stop.is_set
-        )  # fmt: skip
+        return propose_waiting(settings, waiting(settings, task, tasks), on_record=on_record, stopping=stop.is_set)
 
 
 def current_recipes(settings: Settings) -> list[Recipe]:
@@ -239,11 +249,17 @@ def merge(
     recipes = current_recipes(settings)
     lexicon = load_lexicon(settings.recipe.lexicon, settings.recipe.concept_template)
     made_from = MergeInput(
-        workspace.results, recipes, lexicon,
-        lambda: iter_listing(listing_path(workspace.crawl)), manifest.items, manifest.settled,
-        _bases(workspace, recipes, lexicon), [load_probes(settings.recipe.probes)], _known_hashes(workspace, manifest),
+        workspace.results,
+        recipes,
+        lexicon,
+        lambda: iter_listing(listing_path(workspace.crawl)),
+        manifest.items,
+        manifest.settled,
+        _bases(workspace, recipes, lexicon),
+        [load_probes(settings.recipe.probes)],
+        _known_hashes(workspace, manifest),
         settings.catalog.pairs,
-    )  # fmt: skip
+    )
     return merge_catalog(
         settings.catalog_path, made_from, rebuild=rebuild, readers=settings.catalog.readers, on_results=on_results
     )
@@ -263,6 +279,11 @@ def export(
     from auditor.catalog.export.bundle import export as write_export
 
     return write_export(
-        settings.catalog_path, out or settings.export_dir, Workspace(settings.work.dir).results, formats or FORMATS,
-        max_pages=settings.export.pages if max_pages is None else max_pages, dry_run=dry_run, on_step=on_step,
-    )  # fmt: skip
+        settings.catalog_path,
+        out or settings.export_dir,
+        Workspace(settings.work.dir).results,
+        formats or FORMATS,
+        max_pages=settings.export.pages if max_pages is None else max_pages,
+        dry_run=dry_run,
+        on_step=on_step,
+    )

@@ -60,10 +60,13 @@ def from_hub_cache(wanted: HubFiles) -> Path:
     try:
         return Path(
             snapshot_download(
-                wanted.repo, revision=wanted.revision, local_files_only=True,
-                allow_patterns=list(wanted.include) or None, ignore_patterns=list(wanted.exclude) or None,
+                wanted.repo,
+                revision=wanted.revision,
+                local_files_only=True,
+                allow_patterns=list(wanted.include) or None,
+                ignore_patterns=list(wanted.exclude) or None,
             )
-        )  # fmt: skip
+        )
     except LocalEntryNotFoundError as error:
         raise PrerequisiteMissing(
             f"{wanted.repo} at {wanted.revision} is not in the Hub cache, or not all of it; fetch it with: "

@@ -88,16 +88,29 @@ class Manifest:
         return replace(self, items=tuple(_informed(item, facts) for item in self.items))
 
 
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a plan takes in.
+
+    Attributes:
+        max_requests: Most requests for sizes and hashes.
+        try_gated, full_models: As in `units`.
+        max_file_bytes: Files known to be larger are settled as `too_large`.
+    """
+
+    max_requests: int = 0
+    try_gated: bool = False
+    full_models: bool = False
+    max_file_bytes: int | None = None
+
+
 def plan(
     repos: Iterable[ListedRepo],
     bases: Mapping[str, BaseModelSettings],
+    options: PlanOptions | None = None,
     *,
     facts: FileFacts | None = None,
     client: HubClient | None = None,
-    max_requests: int = 0,
-    try_gated: bool = False,
-    full_models: bool = False,
-    max_file_bytes: int | None = None,
     quarantined: Iterable[QuarantinedEntry] = (),
     on_repo: Callable[[ListedRepo], None] | None = None,
 ) -> Manifest:
@@ -110,17 +123,15 @@ def plan(
     Args:
         repos: As listed.
         bases: Active bases by short name.
+        options: What it takes in.
         facts: Known sizes and hashes; new ones are saved there.
         client: When given, asks.
-        max_requests: Most requests.
-        try_gated: As in `units`.
-        full_models: As in `units`.
-        max_file_bytes: Files known to be larger are settled as `too_large`.
         quarantined: List entries that could not be read.
         on_repo: Told about every repo.
     """
     parents: dict[str, tuple[str, ...]] = {}
-    items, settled = _chosen(repos, parents, try_gated=try_gated, full_models=full_models, on_repo=on_repo)
+    limits = options or PlanOptions()
+    items, settled = _chosen(repos, parents, limits, on_repo)
     names = BaseNames(bases, lambda name: parents.get(name.lower(), ()))
     items = [_placed(item, names) for item in items]
     listed = {item.repo_id for item in items} | {item.repo_id for item in settled}
@@ -129,11 +140,11 @@ def plan(
     asked = 0
     if facts is not None:
         items = [_informed(item, facts) for item in items]
-        if client is not None and max_requests > 0:
-            asked, lost = _ask_about(client, items, facts, max_requests)
+        if client is not None and limits.max_requests > 0:
+            asked, lost = _ask_about(client, items, facts, limits.max_requests)
             settled += [lost[item.key] for item in items if item.key in lost]
             items = [_informed(item, facts) for item in items if item.key not in lost]
-    known_bad = {item.key: bad for item in items if (bad := _known_bad(item, facts, max_file_bytes)) is not None}
+    known_bad = {item.key: bad for item in items if (bad := _known_bad(item, facts, limits.max_file_bytes)) is not None}
     settled += known_bad.values()
     items = [item for item in items if item.key not in known_bad]
     items.sort(key=lambda i: (i.base_name or "~", i.repo_id, i.path))
@@ -143,9 +154,7 @@ def plan(
 def _chosen(
     repos: Iterable[ListedRepo],
     parents: dict[str, tuple[str, ...]],
-    *,
-    try_gated: bool,
-    full_models: bool,
+    options: PlanOptions,
     on_repo: Callable[[ListedRepo], None] | None,
 ) -> tuple[list[WorkItem], list[SettledItem]]:
     """The units of every repo, by name alone; `parents` learns what each repo says it was made from."""
@@ -157,7 +166,7 @@ def _chosen(
                 on_repo(repo)
             if repo.base_models:
                 parents[repo.repo_id.lower()] = repo.base_models[:MAX_CLAIMS]
-            for unit in units(repo, try_gated=try_gated, full_models=full_models):
+            for unit in units(repo, try_gated=options.try_gated, full_models=options.full_models):
                 if isinstance(unit, SettledItem):
                     settled.append(unit)
                 else:

@@ -34,8 +34,10 @@ def settings_key(settings: Settings) -> str:
     chosen = settings.recipe
     lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
     probes = load_probes(chosen.probes)
-    models = [*((b.repo, b.revision) for b in chosen.active_bases.values() if b.path is None),
-              (chosen.proposer.model, chosen.proposer.revision)]  # fmt: skip
+    models = [
+        *((b.repo, b.revision) for b in chosen.active_bases.values() if b.path is None),
+        (chosen.proposer.model, chosen.proposer.revision),
+    ]
     canonical = json.dumps(
         {
             "recipe": portable(settings)["recipe"],
@@ -52,8 +54,10 @@ def settings_key(settings: Settings) -> str:
 
 def bases_key(settings: Settings) -> str:
     """Hash of what decides which active base a file goes on."""
-    bases = {name: (base.family, base.repo, base.aliases, base.checkpoint_hashes)
-             for name, base in settings.recipe.active_bases.items()}  # fmt: skip
+    bases = {
+        name: (base.family, base.repo, base.aliases, base.checkpoint_hashes)
+        for name, base in settings.recipe.active_bases.items()
+    }
     known = sorted((model.repo, model.family, model.parent or "") for model in MODELS)
     return hashlib.sha256(json.dumps([bases, known], sort_keys=True).encode()).hexdigest()[:16]
 

@@ -13,8 +13,16 @@ from importlib.metadata import version
 from auditor.errors import ItemError
 from auditor.records.result import AuditRecord, WorkItem
 
-_PACKAGES = ("auditor", "diffusers", "huggingface_hub", "numpy", "open_clip_torch", "safetensors", "torch",
-             "transformers")  # fmt: skip
+_PACKAGES = (
+    "auditor",
+    "diffusers",
+    "huggingface_hub",
+    "numpy",
+    "open_clip_torch",
+    "safetensors",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass
@@ -38,10 +46,17 @@ def failure_record(
 ) -> AuditRecord:
     """The record of an item that ended early."""
     return AuditRecord(
-        item=item, file_sha256=file_sha256, recipe_id=recipe_id, outcome=error.outcome, reason=error.reason,
-        message=error.message, base_name=None, timings_s=watch.seconds if watch else {}, versions=versions(),
+        item=item,
+        file_sha256=file_sha256,
+        recipe_id=recipe_id,
+        outcome=error.outcome,
+        reason=error.reason,
+        message=error.message,
+        base_name=None,
+        timings_s=watch.seconds if watch else {},
+        versions=versions(),
         finished_at=now(),
-    )  # fmt: skip
+    )
 
 
 def versions() -> dict[str, str]:

@@ -135,7 +135,7 @@ def test_the_hub_profile_says_how_to_get_each_part(monkeypatch, tmp_path):
         profile="hub", work_dir=tmp_path, environment={}, overrides=["hub.endpoint=http://127.0.0.1:9"]
     ).settings
     checks = _by_name(examine(settings))
-    for key, base in settings.recipe.bases.items():
+    for key, base in settings.recipe.active_bases.items():
         assert checks[f"base {key}"].status == "missing"
         assert f"hf download {base.repo}" in (checks[f"base {key}"].advice or "")
     assert checks["hub"].status == "missing"

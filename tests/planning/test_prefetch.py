@@ -23,7 +23,7 @@ from auditor.hub.queries import Query
 from auditor.hub.union import listing_path
 from auditor.pipeline import stages
 from auditor.planning.cache_budget import CacheBudget
-from auditor.planning.manifest import Manifest, plan, read_manifest, write_manifest
+from auditor.planning.manifest import Manifest, PlanOptions, plan, read_manifest, write_manifest
 from auditor.planning.prefetch import Prefetch, PrefetchLimits, PrefetchReport
 from auditor.planning.slices import Slice
 from auditor.pocket.hub_server import HubIndex, HubServer, Identity, serve, synthetic_repo
@@ -61,8 +61,8 @@ def client_of(hub: HubServer, token: str | None = None) -> HubClient:
 def planned(client: HubClient, workspace: Workspace, *, max_requests: int = 0) -> Manifest:
     crawl(client, [Query(("lora",))], workspace.crawl)
     listing = iter_listing(listing_path(workspace.crawl))
-    return plan(listing, {}, facts=FileFacts(workspace.facts), client=client, max_requests=max_requests,
-                try_gated=not client.anonymous)  # fmt: skip
+    options = PlanOptions(max_requests=max_requests, try_gated=not client.anonymous)
+    return plan(listing, {}, options, facts=FileFacts(workspace.facts), client=client)
 
 
 def run(client: HubClient, workspace: Workspace, manifest: Manifest, **limits: int) -> tuple[Prefetch, PrefetchReport]:
