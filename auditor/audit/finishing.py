@@ -6,7 +6,7 @@ point, and a proposer be away for any time, without a picture made twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import structlog
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from auditor.audit.proposal_queue import ProposalQueue
 from auditor.common.crash_points import crash_point
+from auditor.errors import ItemError
 from auditor.measuring.explanations import explain_with_proposals
 from auditor.measuring.scoring import Scorer
 from auditor.proposing.proposer import Proposer
 from auditor.records.proposals import Proposals
-from auditor.records.result import AuditRecord
-from auditor.results.result_file import CorruptResult, read_result, result_path, write_result
+from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
+from auditor.results.failures import failure_record
+from auditor.results.result_file import CorruptResult, Result, read_result, result_path, write_result
 from auditor.results.waiting_pictures import AuditedFile, DamagedPictures, read_waiting, waiting_path, write_waiting
 from auditor.results.workspace import Workspace
 
@@ -134,3 +136,15 @@ class Finisher:
         waiting_path(self.workspace.waiting, record.file_sha256, record.recipe_id).unlink(missing_ok=True)
         crash_point("pictures_dropped")
         self.on_record(named.record, False)
+
+
+def failed_file(
+    item: WorkItem,
+    sha256: str,
+    error: ItemError,
+    recipe_id: str = ANY_RECIPE,
+    changes: Mapping[str, object] | None = None,
+) -> AuditedFile:
+    """The result of an item that ended early, with some fields of its record changed."""
+    record = failure_record(item, sha256, recipe_id, error)
+    return AuditedFile(Result(record.model_copy(update=dict(changes or {})), {}))

@@ -16,10 +16,11 @@ import structlog
 from auditor.adapters.adapter_file import inspect_file, judge
 from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
 from auditor.audit.base_pool import BasePool, OtherBaseOpen
-from auditor.audit.finishing import Finisher
+from auditor.audit.finishing import Finisher, failed_file
+from auditor.audit.item_limit import item_limit
 from auditor.audit.signals import stop_signals
 from auditor.common.crash_points import crash_point
-from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, TransientError
+from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, Refused, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import FetchedFile, fetch
 from auditor.measuring.base_choice import choose_base, file_words
@@ -27,8 +28,8 @@ from auditor.measuring.measure_file import audit_file
 from auditor.measuring.opened_base import OpenedBase
 from auditor.planning.recipes_in_force import bases_key, lasts
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
-from auditor.results.failures import ends_the_process, failure_record
-from auditor.results.result_file import CorruptResult, Result, read_result, result_path
+from auditor.results.failures import ends_the_process
+from auditor.results.result_file import CorruptResult, read_result, result_path
 from auditor.results.waiting_pictures import AuditedFile, waiting_path
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
@@ -177,7 +178,7 @@ class Task:
             raise
         except ItemError as error:
             # Found out about the place, not about the bytes: another repo with the same file is not done by it.
-            return AuditedFile(Result(failure_record(item, item.name_sha256, ANY_RECIPE, error), {}))
+            return failed_file(item, item.name_sha256, error)
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
             # What is on record as not to be had comes with the next prefetch, not by running a task without a network
@@ -194,8 +195,7 @@ class Task:
             # A bug that one file brings out must not cost the others their turn; the next run tries it again.
             log.exception("item failed", repo_id=item.repo_id, path=item.path)
             message = f"{type(error).__name__} while it was audited; the log has the details."
-            failure = ItemError("failed", "internal_error", message)
-            return AuditedFile(Result(failure_record(item, item.name_sha256, ANY_RECIPE, failure), {}))
+            return failed_file(item, item.name_sha256, ItemError("failed", "internal_error", message))
         if result is None:
             self.attempts.end()
         return result
@@ -203,28 +203,28 @@ class Task:
     def _audit(self, item: WorkItem, report: TaskReport) -> AuditedFile | None:
         """Fetch, inspect, choose the base and audit. None when the same bytes were already audited."""
         fetched = self._fetch(item, item.path)
+        limit_s = self.settings.work.item_limit_s
         try:
-            adapter = inspect_file(
-                fetched.local_path,
-                name=item.path,
-                companions={path: self._fetch(item, path).local_path for path in item.companions},
-                max_bytes=self.settings.hub.file_limit,
-            )
+            companions = {path: self._fetch(item, path).local_path for path in item.companions}
+            with item_limit(limit_s, "Reading it"):
+                adapter = inspect_file(
+                    fetched.local_path, name=item.path, companions=companions, max_bytes=self.settings.hub.file_limit
+                )
         except ItemError as error:
-            return AuditedFile(Result(failure_record(item, fetched.sha256, ANY_RECIPE, error), {}))
+            return failed_file(item, fetched.sha256, error)
         try:
-            judge(adapter)
+            with item_limit(limit_s, "Judging it"):
+                judge(adapter)
         except ItemError as error:
             # No base can change it: none is loaded for it.
-            record = failure_record(item, fetched.sha256, ANY_RECIPE, error)
-            return AuditedFile(Result(record.model_copy(update=file_words(item, adapter)), {}))
+            return failed_file(item, fetched.sha256, error, changes=file_words(item, adapter))
         try:
             choice = choose_base(item, adapter, self.settings)
         except ItemError as error:
             # Found out about the card and the bases that are switched on: the same bytes may fit elsewhere.
-            record = failure_record(item, item.name_sha256, ANY_RECIPE, error)
-            changes = {"bases": self._bases, **file_words(item, adapter)}
-            return AuditedFile(Result(record.model_copy(update=changes), {}))
+            return failed_file(
+                item, item.name_sha256, error, changes=file_words(item, adapter) | {"bases": self._bases}
+            )
         crash_point("item_fetched")
         opened = self._base_of(choice.base_name)
         if self._finished(fetched.sha256, opened.recipe.recipe_id):
@@ -232,7 +232,10 @@ class Task:
             return None
         self._finisher.expect()
         try:
-            result = audit_file(opened, item, adapter, fetched.sha256, choice)
+            with item_limit(limit_s, "Measuring it"):
+                result = audit_file(opened, item, adapter, fetched.sha256, choice)
+            if result.result.record.reason == "took_too_long":
+                opened.generator.rebuild()  # it was stopped anywhere
             crash_point("item_measured")
             return result
         except BaseDamaged as error:
@@ -240,8 +243,7 @@ class Task:
             log.error("base damaged", repo_id=item.repo_id, path=item.path, error=str(error))
             opened.generator.rebuild()
             message = f"It changed the base for good ({error}); nothing of it is scored."
-            failure = ItemError("quarantined", "unexpected_tensors", message)
-            return AuditedFile(Result(failure_record(item, fetched.sha256, opened.recipe.recipe_id, failure), {}))
+            return failed_file(item, fetched.sha256, Refused("unexpected_tensors", message), opened.recipe.recipe_id)
 
     def open_base(self, base_name: str) -> OpenedBase:
         """The workbench of a base; one is kept at a time, encoder and proposer are shared."""

@@ -56,6 +56,7 @@ Reason = Literal[
     "nonfinite_images",
     "download_failed",
     "poison",
+    "took_too_long",
     "internal_error",
 ]
 """Why an item did not end as plain `scored`."""
@@ -199,6 +200,11 @@ REASON_NOTES: Mapping[Reason, ReasonNote] = {
         "failed",
         "Three attempts at it ended the process, for example for want of memory.",
         "`auditor retry --reason poison`, once the cause is mended",
+    ),
+    "took_too_long": ReasonNote(
+        "failed",
+        "Reading or measuring it took longer than `work.item_limit_s`.",
+        "`auditor retry --reason took_too_long`, with a higher limit",
     ),
     "internal_error": ReasonNote(
         "failed", "A bug came out while it was audited; the log has the details.", "the next run tries again; report it"

@@ -85,6 +85,10 @@ class WorkSettings(Section):
     min_free_bytes: int = Field(default=1_000_000_000, ge=0)
     """`auditor doctor` complains when the work folder's disk has less than this free."""
 
+    item_limit_s: float = Field(default=7200.0, ge=0)
+    """Seconds that reading, and then measuring, one adapter may take. Downloads and what all adapters share are not
+    counted. 0: no limit."""
+
 
 class ServingSettings(Section):
     """When and where the concept proposer runs. Nothing here changes a score, so nothing here is in the recipe."""
