@@ -43,7 +43,7 @@ def levels_command(
         auditor evaluate levels
     """
     from auditor.evaluation.bank import Bank
-    from auditor.evaluation.levels import evaluate_levels, style_names
+    from auditor.evaluation.training_lengths import evaluate_levels, style_names
     from auditor.pocket.training.lessons import LEVELS
 
     settings = settings_of(context)
@@ -106,8 +106,8 @@ def naming_command(context: typer.Context, development: Development = False, as_
         auditor evaluate naming --json
     """
     from auditor.evaluation.bank import Bank
-    from auditor.evaluation.levels import style_names
     from auditor.evaluation.top_concept import evaluate_naming
+    from auditor.evaluation.training_lengths import style_names
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-naming")
@@ -176,7 +176,7 @@ def search_quality_command(
     settings = settings_of(context)
     if trained or development:
         from auditor.evaluation.bank import Bank
-        from auditor.evaluation.levels import style_names
+        from auditor.evaluation.training_lengths import style_names
         from auditor.pocket.training.style_pairs import separable_pairs
 
         start_logs(context, settings, "evaluate-search")
@@ -205,8 +205,8 @@ def proposals_command(context: typer.Context, development: Development = False, 
         auditor evaluate proposals
     """
     from auditor.evaluation.bank import Bank
-    from auditor.evaluation.levels import style_names
     from auditor.evaluation.proposal_quality import evaluate_proposals
+    from auditor.evaluation.training_lengths import style_names
     from auditor.pocket.training.style_pairs import separable_pairs
 
     settings = settings_of(context)

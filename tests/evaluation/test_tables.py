@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from auditor.evaluation.aspects import CHANCE, levels_from_scores
-from auditor.evaluation.levels import style_names
 from auditor.evaluation.proposal_quality import both_by_chance, together
 from auditor.evaluation.top_concept import share
+from auditor.evaluation.training_lengths import style_names
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lessons import GRID, LEVELS, PAIRS_HELD_OUT, STEPS, evaluation_lessons, mixture_lesson
 from auditor.pocket.training.lora import PICTURES, training_pictures
