@@ -181,8 +181,7 @@ class Task:
             return failed_file(item, item.name_sha256, error)
         except TransientError as error:
             log.warning("item put off", repo_id=item.repo_id, path=item.path, error=str(error))
-            # What is on record as not to be had comes with the next prefetch, not by running a task without a network
-            # again and again.
+            # What is on record as not to be had comes with the next prefetch, not with a task without a network.
             on_record = self.client is None and self._result(item.name_sha256, ANY_RECIPE).exists()
             report.already_done += on_record
             report.transient += not on_record

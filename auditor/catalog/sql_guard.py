@@ -23,7 +23,7 @@ _TELLTALE = re.compile(
     r"|pragma_(?:database_list|database_size|platform|user_agent)|database_list|current_setting|getenv|which_secret"
     r"|pg_settings|json_execute_serialized_sql|from_substrait\w*)\b"
     # These run SQL from strings, in which the names above could be put together.
-    r"|\bquery(?:_table)?\b\"?(?:\s|/\*.*?\*/|--[^\n]*\n)*\("
+    r"|\bquery(?:_table)?\b\"?(?>\s|/\*(?:[^*]|\*(?!/))*+\*/|--[^\n]*+\n)*+\("
     r"|\bu&[\"']",
     re.IGNORECASE | re.DOTALL,
 )

@@ -28,6 +28,7 @@ from auditor.hub.refusals import is_retried
 from auditor.hub.session import new_session
 from auditor.pocket.hub_server import Fault, HubIndex, HubServer, Identity, serve, synthetic_repo
 from tests.hub.conftest import QUICK, make_lora
+from tests.written_table import check_table
 
 REPO, PATH = "ann/sepia", "sepia.safetensors"
 WEIGHTS = bytes(range(256)) * 1000
@@ -177,19 +178,19 @@ def test_a_proxy_without_head_is_asked_with_get(
     assert get(client, sha, tmp_path) == SHA256
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "gated", "outcome", "reason"),
-    [
-        (401, {}, False, "gone", "repo_gone"),
-        (401, {}, "manual", "skipped", "gated"),
-        (401, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
-        (401, {"X_Error_Code": "RepoNotFound"}, False, "gone", "repo_gone"),
-        (403, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
-        (403, {}, False, "failed", "download_failed"),
-        (404, {"X_Error_Code": "EntryNotFound"}, False, "gone", "file_gone"),
-        (451, {}, False, "gone", "repo_disabled"),
-    ],
-)
+REFUSED_HEADS = [
+    (401, {}, False, "gone", "repo_gone"),
+    (401, {}, "manual", "skipped", "gated"),
+    (401, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
+    (401, {"X_Error_Code": "RepoNotFound"}, False, "gone", "repo_gone"),
+    (403, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
+    (403, {}, False, "failed", "download_failed"),
+    (404, {"X_Error_Code": "EntryNotFound"}, False, "gone", "file_gone"),
+    (451, {}, False, "gone", "repo_disabled"),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "gated", "outcome", "reason"), REFUSED_HEADS)
 def test_what_a_refused_head_means(
     hub: HubServer, client: HubClient, sha: str, tmp_path: Path, status: int, headers: dict[str, str], gated: Any,
     outcome: str, reason: str,
@@ -199,6 +200,16 @@ def test_what_a_refused_head_means(
     with pytest.raises(ItemError) as caught:
         get(client, sha, tmp_path)
     assert (caught.value.outcome, caught.value.reason) == (outcome, reason)
+
+
+def test_the_page_says_what_was_tried() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+    rows = [
+        (f"{status} {headers.get('X_Error_Code', 'without a word')}{', and its page says gated' if gated else ''}",
+         f"`{outcome}`, `{reason}`")
+        for status, headers, gated, outcome, reason in REFUSED_HEADS
+    ]  # fmt: skip
+    check_table(page, "refused files", ("the Hub refuses a file with", "outcome"), rows)
 
 
 def test_a_token_that_ran_out_is_not_every_files_fault(hub: HubServer, sha: str, tmp_path: Path) -> None:

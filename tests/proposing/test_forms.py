@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from auditor.proposing.proposer import ProposerSettings, Sampling, VlmUnavailabl
 from auditor.proposing.readiness import check_questions
 from auditor.proposing.reply_cache import ReplyCache
 from tests.stub_vlm import GOOD, Refused, StubServer, completion
+from tests.written_table import check_table
 
 Pairs = tuple[np.ndarray, np.ndarray]
 Body = dict[str, Any]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 SETTINGS = ProposerSettings(Sampling(attempts=3, seed=100))
 
 
@@ -134,6 +137,13 @@ def test_a_refusal_is_one_adapters_and_the_next_is_named(stub: StubServer, pairs
     assert (refused.reason, [r.invalid for r in refused.replies]) == ("vlm_invalid", ["refused"])
     assert refused.replies[0].text and asking.form == Form()
     assert [p.text for p in asking.propose(adapted, base).phrases] == ["vibrant"]
+
+
+def test_the_page_says_what_was_tried() -> None:
+    rows = [(name, f"`{s.words.status}` {s.words.message}", s.form) for name, s in SERVERS.items()]
+    check_table(PAGE, "chat servers", ("chat server", "what it says", "asked with, and answered"), rows)
+    refused = [(name, "that adapter is `proposals_missing`, the next is named") for name in REFUSALS]
+    check_table(PAGE, "refusals", ("a chat server refuses one adapter's pictures by", "what happens"), refused)
 
 
 def _question(base: np.ndarray, adapted: np.ndarray) -> Any:
