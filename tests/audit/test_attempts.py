@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -140,3 +141,9 @@ def test_of_another_hosts_processes_nothing_is_known(tmp_path: Path) -> None:
 def test_three_attempts_are_what_the_docs_promise() -> None:
     assert MAX_ATTEMPTS == 3
     assert "after three it is recorded as `poison`" in (task.__doc__ or "")
+
+
+def test_a_number_that_another_process_has_now_is_no_sign_of_life(tmp_path: Path) -> None:
+    note = {"host": socket.gethostname(), "pid": os.getpid(), "started": "1"}
+    (tmp_path / f"{ITEM.name_sha256}.x").write_text(json.dumps(note))
+    assert Attempts(tmp_path).begin(ITEM) == 2

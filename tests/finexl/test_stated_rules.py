@@ -1,0 +1,123 @@
+"""Rules as the docstrings state them, each at the place where two readings of it part: at, above and beside a limit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from auditor.finexl.divergence import next_look, precision
+from auditor.finexl.shared_basis import ScoreOptions, make_basis, score
+from auditor.finexl.significance import effect_test, sign_flip_p_value
+
+SURE = ScoreOptions(solver="ols", resamples=4000, confidence=0.9, unknown_alignment=1.0)
+
+
+@pytest.mark.parametrize(("floor", "reason"), [(0.49, "effect"), (0.5, "below_floor"), (0.51, "below_floor")])
+def test_a_change_must_be_above_the_floor_and_not_at_it(floor: float, reason: str) -> None:
+    rows = np.full((20, 1), 0.5)
+    noise = np.array([[1.0], [-1.0]] * 20)
+    result = effect_test(rows, noise, negligible=floor)
+    assert (result.norm, result.floor, result.reason) == (0.5, floor, reason)
+
+
+@pytest.mark.parametrize(("length", "reason"), [(1e-6, "identical"), (1.01e-6, "effect")])
+def test_some_difference_must_be_longer_than_rounding(length: float, reason: str) -> None:
+    assert effect_test(np.full((20, 1), length)).reason == reason
+
+
+@pytest.mark.parametrize(("resamples", "expected"), [(19, 1 / 20), (99, 1 / 100), (2000, 1 / 2001)])
+def test_a_drawn_p_value_counts_the_observed_signs_and_is_never_zero(resamples: int, expected: float) -> None:
+    assert sign_flip_p_value(np.ones((40, 2)), resamples=resamples) == expected
+
+
+def test_up_to_twelve_probes_all_patterns_are_counted() -> None:
+    assert sign_flip_p_value(np.ones((12, 2)), resamples=1) == 2.0**-11
+    assert sign_flip_p_value(np.ones((13, 2)), resamples=1) >= 0.5
+
+
+def errors_of_the_signal(rows: np.ndarray) -> tuple[float, float]:
+    """(leave-one-out, without an effect), both written out."""
+    n = len(rows)
+    left_out = np.array([precision(np.delete(rows, i, axis=0)).signal for i in range(n)])
+    jackknife = (n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()
+    products = [float(rows[i] @ rows[j]) ** 2 for i in range(n) for j in range(n) if i != j]
+    return float(np.sqrt(jackknife)), float(np.sqrt(2.0 * sum(products)) / (n * (n - 1)))
+
+
+@pytest.mark.parametrize(("centre", "dimension", "larger"), [(1.0, 8, 1), (0.0, 64, 0)])
+def test_the_error_of_the_signal_is_the_larger_of_both(centre: float, dimension: int, larger: int) -> None:
+    rows = np.random.default_rng(1 - larger).normal(size=(12, dimension)) * (0.5 if centre else 1.0) + centre
+    errors = errors_of_the_signal(rows)
+    assert errors[larger] > 1.05 * errors[1 - larger]
+    assert precision(rows).signal_error == pytest.approx(errors[larger])
+
+
+def test_an_uncertain_signal_takes_the_smallest_step() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 256)) * np.sqrt(2.0 / 256)
+    rows[:, 0] += 1.0
+    look = next_look(rows, looks=(25, 50, 100, 200))
+    assert look.precision.signal - 1.96 * look.precision.signal_error <= 0.0
+    assert (look.reason, look.next_probes) == ("more_probes", 25)
+
+
+def test_a_certain_signal_goes_to_the_smallest_look_that_is_enough_or_else_the_last() -> None:
+    rows = np.random.default_rng(0).normal(size=(25, 256)) * np.sqrt(6.0 / 256)
+    rows[:, 0] += 1.0
+    assert next_look(rows, looks=(25, 50, 100, 200)).next_probes == 100
+    assert next_look(rows, looks=(25, 30, 40)).next_probes == 40
+
+
+def test_a_look_that_just_suffices_is_enough() -> None:
+    rows = np.tile([1.0, 0.0], (25, 1))
+    assert next_look(rows).reason == "target_reached"
+    assert next_look(rows[:1]).reason != "target_reached"
+
+
+def test_resampling_is_widened_to_the_spread_of_the_mean() -> None:
+    """Of two probes a and b a resample has the mean a, b or between; widened, the ends lie sqrt(2) times as far."""
+    a, b = 1.0, 2.0
+    result = score([[a, 0.0], [b, 0.0]], make_basis(["x"], [[1.0, 0.0]]), SURE)
+    half = np.sqrt(2.0) * (b - a) / 2
+    assert (result.low[0], result.high[0]) == pytest.approx((1.5 - half, 1.5 + half))
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_a_projection_has_students_interval(n: int) -> None:
+    rows = np.random.default_rng(n).normal(size=(n, 3)) + 1.0
+    result = score(rows, make_basis(["x"], [[2.0, 0.0, 0.0]]), SURE)
+    alone = rows[:, 0] / 2.0
+    half = student.ppf(0.95, n - 1) * alone.std(ddof=1) / np.sqrt(n)
+    assert result.projection[0] == pytest.approx(alone.mean())
+    assert result.projection_high[0] - result.projection[0] == pytest.approx(half)
+    assert result.projection[0] - result.projection_low[0] == pytest.approx(half)
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.3, 50.0])
+def test_the_common_share_is_that_of_any_strength(strength: float) -> None:
+    basis = make_basis(["x"], [[1.0, 0.0, 3.0]], common=np.array([[0.0, 0.0, 1.0]]))
+    result = score(np.tile([3.0 * strength, 0.0, 4.0 * strength], (4, 1)), basis)
+    assert result.common_share == pytest.approx(16 / 25)
+
+
+@pytest.mark.parametrize(("alignment", "stretch"), [(1.0, 1.0), (0.5, 2.0), (0.2, 5.0), (0.1, 5.0)])
+def test_an_alignment_below_the_floor_stretches_no_further(alignment: float, stretch: float) -> None:
+    rows = np.random.default_rng(3).normal(size=(6, 2)) + 1.0
+    basis = make_basis(["x"], [[1.0, 0.0]])
+    widths = []
+    for known in (1.0, alignment):
+        result = score(rows, basis, ScoreOptions(solver="ols", resamples=200, unknown_alignment=known))
+        widths.append((result.projection_high - result.projection_low, result.high - result.low))
+    assert widths[1][0] == pytest.approx(stretch * widths[0][0])
+    assert widths[1][1] == pytest.approx(stretch * widths[0][1])
+
+
+@pytest.mark.parametrize(("solver", "negative"), [("nnls", False), ("ols", True), ("projection", True)])
+def test_only_a_fit_without_negative_weights_has_no_negative_interval(
+    solver: Literal["nnls", "ols", "projection"], negative: bool
+) -> None:
+    rows = np.random.default_rng(4).normal(size=(8, 2)) * 2.0 + [0.3, 0.0]
+    result = score(rows, make_basis(["x"], [[1.0, 0.0]]), ScoreOptions(solver=solver, resamples=100))
+    assert bool(result.low[0] < 0.0) == negative
