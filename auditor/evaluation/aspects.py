@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.evaluation.bank import Bank, Case, Note
-from auditor.evaluation.variants import Variant, variants
+from auditor.evaluation.variants import Variant, no_effect, told, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
 from auditor.finexl.solvers import solve
 from auditor.pocket.training.lessons import GRID, mixture_lesson
@@ -20,6 +20,9 @@ from auditor.results.result_file import Result
 
 PairVariant = Callable[[Result, Sequence[str]], Sequence[float]]
 _TRUTH = {0.0: 0, 0.5: 1, 1.0: 2}
+E_ORTHO = (0.3, 0.5, 0.7)
+"""Thresholds of Eq. 9 that the published method is shown with; the paper gives none."""
+
 CHANCE = (1 / 4 + 2 * 1 / 6 + 2 * 1 / 12 + 1 / 9) / 6
 """Share right when both orders are random: the mean over the grid of P(level a) P(level b)."""
 
@@ -90,4 +93,15 @@ def _pair_variants(bank: Bank) -> dict[str, PairVariant]:
         mean = result.arrays["divergence"].astype(np.float64)
         return [float(w) for w in solve(mean, scorer.vectors(pair), "ols")]
 
-    return {name: alone(scored) for name, scored in variants(bank).items()} | {"the two alone": pair_fit}
+    def published(e_ortho: float) -> PairVariant:
+        return lambda result, pair: told(scorer, result, pair, e_ortho)
+
+    together: dict[str, PairVariant] = {"the two alone": pair_fit}
+    for e_ortho in E_ORTHO:
+        together[f"paper, perfect proposals, e_ortho {e_ortho}"] = published(e_ortho)
+    chosen = {name: alone(scored) for name, scored in variants(bank).items() if name != "paper, perfect proposals"}
+    return chosen | {name: _where_there_is_an_effect(scored) for name, scored in together.items()}
+
+
+def _where_there_is_an_effect(scored: PairVariant) -> PairVariant:
+    return lambda result, pair: [0.0] * len(pair) if no_effect(result) else scored(result, pair)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from auditor.evaluation.bank import Bank
+from auditor.finexl.paper import explain_paper
 from auditor.finexl.shared_basis import ScoreOptions, score
 from auditor.measuring.scoring import Scorer, make_scorer
 from auditor.results.result_file import Result
@@ -27,7 +28,10 @@ def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
     scorer = bank.opened.scorer
     chosen: dict[str, Variant] = {
         SHIPPED: _joint(scorer),
+        "level": _level(scorer),
         PUBLISHED: _published(scorer),
+        "paper, perfect proposals": lambda result, style: told(scorer, result, [style])[0],
+        "private robust": lambda result, style: published_scores(scorer, result, "robust")[style],
         "projection": _projection(scorer),
         "text basis": _joint(_with(bank, basis="text")),
         "image basis": _joint(_with(bank, basis="image")),
@@ -37,7 +41,23 @@ def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
         for basis in ("text", "image", "mean", "agreement", "stacked", "either"):
             for common in ("none", "mean", "null"):
                 chosen[f"nnls {basis} {common}"] = _joint(_with(bank, basis=basis, common=common))
-    return chosen
+    return {name: _where_there_is_an_effect(scored) for name, scored in chosen.items()}
+
+
+def told(scorer: Scorer, result: Result, styles: Sequence[str], e_ortho: float | None = None) -> list[float]:
+    """Weights of Algorithm 1 when its proposals are exactly the given styles; 0 for one that it drops."""
+    names = list(scorer.lexicon.names)
+    vectors = scorer.reference.text.vectors[[names.index(style) for style in styles]]
+    mean = result.arrays["divergence"].astype(np.float64)
+    limit = scorer.solver.e_ortho if e_ortho is None else e_ortho
+    found = explain_paper(mean, styles, vectors, e_ortho=limit, e_decomp=scorer.solver.e_decomp)
+    weights = dict(zip(found.names, found.weights, strict=True))
+    return [weights.get(style, 0.0) for style in styles]
+
+
+def no_effect(result: Result) -> bool:
+    """Whether the audit says that there is nothing to score; every variant then answers 0."""
+    return result.record.outcome == "no_effect"
 
 
 def scores_of(scorer: Scorer, result: Result, solver: str = "nnls") -> dict[str, float]:
@@ -47,9 +67,9 @@ def scores_of(scorer: Scorer, result: Result, solver: str = "nnls") -> dict[str,
     return {name: float(value) for name, value in zip(found.names, found.score, strict=True)}
 
 
-def published_scores(scorer: Scorer, result: Result) -> dict[str, float]:
-    """Weights of Algorithm 1 by lexicon concept: a style's weight is the sum over its names; 0 when absent."""
-    explained = next((e for e in result.record.explanations if e.variant == "paper"), None)
+def published_scores(scorer: Scorer, result: Result, variant: str = PUBLISHED) -> dict[str, float]:
+    """Weights of a private explanation by lexicon concept: a style's is the sum over its names; 0 when absent."""
+    explained = next((e for e in result.record.explanations if e.variant == variant), None)
     weights = dict.fromkeys(scorer.lexicon.names, 0.0)
     for concept in explained.concepts if explained else ():
         name = scorer.lexicon.canonical(concept.concept)
@@ -66,6 +86,19 @@ def _with(bank: Bank, **changes: str) -> Scorer:
 
 def _joint(scorer: Scorer, solver: str = "nnls") -> Variant:
     return lambda result, style: scores_of(scorer, result, solver)[style]
+
+
+def _where_there_is_an_effect(scored: Variant) -> Variant:
+    return lambda result, style: 0.0 if no_effect(result) else scored(result, style)
+
+
+def _level(scorer: Scorer) -> Variant:
+    place = {name: row for row, name in enumerate(scorer.lexicon.names)}
+
+    def level(result: Result, style: str) -> float:
+        return float(scorer.level_map.matrix[place[style]] @ result.arrays["divergence"].astype(np.float64))
+
+    return level
 
 
 def _projection(scorer: Scorer) -> Variant:

@@ -37,7 +37,8 @@ def explain_with_proposals(scorer: Scorer, audited: AuditedFile, proposals: Prop
     assert audited.shown is not None
     record = audited.result.record
     began = time.monotonic()
-    explanations = scorer.explain(audited.shown.differences, proposals.phrases)
+    discovered = [text for reply in proposals.replies if reply.invalid is None for text in reply.concepts]
+    explanations = scorer.explain(audited.shown.differences, proposals.phrases, discovered)
     changes: dict[str, object] = {
         "explanations": explanations,
         "proposals": "answered" if proposals.reason is None else "unusable",

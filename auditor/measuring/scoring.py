@@ -71,12 +71,23 @@ class Scorer:
         noise = self.reference.noise
         return effect_test(differences, noise, alpha=self.solver.alpha, resamples=self.solver.null_draws)
 
-    def explain(self, differences: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> tuple[Explanation, ...]:
-        """Both private explanations from the proposed phrases; without any, from the whole lexicon."""
+    def explain(
+        self, differences: NDArray[np.floating], phrases: Sequence[ProposedPhrase], discovered: Sequence[str] = ()
+    ) -> tuple[Explanation, ...]:
+        """Both private explanations.
+
+        Args:
+            differences: d_i (n, D).
+            phrases: As proposed. Without any, `robust` takes the whole lexicon; Algorithm 1 then has no candidates
+                and explains nothing.
+            discovered: Texts of the phrases in the order in which the replies named them, which is the order that
+                Algorithm 1 takes them in; those that are missing come last, as given.
+        """
         mean = divergence(differences).mean
-        if not phrases:
-            phrases = [ProposedPhrase(name, 0.0, 0.0) for name in self.lexicon.names]
-        return (self._robust(mean, phrases), self._paper(mean, phrases))
+        place = {text: number for number, text in reversed(list(enumerate(discovered)))}
+        in_order = sorted(phrases, key=lambda phrase: place.get(phrase.text, len(place)))
+        taken = phrases or [ProposedPhrase(name, 0.0, 0.0) for name in self.lexicon.names]
+        return (self._robust(mean, taken), self._paper(mean, in_order))
 
     def projections(self, mean: NDArray[np.floating], names: Sequence[str]) -> dict[str, float]:
         """<V, f> / |f|^2 of some lexicon concepts, for the dose response."""
@@ -107,13 +118,10 @@ class Scorer:
         return Explanation(variant="robust", concepts=concepts, explained_share=found.explained_share)
 
     def _paper(self, mean: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> Explanation:
-        # Algorithm 1 takes phrases as they were said, in order of discovery, by their text side alone.
+        # Algorithm 1 takes phrases as they were said, by their text side alone.
         texts = [p.text for p in phrases]
-        vectors = (
-            self.reference.text.vectors  # thousands of texts that every adapter would encode again
-            if tuple(texts) == tuple(self.lexicon.names)
-            else text_directions(self.encoder, self.reference.plain_texts, self.prompts, texts, self.lexicon).vectors
-        )
+        plain = self.reference.plain_texts
+        vectors = text_directions(self.encoder, plain, self.prompts, texts, self.lexicon).vectors
         found = explain_paper(mean, texts, vectors, e_ortho=self.solver.e_ortho, e_decomp=self.solver.e_decomp)
         support = {p.text: p.support for p in phrases}
         concepts = tuple(

@@ -10,7 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from auditor.finexl.concepts import ConceptDirections
-from auditor.finexl.paper import explain_paper
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import Reference
 from auditor.measuring.scoring import Scorer, effect_record, make_scorer
@@ -55,18 +54,27 @@ def test_an_adapter_that_is_twice_a_concept_weighs_two_on_the_stacked_basis() ->
     assert made.projections(differences.mean(0), [name])[name] == pytest.approx(2.0, rel=1e-5)
 
 
-def test_the_lexicon_is_not_encoded_again_for_adapters_without_proposals() -> None:
+def test_without_proposals_algorithm_1_explains_nothing_and_the_default_takes_the_lexicon() -> None:
     made = scorer("mean", sides_agree=False)
-    vectors = made.reference.text.vectors
-    differences = np.tile(vectors[2] + 0.5 * vectors[9], (6, 1)).astype(np.float32)
-    paper = made.explain(differences, ())[1]
-    expected = explain_paper(differences.mean(0), LEXICON.names, vectors, e_ortho=made.solver.e_ortho,
-                             e_decomp=made.solver.e_decomp)  # fmt: skip
-    assert {c.concept: c.weight for c in paper.concepts} == pytest.approx(
-        dict(zip(expected.names, map(float, expected.weights), strict=True)), rel=1e-5, abs=1e-6
+    differences = np.tile(made.vectors(LEXICON.names[2:3])[0], (6, 1)).astype(np.float32)
+    robust, paper = made.explain(differences, ())
+    assert [c.concept for c in robust.concepts] == [LEXICON.names[2]]
+    assert (paper.concepts, paper.explained_share) == ((), 0.0)
+
+
+def test_algorithm_1_takes_phrases_in_the_order_of_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = scorer("mean")
+    first, second = np.eye(D)[0], np.array([0.8, 0.6, *[0.0] * (D - 2)])  # the later one is dropped as redundant
+    monkeypatch.setattr(
+        "auditor.measuring.scoring.text_directions",
+        lambda *given: ConceptDirections(np.stack([{"one": first, "two": second}[t] for t in given[3]]), np.zeros(2)),
     )
-    with pytest.raises(AssertionError, match="encoded again"):  # a phrase of the proposer's own is
-        made.explain(differences, [ProposedPhrase("seen from below", 1.0, 0.0)])
+    phrases = [ProposedPhrase("one", 1.0, 0.0), ProposedPhrase("two", 0.5, 1.0)]
+    monkeypatch.setattr(Scorer, "_robust", lambda *_: None)
+    differences = np.tile(first + second, (6, 1))
+    for order in (["one", "two"], ["two", "one"]):
+        paper = made.explain(differences, phrases, order)[1]
+        assert [c.concept for c in paper.concepts] == order[:1]
 
 
 def test_a_p_value_needs_draws_and_only_the_stacked_basis_has_another_version() -> None:
