@@ -73,6 +73,11 @@ TABLES: tuple[ExportTable, ...] = (
         f"JOIN audits u USING (audit_id) {_BY_AUDIT}",
         "trigger_effects", "What declared trigger words do, apart from the weights.",
     ),
+    ExportTable(
+        "trigger_scores", f"SELECT {_OF_AUDIT}, t.* EXCLUDE (audit_id) FROM trigger_scores t "
+        f"JOIN audits u USING (audit_id) {_BY_AUDIT}, t.concept",
+        "trigger_scores", "Scores with the declared trigger in front of every prompt.",
+    ),
     ExportTable("files", "SELECT * FROM files ORDER BY file_sha256", "files", "Distinct files by content."),
     ExportTable("concepts", "SELECT * FROM concepts ORDER BY position", "concepts", "The lexicon."),
     ExportTable("concept_aliases", "SELECT * FROM concept_aliases ORDER BY concept, alias", "concept_aliases",
