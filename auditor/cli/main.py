@@ -19,6 +19,7 @@ from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, show_command, sql_command
 from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, status_command, submit_command
+from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.doctor import doctor_command
@@ -70,7 +71,15 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "merge": merge_command,
         "export": export_command,
     },
-    _ASK: {"search": search_command, "show": show_command, "sql": sql_command},
+    _ASK: {
+        "search": search_command,
+        "show": show_command,
+        "similar": similar_command,
+        "compare": compare_command,
+        "duplicates": duplicates_command,
+        "diff": diff_command,
+        "sql": sql_command,
+    },
     "Run on Slurm": {"submit": submit_command, "status": status_command, "retry": retry_command},
 }
 for _heading, _commands in _COMMANDS.items():

@@ -1,0 +1,129 @@
+"""The commands that put adapters beside each other: similar, compare, duplicates, diff."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli.context import settings_of
+from auditor.cli.options import AsJson
+from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
+
+if TYPE_CHECKING:
+    from auditor.catalog.reading import Table
+
+_MOST_SHOWN = 20
+
+
+def similar_command(
+    context: typer.Context,
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="owner/name.")],
+    k: Annotated[int, typer.Option("--limit", "-k", min=1, max=10_000, help="Most adapters shown.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """List the adapters that change images most nearly as this one does.
+
+    Example:
+
+        auditor similar owner/name -k 5
+    """
+    from auditor.catalog.comparisons import similar
+
+    table = similar(settings_of(context).catalog_path, repo, k)
+    if as_json:
+        emit_json(table.records())
+        return
+    _emit(table)
+    say("cosine: 1 is the same direction of change, 0 is none in common")
+
+
+def compare_command(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="A", help="owner/name.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="owner/name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what one adapter does more than another, beyond both intervals, and list both concept by concept.
+
+    Example:
+
+        auditor compare owner/one owner/two
+    """
+    from auditor.catalog.comparisons import compare
+
+    found = compare(settings_of(context).catalog_path, first, second)
+    if as_json:
+        emit_json({**asdict(found), "table": found.table.records(), "words": found.words})
+        return
+    emit_text(found.words)
+    _emit(found.table, limit=_MOST_SHOWN)
+    say(f"_a is {found.first}, _b is {found.second}; score [low, high]: 1 is as far as the concept's words reach")
+
+
+def duplicates_command(
+    context: typer.Context,
+    by_effect: Annotated[bool, typer.Option("--by-effect", help="Different weights that do nearly the same.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-k", min=1, help="Most rows.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List adapters that are copies of each other: same weights in whatever file, or nearly the same effect.
+
+    Example:
+
+        auditor duplicates --by-effect
+    """
+    from auditor.catalog.comparisons import duplicates
+
+    table = duplicates(settings_of(context).catalog_path, by_effect=by_effect, limit=limit)
+    if as_json:
+        emit_json(table.records())
+    elif table.rows:
+        _emit(table)
+    else:
+        say("no two adapters are alike in that way")
+
+
+def diff_command(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The earlier catalog.duckdb.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The later one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two catalogs: what came, went, ended otherwise, and scores that moved beyond their intervals.
+
+    The same file under the same recipe must score the same; where it does not, the audit is at fault.
+
+    Example:
+
+        auditor diff yesterday.duckdb catalog.duckdb
+    """
+    from auditor.catalog.comparisons import difference
+
+    found = difference(old, new)
+    parts = {"new": found.added, "gone": found.gone, "other outcome": found.outcomes, "moved": found.moved}
+    if as_json:
+        emit_json({name: table.records() for name, table in parts.items()})
+        return
+    emit_text(", ".join(f"{len(table.rows)} {name}" for name, table in parts.items()))
+    for name, table in parts.items():
+        if table.rows:
+            emit_text(f"{name}:")
+            _emit(table, limit=_MOST_SHOWN)
+    if found.moved.rows:
+        warn(f"{len(found.moved.rows)} scores of unchanged files moved beyond their intervals: a fault of the audit")
+
+
+def _emit(table: Table, limit: int | None = None) -> None:
+    rows = [[_cell(cell) for cell in row] for row in table.rows[:limit]]
+    numeric = [name for place, name in enumerate(table.columns) if any(isinstance(r[place], float) for r in table.rows)]
+    emit_table(table.columns, rows, numeric=numeric)
+    if limit is not None and len(table.rows) > limit:
+        say(f"the first {limit} of {len(table.rows)}; --json gives all")
+
+
+def _cell(cell: object) -> object:
+    if isinstance(cell, float):
+        return f"{cell:.2f}"
+    return ", ".join(map(str, cell)) if isinstance(cell, list) else cell
