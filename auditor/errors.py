@@ -3,6 +3,7 @@
 AuditorError
 ├── UserError              the user can fix it; shown without a traceback, exit code 2
 │   └── PrerequisiteMissing    a model, token, server or program is absent; exit code 3
+│       └── MemoryTooSmall     the device's memory does not suffice, even for one picture at a time
 ├── ItemError              one item cannot be audited; becomes a recorded outcome, the run goes on
 │   └── Refused                the file is unsafe, malformed or not ours to score
 ├── TransientError         worth another attempt later; exit code 75 when nothing else is left to do
@@ -39,6 +40,10 @@ class PrerequisiteMissing(UserError):
     """Something that must be installed, started or granted first is absent."""
 
     exit_code = EXIT_PREREQUISITE
+
+
+class MemoryTooSmall(PrerequisiteMissing):
+    """The device's memory does not suffice for a model, or for one picture of it."""
 
 
 class ItemError(AuditorError):

@@ -231,7 +231,7 @@ class Task:
             return None
         self._finisher.expect()
         try:
-            with item_limit(limit_s, "Measuring it"):
+            with item_limit(limit_s, "Measuring it"), self._pool.memory(choice.base_name):
                 result = audit_file(opened, item, adapter, fetched.sha256, choice)
             if result.result.record.reason == "took_too_long":
                 opened.generator.rebuild()  # it was stopped anywhere

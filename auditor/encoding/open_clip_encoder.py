@@ -13,6 +13,7 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 
+from auditor.common.device_memory import in_batches, memory_named
 from auditor.common.model_warnings import warnings_refused
 from auditor.encoding.encoder import EncoderCalls
 from auditor.encoding.preprocessing import Preprocessing
@@ -86,8 +87,14 @@ class OpenClipEncoder:
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise ValueError(f"expected (n, height, width, 3) uint8, got {images.shape} {images.dtype}")
         self.calls.images += len(images)
-        rows = [self._encode_images(images[start:end]) for start, end in self._batches(len(images))]
-        return self._joined(rows)
+        features = np.zeros((len(images), self.dimension), np.float32)
+
+        def encode(rows: slice) -> None:
+            features[rows] = self._encode_images(images[rows])
+
+        with memory_named(f"The encoder {self.name} with one picture"):
+            self.batch_size = in_batches(len(images), self.batch_size, encode)
+        return features
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """n texts → (n, dimension) float32, L2-normalised. Texts beyond the model's window are cut there."""

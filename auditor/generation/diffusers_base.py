@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import NormalisedAdapter
+from auditor.common.device_memory import in_batches, memory_named
 from auditor.errors import BaseDamaged, ItemError, Refused
 from auditor.families.table import PIPELINES
 from auditor.generation.applying import Applier
@@ -22,6 +23,7 @@ from auditor.generation.generator import DenoiserCalls, check_images
 from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.pipeline_loading import load_pipeline, modules_of
 from auditor.generation.prompt_forms import FORMS
+from auditor.generation.trouble import decoding_in_float32, use_less_memory
 from auditor.generation.watch import PipelineWatch
 from auditor.records.adapter import ApplicationProof
 
@@ -87,13 +89,9 @@ class DiffusersBase:
     def _open(self) -> Any:
         """The pipeline, ready to render."""
         return load_pipeline(
-            self.path,
-            pipeline=self.pipeline,
-            variant=self.variant,
-            dtype=self.dtype,
-            device=self.device,
+            self.path, pipeline=self.pipeline, variant=self.variant, dtype=self.dtype, device=self.device,
             sampler=self.sampler,
-        )
+        )  # fmt: skip
 
     def _load(self) -> None:
         self._pipe = self._open()
@@ -191,6 +189,9 @@ class DiffusersBase:
 
         Returns:
             (n, size, size, 3) uint8. `last_checks` holds their flags.
+
+        Raises:
+            MemoryTooSmall: Not even one picture at a time fits; smaller batches were tried before and stay in use.
         """
         if len(prompts) != len(seeds):
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
@@ -203,9 +204,14 @@ class DiffusersBase:
             self._wearer.set_strength(scale if worn else 0.0)
         self._watch.purpose = "adapted" if worn else "base"
         state = self._text_state(scale) if worn else _BASE_TEXT
-        for start in range(0, len(prompts), self.batch_size):
-            rows = slice(start, start + self.batch_size)
+
+        def render(rows: slice) -> None:
             images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)
+
+        with memory_named(f"One picture of {self.size} pixels by the base in {self.path}"):
+            self.batch_size = in_batches(
+                len(prompts), self.batch_size, render, on_smaller=lambda size: use_less_memory(self._pipe, size)
+            )
         self.last_checks = check_images(images, nonfinite)
         return images
 
@@ -225,7 +231,16 @@ class DiffusersBase:
     def _render(
         self, prompts: Sequence[str], seeds: Sequence[int], state: str
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """One batch: (n, size, size, 3) uint8 and (n,) whether the decoder failed."""
+        """One batch: (n, size, size, 3) uint8 and (n,) whether the decoder failed, in float32 too."""
+        images, failed = self._render_once(prompts, seeds, state)
+        if failed.any() and self.dtype == "float16":
+            with decoding_in_float32(self._pipe.vae):
+                images, failed = self._render_once(prompts, seeds, state)
+        return images, failed
+
+    def _render_once(
+        self, prompts: Sequence[str], seeds: Sequence[int], state: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         self._watch.start_batch()
         decoded = self._call(self._prompts.arguments(prompts, state), seeds, self.steps, self.guidance, "pt")
         nonfinite = ~torch.isfinite(decoded).flatten(1).all(dim=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.common.cpu_share import cpu_share
 from auditor.errors import PrerequisiteMissing
 from auditor.settings import BaseModelSettings
 
@@ -46,6 +48,21 @@ def best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def use_own_cpus() -> int:
+    """Let torch use this process' share of the cores, unless `OMP_NUM_THREADS` says how many.
+
+    Torch counts the machine's cores; several tasks on a node would then take each other's.
+
+    Returns:
+        Threads in use.
+    """
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(cpu_share())
+    return torch.get_num_threads()
 
 
 def from_hub_cache(wanted: HubFiles) -> Path:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from auditor.audit import base_pool
 from auditor.audit.task import Task, TaskReport
 from auditor.cluster.completion import read_completion
 from auditor.errors import ItemError, PrerequisiteMissing
+from auditor.generation.diffusers_base import DiffusersBase
 from auditor.hub.download import fetch
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
@@ -185,3 +187,45 @@ def test_alternating_bases_are_opened_in_turn_not_item_by_item(world: World, mon
     report = task.run(items)
     assert report.already_done + report.duplicates == 6 and not report.outcomes
     assert len(opened) == 3, "all recipes are known by now"
+
+
+def test_a_base_that_does_not_fit_costs_the_others_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = items_of(world)
+    real = DiffusersBase._open
+
+    def open_unless_large(base: DiffusersBase) -> Any:
+        if base.steps == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.")
+        return real(base)
+
+    monkeypatch.setattr(DiffusersBase, "_open", open_unless_large)
+    settings = with_bases(world.settings, proposer=NO_PROPOSER, large={"steps": 3})
+    assert run(settings, [on(first, "large"), on(second, "pocket")]).outcomes == {"skipped": 1, "scored": 1}
+    (skipped,) = (record for record in records(world) if record.outcome == "skipped")
+    assert skipped.reason == "base_unavailable" and "8.00 GiB" in str(skipped.message)
+
+
+@pytest.mark.parametrize("alone_fits", [True, False])
+def test_a_picture_that_does_not_fit_is_tried_again_another_day(
+    world: World, monkeypatch: pytest.MonkeyPatch, alone_fits: bool
+) -> None:
+    """Only a base that does not fit without an adapter either is given up for the rest of the task."""
+    items = items_of(world)
+    settings = with_bases(world.settings, proposer=NO_PROPOSER)
+    task = Task(settings, None)
+    task.open_base("pocket")  # its reference is made
+    worn: list[bool] = []
+    real = DiffusersBase._render
+
+    def render(base: DiffusersBase, prompts: Any, seeds: Any, state: str) -> Any:
+        worn.append(base._adapter is not None)
+        if worn[-1] or not alone_fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.")
+        return real(base, prompts, seeds, state)
+
+    monkeypatch.setattr(DiffusersBase, "_render", render)
+    assert task.run(items).outcomes == {"skipped": 2}
+    assert {(r.reason, "8.00 GiB" in str(r.message)) for r in records(world)} == {("base_unavailable", True)}
+    assert worn.count(False) == (2 if alone_fits else 1)
+    monkeypatch.setattr(DiffusersBase, "_render", real)
+    assert run(settings, items).outcomes == {"scored": 2}

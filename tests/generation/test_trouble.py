@@ -1,0 +1,62 @@
+"""A device that is too small and a decoder that overflows in half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from auditor.errors import MemoryTooSmall
+from auditor.generation.diffusers_base import DiffusersBase
+from tests.generation.conftest import SETTINGS
+
+PROMPTS = [f"a boat, number {number}" for number in range(5)]
+SEEDS = list(range(5))
+
+
+def holding(base: DiffusersBase, fits: int) -> Callable[..., Any]:
+    """The denoiser's forward on a device that holds so many samples."""
+    real = base._denoiser.forward
+
+    def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
+        if len(sample) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.")
+        return real(sample, *args, **options)
+
+    return forward
+
+
+def test_pictures_of_smaller_batches_are_those_of_larger_ones(sd_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = DiffusersBase(sd_folder, **SETTINGS)
+    expected = base.generate(PROMPTS, SEEDS)
+    monkeypatch.setattr(base._denoiser, "forward", holding(base, 4))  # two pictures with guidance
+    shown = base.generate(PROMPTS, SEEDS)
+    assert base.batch_size == 2
+    assert np.abs(shown.astype(int) - expected).max() <= 1
+    assert base.last_checks.usable.all()
+    base.remove()
+
+
+def test_a_picture_that_does_not_fit_is_no_bug(sd_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = DiffusersBase(sd_folder, **SETTINGS)
+    monkeypatch.setattr(base._denoiser, "forward", holding(base, 1))
+    with pytest.raises(MemoryTooSmall, match=r"8\.00 GiB"):
+        base.generate(PROMPTS, SEEDS)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_decoder_that_overflows_in_half_precision_decodes_in_float32(sd_folder: Path, dtype: str) -> None:
+    base = DiffusersBase(sd_folder, **SETTINGS | {"dtype": dtype})
+    with torch.no_grad():
+        first = base._pipe.vae.decoder.layers[0]
+        first.weight.copy_(first.weight.sign() * 6e4)  # just within float16, as its sums are not
+    weights = {name: value.clone() for name, value in base._pipe.vae.state_dict().items()}
+    base.generate(PROMPTS[:2], SEEDS[:2])
+    assert not base.last_checks.nonfinite.any()
+    assert base.calls.base == (24 if dtype == "float16" else 12), "it is drawn again only where it overflowed"
+    now = base._pipe.vae.state_dict()
+    assert all(torch.equal(now[name], value) and now[name].dtype == value.dtype for name, value in weights.items())
