@@ -139,7 +139,9 @@ REASON_NOTES: Mapping[Reason, ReasonNote] = {
         "audit looks again",
     ),
     "base_unavailable": ReasonNote(
-        "skipped", "Its base is switched on, but is not on this machine or does not fit into its memory.", "`auditor doctor` says how to fetch it"
+        "skipped",
+        "Its base is switched on, but is not on this machine or does not fit into its memory.",
+        "`auditor doctor` says how to fetch it",
     ),
     "no_single_base": ReasonNote("skipped", "The card says that it is merged from several models."),
     "full_model": ReasonNote("skipped", "A whole model; those are audited only on request.", "set `hub.full_models`"),
