@@ -20,11 +20,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from auditor.catalog.bulk_insert import Loader
+from auditor.catalog.phrases import phrase_directions, text_sides
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference
@@ -81,7 +83,8 @@ def build(database: Path, adapters: int, concepts: int, folder: Path) -> None:
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(chosen))
         for start in range(0, adapters, _SCORED_TOGETHER):
             connection.execute(
-                "INSERT INTO scores SELECT a.range, c.concept, s, greatest(s - 0.1, 0), s + 0.1, s, 0.5, 50 FROM "
+                "INSERT INTO scores (audit_id, concept, score, low, high, projection, alignment, probes) "
+                "SELECT a.range, c.concept, s, greatest(s - 0.1, 0), s + 0.1, s, 0.5, 50 FROM "
                 f"(SELECT unnest([{names}]) AS concept) c, range({start}, {min(start + _SCORED_TOGETHER, adapters)}) a,"
                 " LATERAL (SELECT greatest(random() - 0.9 + 0 * a.range, 0) * 5 AS s)"
             )
@@ -89,6 +92,14 @@ def build(database: Path, adapters: int, concepts: int, folder: Path) -> None:
             f"INSERT INTO runs SELECT 'x', now()::TIMESTAMP, now()::TIMESTAMP, '0', 'general-1', 'x', {adapters}, 0, "
             f"{adapters}, 0, 0, 0, 0, 0, 0, {adapters}, 0, 0, 0, 'x'"
         )
+
+
+def plant(database: Path, phrase: str, encoder: DrawnEncoder) -> None:
+    """One adapter goes the way of the phrase: a phrase that nothing goes the way of is refused."""
+    with closing(duckdb.connect(str(database))) as connection:
+        vector = phrase_directions(connection, text_sides(connection)[0], [phrase], encoder)[0]
+        values = [float(value) for value in vector]
+        connection.execute("UPDATE audits SET divergence = ? WHERE audit_id = 0", [values])
 
 
 def median_ms(action: Callable[[], object], rounds: int) -> dict[str, float]:
@@ -129,6 +140,8 @@ def main() -> int:
                 "SELECT (SELECT count(*) FROM audits WHERE divergence IS NOT NULL), (SELECT count(*) FROM scores), "
                 "(SELECT any_value(encoder) FROM recipes)").fetchall()  # fmt: skip
         drawn = DrawnEncoder(encoder, PRODUCTION.dimension)
+        if chosen.catalog is None:
+            plant(database, "hand carved zebrawood", drawn)
         asked = {
             "one concept": "vibrant",
             "two concepts": "most vibrant watercolor LoRA",
