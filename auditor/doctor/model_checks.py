@@ -7,10 +7,10 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from auditor.doctor.check import Check
+from auditor.doctor.weight_headers import fault_of_files, fault_of_folder, fault_of_pipeline
 from auditor.errors import PrerequisiteMissing
 from auditor.planning.local_models import HubFiles, base_files, encoder_files, from_hub_cache
 from auditor.settings import BaseModelSettings, Settings
@@ -23,19 +23,18 @@ def check_base(key: str, base: BaseModelSettings) -> Check:
     name = f"base {key}"
     off = f"or leave it out: --set recipe.bases.{key}.enabled=false"
     if base.path is not None:
-        if (base.path / "model_index.json").is_file() and any(base.path.rglob("*.safetensors")):
+        if (fault := fault_of_pipeline(base.path, base_files(base))) is None:
             return Check(name, "ok", str(base.path))
-        return Check(name, "missing", f"no model_index.json with weights in {base.path}", _local_advice(off))
-    with suppress(PrerequisiteMissing):
+        return Check(name, "missing", f"{base.path}: {fault}", _local_advice(off))
+    try:
         folder = from_hub_cache(base_files(base))
-        if (folder / "model_index.json").is_file() and any(folder.rglob("*.safetensors")):
+    except PrerequisiteMissing:
+        found, again = "is not in the Hub cache, or not all of it", ""
+    else:
+        if (fault := fault_of_pipeline(folder, base_files(base))) is None:
             return Check(name, "ok", f"{base.repo} in the Hub cache, {folder.name[:12]}")
-    return Check(
-        name,
-        "missing",
-        f"{base.repo} is not in the Hub cache, or not all of it",
-        f"run `{base_files(base).command}`, {off}",
-    )
+        found, again = f"in the Hub cache is not whole: {fault}", " --force-download"
+    return Check(name, "missing", f"{base.repo} {found}", f"run `{base_files(base).command}{again}`, {off}")
 
 
 def no_base(settings: Settings) -> Iterator[Check]:
@@ -48,9 +47,10 @@ def check_encoder(settings: Settings) -> Check:
     """The weights of the encoder."""
     encoder = settings.recipe.encoder
     if encoder.path is not None:
-        if any(encoder.path.glob("*.safetensors")):
+        if (fault := fault_of_folder(encoder.path)) is None:
             return Check("encoder", "ok", f"{encoder.name} in {encoder.path}")
-        return Check("encoder", "missing", f"no weights in {encoder.path}", _local_advice("or set recipe.encoder.path"))
+        advice = _local_advice("or set recipe.encoder.path")
+        return Check("encoder", "missing", f"{encoder.path}: {fault}", advice)
     import open_clip
 
     about = open_clip.get_pretrained_cfg(encoder.name, encoder.pretrained or "")
@@ -59,9 +59,12 @@ def check_encoder(settings: Settings) -> Check:
         advice = "choose recipe.encoder.name and .pretrained from open_clip.list_pretrained()"
         return Check("encoder", "missing", f"open_clip does not know {encoder.name}/{encoder.pretrained}", advice)
     weights = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    if _cached(repo, "main", weights) is not None:
-        return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
-    return Check("encoder", "missing", f"{repo} is not in the Hub cache", f"run `{encoder_files(repo).command}`")
+    command = encoder_files(repo).command
+    if (cached := _cached(repo, "main", weights)) is None:
+        return Check("encoder", "missing", f"{repo} is not in the Hub cache", f"run `{command}`")
+    if (fault := fault_of_files([cached])) is not None:
+        return Check("encoder", "missing", f"{repo}: {fault}", f"run `{command} --force-download`")
+    return Check("encoder", "ok", f"{encoder.name}/{encoder.pretrained} in the Hub cache")
 
 
 def check_proposer(settings: Settings) -> Check:
@@ -75,18 +78,24 @@ def check_proposer(settings: Settings) -> Check:
             return _server(settings.serving.address, proposer.model or "")
         return _server_program(settings)
     if proposer.path is not None:
-        if (proposer.path / "config.json").is_file() and any(proposer.path.glob("*.safetensors")):
+        fault = fault_of_folder(proposer.path)
+        if not (proposer.path / "config.json").is_file():
+            fault = "config.json is not there"
+        if fault is None:
             return Check("proposer", "ok", str(proposer.path))
-        return Check(
-            "proposer",
-            "missing",
-            f"no weights in {proposer.path}",
-            _local_advice("or set recipe.proposer.path"),
-        )
-    if _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
-        return Check("proposer", "ok", f"{proposer.model} in the Hub cache")
-    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
-    return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
+        advice = _local_advice("or set recipe.proposer.path")
+        return Check("proposer", "missing", f"{proposer.path}: {fault}", advice)
+    return _cached_proposer(proposer.model or "", proposer.revision, "in the Hub cache")
+
+
+def _cached_proposer(model: str, revision: str, found: str) -> Check:
+    """A model of the Hub's cache, all shards of it."""
+    command = HubFiles(model, revision).command
+    if (config := _cached(model, revision, ("config.json",))) is None:
+        return Check("proposer", "missing", f"{model} is not in the Hub cache", f"run `{command}`")
+    if (fault := fault_of_folder(config.parent)) is not None:
+        return Check("proposer", "missing", f"{model} in the Hub cache is not whole: {fault}", f"run `{command}`")
+    return Check("proposer", "ok", f"{model} {found}")
 
 
 def _server(base_url: str, model: str) -> Check:
@@ -115,11 +124,10 @@ def _server_program(settings: Settings) -> Check:
     if shutil.which(program) is None:
         advice = "install vLLM in an environment of its own and set serving.command, or set serving.address to a server"
         return Check("proposer", "missing", f"there is no program {program} to serve {proposer.model} with", advice)
-    local = proposer.path is not None and (proposer.path / "config.json").is_file()
-    if local or _cached(proposer.model or "", proposer.revision, ("config.json",)) is not None:
-        return Check("proposer", "ok", f"{proposer.model}, which tasks serve with {program} when they need it")
-    advice = f"run `{HubFiles(proposer.model or '', proposer.revision).command}`"
-    return Check("proposer", "missing", f"{proposer.model} is not in the Hub cache", advice)
+    found = f"which tasks serve with {program} when they need it"
+    if proposer.path is not None and (proposer.path / "config.json").is_file():
+        return Check("proposer", "ok", f"{proposer.model}, {found}")
+    return _cached_proposer(proposer.model or "", proposer.revision, f"in the Hub cache, {found}")
 
 
 def _cached(repo: str, revision: str, names: tuple[str, ...]) -> Path | None:

@@ -1,11 +1,13 @@
-"""`auditor doctor`, with a world made of empty files."""
+"""`auditor doctor`, with a world made of tiny files."""
 
 import json
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from auditor.common.package_paths import package_path
 from auditor.doctor import local_checks
@@ -19,8 +21,9 @@ def complete(tmp_path):
     """Settings whose base, encoder, VLM and repositories exist."""
     for name in ("base/unet", "clip", "vlm", "zoo/owner/name"):
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "model.safetensors").touch()
-    (tmp_path / "base/model_index.json").touch()
+        save_file({"weight": np.zeros(2, np.float32)}, tmp_path / name / "model.safetensors")
+    index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DDIMScheduler"]}
+    (tmp_path / "base/model_index.json").write_text(json.dumps(index))
     (tmp_path / "vlm/config.json").touch()
     pairs = {
         "recipe.bases.pocket.path": tmp_path / "base",
