@@ -1,10 +1,11 @@
 """Signed levels: how much of each concept there is, for ordering and comparing adapters.
 
-The joint non-negative fit says which few concepts a change is made of. It orders amounts badly: where two concepts
-are alike it gives one of them nothing, and its zeros are ties. A level is a ridge estimate instead (Hoerl and Kennard
-1970), M = (A A' + penalty s I)^-1 A with atoms A (k, D) and s their mean squared length, each row divided by its
-response to its own concept. So a level is linear in V, may be negative ("less dark"), and is 1 for the concept alone at
-the length of its words. One matrix per recipe serves every adapter.
+The joint non-negative fit says which few concepts a change is made of. It can order amounts badly: where two concepts
+are alike it may give one of them nothing, and its zeros are ties. A level is a ridge estimate instead (Hoerl and
+Kennard 1970): M = (A A' + penalty s I)^-1 A with atoms A (k, D) and s their mean squared length, each row divided by
+its response to its own concept. So a level is linear in V, may be negative ("less dark"), and is 1 for the concept
+alone at the length of its words. One matrix per recipe serves every adapter. Which of the two numbers orders better
+depends on the geometry (benchmarks/levels.py).
 
 The response to a concept is not that to its atom. Text side and image side are two noisy readings of one direction; if
 their errors are independent and as large, their cosine a makes the cosine of their mean with the direction itself
