@@ -12,19 +12,14 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gpu_models
-import numpy as np
 import torch
 from gpu_models import BaseCase, RandomBase, made_on
+from gpu_report import Busy, Report, peak, reset_peak, timed
 from safetensors.torch import save_file
 
 from auditor.adapters.adapter_file import inspect_file
@@ -35,90 +30,6 @@ PICTURES = 41
 """Of an adapter without a trigger that stops at its first look: 25 plain ones and 16 of the dose."""
 RANK = 16
 PROMPT = "a photo of a red boat on sand, in the morning, seen from afar"
-
-
-class Report:
-    """Figures as they come: printed at once, kept for the table."""
-
-    def __init__(self, device: str, budget: float) -> None:
-        self.device = device
-        self.name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-        self._end = time.monotonic() + budget
-        self.rows: list[dict[str, Any]] = []
-
-    def left(self) -> float:
-        """Seconds of the budget."""
-        return self._end - time.monotonic()
-
-    def add(self, base: str, what: str, **figures: Any) -> None:
-        """Print and keep one row."""
-        row = {"device": self.name, "base": base, "what": what, **figures}
-        self.rows.append(row)
-        print(json.dumps(row), flush=True)
-
-    def attempt(self, base: str, what: str, work: Callable[[], None], least_seconds: float = 0.0) -> None:
-        """Run one part; a part that fails or does not fit the budget is a row too."""
-        if self.left() < least_seconds:
-            self.add(base, what, skipped=f"{self.left():.0f} s left, {least_seconds:.0f} needed")
-            return
-        try:
-            work()
-        except torch.OutOfMemoryError as error:
-            self.add(base, what, failed=f"out of memory: {str(error)[:120]}")
-        except Exception as error:  # the other parts' figures are worth more than a clean end
-            self.add(base, what, failed=f"{type(error).__name__}: {str(error)[:200]}")
-
-    def table(self) -> str:
-        """All rows as Markdown."""
-        lines = [f"Device: {self.name}, torch {torch.__version__}", "", "| base | what | figures |", "|---|---|---|"]
-        for row in self.rows:
-            figures = ", ".join(f"{k} {v}" for k, v in row.items() if k not in ("device", "base", "what"))
-            lines.append(f"| {row['base']} | {row['what']} | {figures} |")
-        return "\n".join(lines) + "\n"
-
-
-class Busy:
-    """Mean share of time in which the GPU ran a kernel, sampled beside the work; absent without NVML."""
-
-    def __init__(self) -> None:
-        self._samples: list[int] = []
-        self._stop = threading.Event()
-
-    def __enter__(self) -> Busy:
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def share(self) -> float | None:
-        """0 to 1."""
-        return round(float(np.mean(self._samples)) / 100, 3) if self._samples else None
-
-    def _sample(self) -> None:
-        while not self._stop.wait(0.1):
-            try:
-                self._samples.append(torch.cuda.utilization())
-            except Exception:  # no NVML here: the figure is left out
-                return
-
-
-def now(device: str) -> float:
-    """Seconds, when all that was asked of the device is done."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-@contextmanager
-def timed(device: str, into: dict[str, float], key: str) -> Iterator[None]:
-    """Seconds of the block."""
-    start = now(device)
-    yield
-    into[key] = round(now(device) - start, 4)
 
 
 def write_adapter(folder: Path, convention: str, base: RandomBase) -> Path:
@@ -183,14 +94,14 @@ def audited(report: Report, case: BaseCase, base: RandomBase, folder: Path, batc
             base.batch_size = batch
             base.generate([PROMPT] * batch, list(range(batch)))  # the first call chooses kernels
             with Busy() as busy:
-                _reset_peak(report.device)
+                reset_peak(report.device)
                 figures = one_adapter(report, base, plain, batch)
             report.add(
                 case.name,
                 f"{base.application}, diffusers file",
                 batch=batch,
                 **figures,
-                peak_gb=_peak(report.device),
+                peak_gb=peak(report.device),
                 gpu_busy=busy.share,
             )
 
@@ -247,7 +158,7 @@ def compiled(report: Report, case: BaseCase, base: RandomBase, folder: Path) -> 
             batch=batch,
             compile_and_first_batch=first["first_batch"],
             **figures,
-            peak_gb=_peak(report.device),
+            peak_gb=peak(report.device),
         )
     finally:
         base._denoiser.forward = own
@@ -336,17 +247,8 @@ def name_pairs(report: Report, smoke: bool) -> None:
         "qwen2-vl-7b",
         f"one request, {pictures // 2} pairs, {tokens.shape[1]} tokens in, {new} out",
         request=seconds["request"],
-        peak_gb=_peak(report.device),
+        peak_gb=peak(report.device),
     )
-
-
-def _reset_peak(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak(device: str) -> float | None:
-    return round(torch.cuda.max_memory_allocated() / 1e9, 2) if device == "cuda" else None
 
 
 def _release() -> None:
