@@ -211,7 +211,7 @@ def test_the_command_says_what_it_would_do_and_what_it_did(deferred: World) -> N
 class NoScorer:
     """Explains nothing; what the verdict becomes does not hang on it."""
 
-    def explain(self, differences: object, phrases: object, discovered: Any) -> tuple[()]:
+    def explain(self, differences: object, phrases: object, discovered: object) -> tuple[()]:
         return ()
 
 
