@@ -21,8 +21,8 @@ from auditor.catalog.questions.question import FilterValue, Question, Wish
 PRESENT = 0.1
 """A tenth of asking for it in words: from here on an adapter has a concept."""
 NEAR = 0.05
-LEVEL = "coalesce(level, greatest(score, projection))"
-LOW, HIGH = "coalesce(level_low, low)", "coalesce(level_high, high)"
+LEVEL = "greatest(score, projection)"
+LOW, HIGH = "low", "high"
 """What is compared with `PRESENT` and with amounts, and its interval; the one place that names the columns."""
 BANDS = ("surely", "maybe", "near")
 
