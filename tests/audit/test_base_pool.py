@@ -106,7 +106,9 @@ def items_of(world: World) -> list[WorkItem]:
 
 def on(item: WorkItem, base_name: str) -> WorkItem:
     """The item of a card that names another base."""
-    return item.model_copy(update={"base_name": base_name, "other_bases": ()})
+    return item.model_copy(
+        update={"base_name": base_name, "other_bases": (), "base_claim": None, "other_claims": (), "base_distances": ()}
+    )
 
 
 def run(settings: Settings, items: list[WorkItem]) -> TaskReport:

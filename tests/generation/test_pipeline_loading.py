@@ -50,7 +50,7 @@ def test_the_settings_offer_what_can_be_loaded():
 
     from auditor.families.table import PIPELINES
     from auditor.generation.pipeline_loading import SAMPLERS
-    from auditor.settings.recipe_settings import PipelineName, SamplerName
+    from auditor.settings.base_model_settings import PipelineName, SamplerName
 
     assert set(get_args(PipelineName)) == set(PIPELINES)
     assert set(get_args(SamplerName)) == {"default", *SAMPLERS}
