@@ -157,7 +157,9 @@ def _named(
     item: WorkItem, said: MetadataClaims, claims: Sequence[_Claim], bases: Mapping[str, BaseModelSettings]
 ) -> Iterator[tuple[str, int]]:
     """Active bases by names alone, with their distance: those named outright first, then their ancestors."""
-    distances: dict[str, int] = {name: 0 for name in _named_by_file(said, bases)}
+    # bases that share a checkpoint are all named by the file: the card chooses among them
+    by_file = sorted(_named_by_file(said, bases), key=lambda name: name != item.base_name)
+    distances = dict.fromkeys(by_file, 0)
     by_card = [name for name in (item.base_name, *item.other_bases) if name is not None and name in bases]
     for name, distance in zip(by_card, item.base_distances or (0,) * len(by_card), strict=False):
         distances.setdefault(name, distance)
