@@ -59,11 +59,13 @@ def test_intervals_are_distinct_whichever_adapter_is_named_first(catalog, first,
 
 
 def test_a_fit_without_a_direction_is_null_and_never_nan(world, build):
-    """An adapter whose V is zero has no cosine with anything."""
-    changed(world, build, "ann/zero", {"vibrant": 0.5, "watercolor": 0.5}, 0.0)
+    """An adapter whose V is zero has no cosine with anything; a NaN would be sorted before every number."""
+    changed(world, build, "ann/zero", {"vibrant": 0.9, "watercolor": 0.9}, 0.0)
+    world.add("bob/both", {"vibrant": 0.5, "watercolor": 0.5})
     world.merge()
     rows = run_sql(world.database, "FROM most('vibrant', 'watercolor')").records()
-    assert [(row["repo_id"], row["fit"]) for row in rows] == [("ann/zero", None)]
+    assert [row["repo_id"] for row in rows] == ["bob/both", "ann/zero"]
+    assert rows[0]["fit"] == pytest.approx(1.0) and rows[1]["fit"] is None
 
 
 def test_vectors_of_some_of_the_words_are_not_taken_for_those_of_all(world):

@@ -87,12 +87,15 @@ def test_a_smaller_alpha_gives_a_wider_interval() -> None:
     made, random = scorer("mean"), np.random.default_rng(3)
     vectors = made.reference.text.vectors
     differences = vectors[2] + random.normal(size=(12, D)) * 0.5
-    wide, narrow = (
-        replace(made, solver=made.solver.model_copy(update={"alpha": alpha, "bootstrap": 400})).shared(differences)
-        for alpha in (0.05, 0.5)
-    )
+    scorers = [
+        replace(made, solver=made.solver.model_copy(update={"alpha": alpha, "bootstrap": 400})) for alpha in (0.05, 0.5)
+    ]
+    wide, narrow = (each.shared(differences) for each in scorers)
     assert wide.low[2] < narrow.low[2] <= narrow.high[2] < wide.high[2]
     assert (wide.projection_high - wide.projection_low > narrow.projection_high - narrow.projection_low).all()
+    sure, unsure = (each.concept_scores(differences)[2] for each in scorers)
+    ends = (sure.level_low, unsure.level_low, unsure.level_high, sure.level_high)
+    assert None not in ends and ends[0] < ends[1] < ends[2] < ends[3]
 
 
 @pytest.mark.parametrize(("least", "status"), [(0.0, "explained"), (1.0, "explained"), (1.01, "unexplained")])
