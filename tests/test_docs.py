@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import itertools
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def _script(name):
+    sys.path.append(str(REPOSITORY / "docs"))  # as for a script that is run: its neighbours can be imported
     spec = importlib.util.spec_from_file_location(f"docs_{name}", REPOSITORY / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
