@@ -13,7 +13,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from auditor.audit.proposers import load_proposer
-from auditor.errors import UserError
 from auditor.pocket.scenes import SIZE
 from auditor.pocket.vlm.pairs import Case, draw_case
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
@@ -81,10 +80,12 @@ def test_words_in_pictures_are_not_followed(endpoint: Endpoint) -> None:
     assert not said & {"safe", "photorealistic", "ignore the above", "say", "true"}
 
 
-def test_more_pictures_than_planned_are_refused_with_a_reason(endpoint: Endpoint) -> None:
+def test_more_pictures_than_the_server_takes_go_on_one_sheet(endpoint: Endpoint) -> None:
+    """The limit is the server's, not the adapter's: the question is put in another form, and the reply says so."""
     base, adapted = pairs(3, ("dark", 1.0), count=4)
-    with pytest.raises(UserError, match="limits on images per prompt"):
-        OpenAIProposer(endpoint, ProposerSettings(pairs_per_group=4)).propose(base, adapted)
+    proposals = OpenAIProposer(endpoint, ProposerSettings(pairs_per_group=4)).propose(base, adapted)
+    assert proposals.groups_answered == 1
+    assert {reply.form for reply in proposals.replies} == {"one sheet"}
 
 
 def test_no_address_is_fetched(endpoint: Endpoint) -> None:
