@@ -32,6 +32,7 @@ QUICK = (
     "recipe.probe_count=12",
     "recipe.looks=[]",
     "recipe.dose_probes=2",
+    "recipe.bases.pocket.steps=4",
     "recipe.solver.image_probes=1",
     "recipe.solver.bootstrap=50",
     "recipe.solver.null_draws=200",

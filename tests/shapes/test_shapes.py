@@ -132,7 +132,7 @@ BEHAVIOURS = {
 """Shapes that are events: number → what happens, what is expected, the test that makes it happen."""
 
 QUICK = (
-    "recipe.probe_count=8", "recipe.looks=[]", "recipe.dose_scales=[]", "recipe.trigger_arms=false",
+    "recipe.probe_count=8", "recipe.bases.pocket.steps=4", "recipe.looks=[]", "recipe.dose_scales=[]", "recipe.trigger_arms=false",
     "recipe.solver.image_probes=1", "recipe.solver.bootstrap=50", "recipe.solver.null_draws=200",
     "recipe.proposer.kind=none",
 )  # fmt: skip
