@@ -19,10 +19,16 @@ from auditor.common.package_paths import package_path
 REPOSITORY = Path(__file__).parents[2]
 REPOS = ("ana-k/meadow-lora", "mkr/iris-lora", "qtest/ember-lora")
 QUICK = (
-    "hub.odd_repos=false", "recipe.probe_count=8", "recipe.bases.pocket.steps=4", "recipe.looks=[]", "recipe.dose_scales=[]",
-    "recipe.trigger_arms=false", "recipe.solver.image_probes=1", "recipe.solver.bootstrap=50",
+    "hub.odd_repos=false",
+    "recipe.probe_count=8",
+    "recipe.bases.pocket.steps=4",
+    "recipe.looks=[]",
+    "recipe.dose_scales=[]",
+    "recipe.trigger_arms=false",
+    "recipe.solver.image_probes=1",
+    "recipe.solver.bootstrap=50",
     "recipe.proposer.kind=none",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -132,10 +132,16 @@ BEHAVIOURS = {
 """Shapes that are events: number → what happens, what is expected, the test that makes it happen."""
 
 QUICK = (
-    "recipe.probe_count=8", "recipe.bases.pocket.steps=4", "recipe.looks=[]", "recipe.dose_scales=[]", "recipe.trigger_arms=false",
-    "recipe.solver.image_probes=1", "recipe.solver.bootstrap=50", "recipe.solver.null_draws=200",
+    "recipe.probe_count=8",
+    "recipe.bases.pocket.steps=4",
+    "recipe.looks=[]",
+    "recipe.dose_scales=[]",
+    "recipe.trigger_arms=false",
+    "recipe.solver.image_probes=1",
+    "recipe.solver.bootstrap=50",
+    "recipe.solver.null_draws=200",
     "recipe.proposer.kind=none",
-)  # fmt: skip
+)
 
 
 def settings_over(hub: HubServer, work: Path, *overrides: str) -> Settings:
