@@ -87,8 +87,9 @@ vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the poc
 	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm tests/cluster
 
 FUZZ_EXAMPLES ?= 20000
-fuzz: $(STAMP)  ## Throw FUZZ_EXAMPLES made-up files at each parser of adapter files (the tests throw a hundred)
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -m fuzz --timeout=0 tests/adapters
+FUZZ_FILES ?= 1000000
+fuzz: $(STAMP)  ## Throw FUZZ_FILES made-up files at the audit's reader, FUZZ_EXAMPLES inputs at each of its parsers
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_FILES=$(FUZZ_FILES) $(BIN)/pytest -m fuzz --timeout=0 tests/adapters
 
 format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .

@@ -107,7 +107,8 @@ def _words(adapter: AdapterFile) -> Iterator[_Word]:
 
 def _vectors(stored: Any, word: _Word) -> torch.Tensor:
     """(n, width) float32."""
-    if len(word.info.shape) not in (1, 2) or word.info.dtype not in ("F16", "BF16", "F32", "F64"):
+    shape = word.info.shape
+    if len(shape) not in (1, 2) or 0 in shape or word.info.dtype not in ("F16", "BF16", "F32", "F64"):
         raise Refused("shape_mismatch", "A word's embedding is no list of vectors.")
     vectors: torch.Tensor = stored.get_tensor(word.info.name).float()
     vectors = vectors.reshape(-1, vectors.shape[-1])

@@ -129,6 +129,8 @@ def check_entry(entry: Entry, tensors: Mapping[str, TensorInfo]) -> None:
             raise ItemError("skipped", "unsupported_format", f"The factors are stored as {info.dtype}.")
     if (entry.method == "lora" and entry.rank < 1) or entry.rank > limits.MAX_RANK:
         raise Refused("rank_out_of_range", f"A pair has rank {entry.rank}; {limits.MAX_RANK} is the limit.")
+    if any(0 in tensors[name].shape for name in entry.parts.values()):
+        raise Refused("shape_mismatch", "A factor holds no numbers.")
     if "down_bias" in entry.parts:
         message = "A factor has a bias between its halves: no change of the weight expresses it."
         raise ItemError("skipped", "unsupported_format", message)

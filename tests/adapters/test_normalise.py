@@ -124,6 +124,11 @@ def _pair(stem: str, down: torch.Tensor, up: torch.Tensor) -> dict[str, torch.Te
         (_pair(f"unet.{Q}", torch.ones(4, 32), torch.ones(32, 4))
          | _pair(f"lora_unet_{Q.replace('.', '_')}", torch.ones(4, 32), torch.ones(32, 4)),
          "quarantined:unexpected_tensors"),
+        ({f"unet.{Q}.diff": torch.ones(0, 32)}, "quarantined:shape_mismatch"),
+        ({"unet.time_embedding.linear_1.diff": torch.ones(0, 4)}
+         | _pair(f"unet.{Q}", torch.ones(4, 32), torch.ones(32, 4)), "quarantined:shape_mismatch"),
+        ({"emb_params": torch.ones(2, 0)}, "quarantined:shape_mismatch"),
+        ({"<word>": torch.ones(0)}, "quarantined:shape_mismatch"),
     ],
 )  # fmt: skip
 def test_refusals(tmp_path: Path, layout: BaseLayout, tensors: dict[str, torch.Tensor], expected: str) -> None:
