@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup vllm demo test check lint format types imports unit fuzz cluster reliability vllm-tests docs train-pocket constraints clean
+.PHONY: help setup vllm demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -90,6 +90,11 @@ FUZZ_EXAMPLES ?= 20000
 FUZZ_FILES ?= 1000000
 fuzz: $(STAMP)  ## Throw FUZZ_FILES made-up files at the audit's reader, FUZZ_EXAMPLES inputs at each of its parsers
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_FILES=$(FUZZ_FILES) $(BIN)/pytest -m fuzz --timeout=0 tests/adapters
+
+MUTATION_MINUTES ?= 60
+mutants: $(STAMP)  ## Change the code at random for MUTATION_MINUTES, a place at a time, and count what the tests notice
+	$(BIN)/pip install --quiet --constraint constraints.txt cosmic-ray
+	$(BIN)/python -m tests.mutation --minutes $(MUTATION_MINUTES)
 
 format: $(STAMP)  ## Rewrite the code in house style
 	$(BIN)/ruff check --fix .
