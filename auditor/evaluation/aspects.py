@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import Variant, no_effect, told, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
 from auditor.finexl.solvers import solve
@@ -65,7 +65,7 @@ def levels_from_scores(scores: Sequence[float]) -> list[int | None]:
 def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None) -> Aspects:
     """Place every adapter of every pair's grid."""
     grid = {
-        pair: [Case(lesson, lesson.steps) for lesson in (mixture_lesson(*pair, point) for point in GRID)]
+        pair: [TrainedAdapter(lesson, lesson.steps) for lesson in (mixture_lesson(*pair, point) for point in GRID)]
         for pair in pairs
     }
     results = bank.results([case for cases in grid.values() for case in cases], note)

@@ -24,7 +24,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainedAdapter:
     """One trained adapter: a lesson, stopped at a step."""
 
     lesson: Lesson
@@ -66,10 +66,10 @@ class Bank:
         """Train what was not trained yet."""
         ensure_trained(self.base_path, self.folder, lessons)
 
-    def results(self, cases: Sequence[Case], note: Note | None = None) -> dict[Case, Result]:
+    def results(self, cases: Sequence[TrainedAdapter], note: Note | None = None) -> dict[TrainedAdapter, Result]:
         """Audit every case that was not audited yet; return all of them."""
         self.ensure(list({case.lesson.name: case.lesson for case in cases}.values()))
-        found: dict[Case, Result] = {}
+        found: dict[TrainedAdapter, Result] = {}
         for case in cases:
             if case not in found:
                 found[case] = self._result(case)
@@ -77,7 +77,7 @@ class Bank:
                     note(f"{case.lesson.name} at {case.step}")
         return found
 
-    def _result(self, case: Case) -> Result:
+    def _result(self, case: TrainedAdapter) -> Result:
         path = trained_path(self.folder, case.lesson, case.step)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         kept = result_path(self.results_folder, sha256, self.opened.recipe.recipe_id)

@@ -46,7 +46,7 @@ class ProposalsRow:
 
 
 @dataclass(frozen=True)
-class Proposals:
+class ProposalQuality:
     """The table, and the styles that are named least often."""
 
     rows: tuple[ProposalsRow, ...]
@@ -55,7 +55,7 @@ class Proposals:
 
 def evaluate_proposals(
     bank: Bank, styles: Sequence[str], pairs: Sequence[tuple[str, str]], *, groups: int = 18, note: Note | None = None
-) -> Proposals:
+) -> ProposalQuality:
     """Ask about adapters of one style and of two.
 
     Args:
@@ -93,7 +93,7 @@ def evaluate_proposals(
              both_by_chance(audits, words)),
     )  # fmt: skip
     named = sorted((_share(taught, said, _first), next(iter(taught))) for taught, said in grouped.items())
-    return Proposals(rows, tuple((style, share) for share, style in named[:3]))
+    return ProposalQuality(rows, tuple((style, share) for share, style in named[:3]))
 
 
 def _first(taught: frozenset[str], said: Said) -> bool:

@@ -18,7 +18,7 @@ from auditor.catalog.reference_rows import BasisVectors
 from auditor.catalog.search import search
 from auditor.common.package_paths import package_path
 from auditor.errors import PrerequisiteMissing
-from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.top_concept import Share, share
 from auditor.pocket.training.lessons import STACKED, stacked_lesson, style_lesson
 from auditor.records.listing import ListedRepo
@@ -52,7 +52,7 @@ def evaluate_search(database: Path) -> SearchQuality:
 def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, note: Note | None = None) -> SearchQuality:
     """Train and audit one adapter of each style and of each pair, build a catalog of them, and ask for every pair."""
     lessons = [*map(style_lesson, styles), *(stacked_lesson(*pair) for pair in pairs)]
-    results = bank.results([Case(lesson, lesson.steps) for lesson in lessons], note)
+    results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
     items = {case.lesson: result.record.item for case, result in results.items()}
     opened = bank.opened
     basis = BasisVectors(opened.lexicon.names, opened.scorer.vectors(opened.lexicon.names).astype(np.float32),

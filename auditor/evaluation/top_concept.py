@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.stats import binomtest
 
-from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import published_scores, scores_of
 from auditor.finexl.significance import effect_test
 from auditor.pocket.training.lessons import IDLE, idle_lesson, style_lesson
@@ -43,7 +43,7 @@ def share(right: int, cases: int) -> Share:
 
 def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None) -> Naming:
     """Top concept of every full-strength single-style adapter."""
-    cases = {style: Case(style_lesson(style), style_lesson(style).steps) for style in styles}
+    cases = {style: TrainedAdapter(style_lesson(style), style_lesson(style).steps) for style in styles}
     results = bank.results(list(cases.values()), note)
     scorer = bank.opened.scorer
     mistakes, published, proposed = [], 0, 0
@@ -85,6 +85,6 @@ def evaluate_nulls(bank: Bank, audits: int = 60, note: Note | None = None) -> Nu
         claims += effect_test(differences, opened.reference.noise, alpha=opened.scorer.solver.alpha).status == "effect"
         if note is not None:
             note(f"base against base {number + 1}")
-    cases = [Case(idle_lesson(number), idle_lesson().steps) for number in range(IDLE)]
+    cases = [TrainedAdapter(idle_lesson(number), idle_lesson().steps) for number in range(IDLE)]
     idle = sum(result.record.outcome == "no_effect" for result in bank.results(cases).values())
     return Nulls(share(claims, audits), share(idle, len(cases)), opened.scorer.solver.alpha)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.evaluation.bank import Bank, Case, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import variants
 from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied, rank_error
 from auditor.pocket.styles import STYLES
@@ -16,7 +16,7 @@ from auditor.pocket.training.lessons import LEVELS, ladder_lesson
 
 @dataclass(frozen=True)
 class LevelsRow:
-    """Rank error of one variant. `per_style` is in the order of `Levels.styles`."""
+    """Rank error of one variant. `per_style` is in the order of `TrainingLengths.styles`."""
 
     variant: str
     error: float
@@ -26,7 +26,7 @@ class LevelsRow:
 
 
 @dataclass(frozen=True)
-class Levels:
+class TrainingLengths:
     """The table with its chance lines."""
 
     styles: tuple[str, ...]
@@ -45,18 +45,18 @@ def style_names(held_out: bool) -> tuple[str, ...]:
 def evaluate_levels(
     bank: Bank, styles: Sequence[str], levels: Sequence[int] = LEVELS, *, ablations: bool = False,
     note: Note | None = None,
-) -> Levels:  # fmt: skip
+) -> TrainingLengths:  # fmt: skip
     """Rank the training lengths of each style by the style's own score and compare with the truth."""
-    cases = [Case(ladder_lesson(style), step) for style in styles for step in levels]
+    cases = [TrainedAdapter(ladder_lesson(style), step) for style in styles for step in levels]
     results = bank.results(cases, note)
     truth = np.arange(len(levels), dtype=np.float64)
     rows = []
     for name, scored in variants(bank, ablations=ablations).items():
         errors = []
         for style in styles:
-            values = [scored(results[Case(ladder_lesson(style), step)], style) for step in levels]
+            values = [scored(results[TrainedAdapter(ladder_lesson(style), step)], style) for step in levels]
             errors.append(rank_error(truth, np.asarray(values)))
         interval = bootstrap_mean(errors)
         rows.append(LevelsRow(name, interval.mean, interval.low, interval.high, tuple(errors)))
     count = len(levels)
-    return Levels(tuple(styles), count, len(cases), tuple(rows), chance_random(count), chance_tied(count))
+    return TrainingLengths(tuple(styles), count, len(cases), tuple(rows), chance_random(count), chance_tied(count))

@@ -53,7 +53,7 @@ class RobustOptions:
 
 
 @dataclass(frozen=True)
-class ExplainedConcept:
+class WeightedConcept:
     """One concept of an explanation: weight, cosine with V, support, and its own share.
 
     Attributes:
@@ -81,7 +81,7 @@ class Considered:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class RobustExplanation:
     """Explanation of one V.
 
     Attributes:
@@ -93,7 +93,7 @@ class Explanation:
     """
 
     status: Status
-    concepts: tuple[ExplainedConcept, ...]
+    concepts: tuple[WeightedConcept, ...]
     explained_share: float
     relative_residual: float
     trace: tuple[Considered, ...]
@@ -116,7 +116,7 @@ def explain(
     support: Sequence[int] | None = None,
     common: FloatArray | None = None,
     options: RobustOptions | None = None,
-) -> Explanation:
+) -> RobustExplanation:
     """Explain V by few, distinct, non-negative concepts.
 
     Args:
@@ -135,7 +135,7 @@ def explain(
         raise ValueError(f"{len(names)} names, {len(atoms)} vectors and {len(counts)} supports must match")
     length = float(np.linalg.norm(v))
     if length <= TINY:
-        return Explanation("no_effect", (), 0.0, 0.0, ())
+        return RobustExplanation("no_effect", (), 0.0, 0.0, ())
     if common is not None:
         atoms = remove_span(atoms, common)
     trace: list[Considered] = []
@@ -148,7 +148,7 @@ def explain(
     concepts = _describe(v / length, atoms, fit, names, counts, chosen, length)
     share = float(np.clip(1.0 - fit.residual, 0.0, 1.0))
     status: Status = "explained" if concepts and share >= chosen.minimum_share else "unexplained"
-    return Explanation(status, concepts, share, float(np.sqrt(1.0 - share)), tuple(trace))
+    return RobustExplanation(status, concepts, share, float(np.sqrt(1.0 - share)), tuple(trace))
 
 
 def _ranking(
@@ -228,14 +228,14 @@ def _describe(
     support: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
     options: RobustOptions,
     length: float,
-) -> tuple[ExplainedConcept, ...]:
+) -> tuple[WeightedConcept, ...]:
     size = np.abs(fit.weights) * np.linalg.norm(atoms[fit.kept], axis=1)
     concepts = []
     for position in sorted(range(len(fit.kept)), key=lambda p: (-round(float(size[p]), 12), names[fit.kept[p]])):
         index = fit.kept[position]
         without = _refit(v, atoms, [i for i in fit.kept if i != index], options)
         concepts.append(
-            ExplainedConcept(
+            WeightedConcept(
                 names[index],
                 float(fit.weights[position]) * length,
                 float(cosines(atoms[index], v)),

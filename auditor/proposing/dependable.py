@@ -12,7 +12,7 @@ import structlog
 
 from auditor.common.pictures import Pictures
 from auditor.proposing.openai_proposer import OpenAIProposer
-from auditor.proposing.proposer import Proposer, ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import Proposer, ProposerOptions, VlmUnavailable
 from auditor.proposing.readiness import check_server
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.server import LocalServer
@@ -68,7 +68,7 @@ class ServedProposer:
     """Starts its own server when first asked, and again, `restarts` times at most, when it no longer answers."""
 
     def __init__(
-        self, server: LocalServer, settings: ProposerSettings, cache: ReplyCache | None, *, restarts: int
+        self, server: LocalServer, settings: ProposerOptions, cache: ReplyCache | None, *, restarts: int
     ) -> None:
         self.server = server
         self.settings, self.cache = settings, cache

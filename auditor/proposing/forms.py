@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from auditor.common.pictures import Pictures
 from auditor.proposing.images import contact_sheet, png_data_url
-from auditor.proposing.rounds import Question
+from auditor.proposing.rounds import VlmQuestion
 from auditor.proposing.schema import REPLY_SCHEMA
 from auditor.proposing.template import Message, Part, PromptTemplate
 
@@ -60,7 +60,7 @@ class Form:
         parts += ["one sheet"] if self.sheet else []
         return ", ".join(parts)
 
-    def request(self, model: str, template: PromptTemplate, question: Question, max_tokens: int) -> dict[str, Any]:
+    def request(self, model: str, template: PromptTemplate, question: VlmQuestion, max_tokens: int) -> dict[str, Any]:
         """The body of a chat completion request."""
         body: dict[str, Any] = {"model": model, "messages": self._messages(template, question)}
         body[self.token_field] = max_tokens
@@ -72,7 +72,7 @@ class Form:
             body["temperature"] = question.temperature
         return body
 
-    def _messages(self, template: PromptTemplate, question: Question) -> list[Message]:
+    def _messages(self, template: PromptTemplate, question: VlmQuestion) -> list[Message]:
         if self.sheet:
             sheet = image_part(contact_sheet(question.base, question.adapted))
             messages = template.sheet_messages(sheet)

@@ -20,9 +20,9 @@ import structlog
 from auditor.common.pictures import Pictures
 from auditor.proposing import server_errors
 from auditor.proposing.forms import Form, about_pictures, weaker
-from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
-from auditor.proposing.rounds import Answer, Question, propose_in_rounds
+from auditor.proposing.rounds import Answer, VlmQuestion, propose_in_rounds
 from auditor.proposing.schema import printable
 from auditor.records.proposals import Proposals
 
@@ -59,10 +59,10 @@ class OpenAIProposer:
     """Asks a server. Safe to keep for many adapters; holds no connection between calls, but remembers the form."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: ProposerSettings | None = None, cache: ReplyCache | None = None
+        self, endpoint: Endpoint, settings: ProposerOptions | None = None, cache: ReplyCache | None = None
     ) -> None:
         self.endpoint = endpoint
-        self.settings = settings or ProposerSettings()
+        self.settings = settings or ProposerOptions()
         self.cache = cache
         self.model = f"{endpoint.model}@{endpoint.revision}"
         self.form = Form()
@@ -103,15 +103,15 @@ class OpenAIProposer:
 
         asyncio.run(settle())
 
-    def _ask(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
+    def _ask(self, questions: Sequence[VlmQuestion]) -> list[Answer | VlmUnavailable]:
         return asyncio.run(self._ask_all(questions))
 
-    async def _ask_all(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
+    async def _ask_all(self, questions: Sequence[VlmQuestion]) -> list[Answer | VlmUnavailable]:
         gate = asyncio.Semaphore(self.endpoint.parallel)
         async with client_for(self.endpoint) as client:
             session = _Session(self, client)
 
-            async def one(question: Question) -> Answer | VlmUnavailable:
+            async def one(question: VlmQuestion) -> Answer | VlmUnavailable:
                 async with gate:
                     try:
                         return await session.answer(question)
@@ -129,7 +129,7 @@ class _Session:
         self._settling = asyncio.Lock()
         self._not_before = 0.0
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, question: VlmQuestion) -> Answer:
         """One question, in whatever form the server takes it.
 
         Raises:
@@ -150,7 +150,7 @@ class _Session:
             else:
                 return _answer(reply, time.monotonic() - started, form)
 
-    async def settle(self, good: Question) -> None:
+    async def settle(self, good: VlmQuestion) -> None:
         """Find the strongest form in which a good question is answered.
 
         Raises:
@@ -171,7 +171,7 @@ class _Session:
                 self.proposer.form = form
                 return
 
-    async def _another_form(self, form: Form, question: Question, error: openai.APIStatusError) -> bool:
+    async def _another_form(self, form: Form, question: VlmQuestion, error: openai.APIStatusError) -> bool:
         """Whether the form was the trouble, and another one is in force now. False: it is the question's own."""
         if error.status_code in (401, 403, 404):
             raise server_errors.explain_refusal(error, self.endpoint.base_url, self.endpoint.model) from error
@@ -180,7 +180,7 @@ class _Session:
                 await self.settle(_known_good(np.stack(question.base)))
             return self.proposer.form != form
 
-    async def _patiently(self, form: Form, question: Question) -> Any:
+    async def _patiently(self, form: Form, question: VlmQuestion) -> Any:
         """One reply, through outages and rate limits; a refusal is raised as the client raises it."""
         request = form.request(
             self.endpoint.model, self.proposer.settings.template, question, self.proposer.settings.sampling.max_tokens
@@ -224,13 +224,13 @@ class _Session:
         return VlmUnavailable(f"{self.endpoint.base_url} {trouble}")
 
 
-def _known_good(like: Pictures) -> Question:
+def _known_good(like: Pictures) -> VlmQuestion:
     """A question that no filter minds: grey ramps in number and size of `like`, (k, H, W, 3)."""
     count, height, width, _ = like.shape
     ramp = np.linspace(60, 200, width, dtype=np.uint8)
     base = np.broadcast_to(ramp[None, :, None], (height, width, 3)).copy()
     adapted = base[:, ::-1].copy()
-    return Question(0, 0, (base,) * count, (adapted,) * count, 0, 0.0)
+    return VlmQuestion(0, 0, (base,) * count, (adapted,) * count, 0, 0.0)
 
 
 def _answer(reply: Any, duration_s: float, form: Form) -> Answer:

@@ -48,7 +48,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class ProposerSettings:
+class ProposerOptions:
     """What both proposers need beside their model."""
 
     sampling: Sampling = Sampling()

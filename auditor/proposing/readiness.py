@@ -16,7 +16,7 @@ import openai
 from auditor.errors import UserError
 from auditor.proposing.forms import image_part
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer, client_for
-from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.schema import printable
 
 _PROBE_SIDE = 64
@@ -62,7 +62,7 @@ def check_server(endpoint: Endpoint, deadline_s: float = 30.0) -> ServerCheck:
     return asyncio.run(_request(replace(endpoint, deadline_s=deadline_s)))
 
 
-def check_questions(endpoint: Endpoint, settings: ProposerSettings, deadline_s: float = 30.0) -> ServerCheck:
+def check_questions(endpoint: Endpoint, settings: ProposerOptions, deadline_s: float = 30.0) -> ServerCheck:
     """Ask a server about as many pictures, and for the same reply, as an audit does; reports, never raises.
 
     Tells in which form it wants to be asked, for servers of others.

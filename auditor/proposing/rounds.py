@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from auditor.common.pictures import Pictures, bound_side
 from auditor.proposing.grouping import join_groups, split_pairs
 from auditor.proposing.images import check_pairs, image_hash
-from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache, ReplyKey
 from auditor.proposing.schema import MAX_REPLY_CHARS, SCHEMA_HASH, InvalidReply, parse_reply, without_thoughts
 from auditor.records.proposals import DroppedPhrase, InvalidKind, Proposals, RawReply
 
 
 @dataclass(frozen=True)
-class Question:
+class VlmQuestion:
     """One request: the pictures of one group and how to sample the reply."""
 
     group: int
@@ -46,7 +46,7 @@ class Answer:
     form: str = ""
 
 
-Ask = Callable[[Sequence[Question]], Sequence[Answer | VlmUnavailable]]
+Ask = Callable[[Sequence[VlmQuestion]], Sequence[Answer | VlmUnavailable]]
 """Answers every question in order; an outage is returned in its place, so that the others are not lost."""
 
 
@@ -57,7 +57,7 @@ class _Group:
     hashes: tuple[str, ...]
 
 
-def _groups(base_images: Pictures, adapted_images: Pictures, settings: ProposerSettings) -> list[_Group]:
+def _groups(base_images: Pictures, adapted_images: Pictures, settings: ProposerOptions) -> list[_Group]:
     check_pairs(base_images, adapted_images)
     groups = []
     for rows in split_pairs(len(base_images), settings.pairs_per_group):
@@ -67,7 +67,7 @@ def _groups(base_images: Pictures, adapted_images: Pictures, settings: ProposerS
     return groups
 
 
-def judge_reply(question: Question, answer: Answer, cached: bool) -> RawReply:
+def judge_reply(question: VlmQuestion, answer: Answer, cached: bool) -> RawReply:
     """Validate one reply and write down everything about it."""
     concepts: tuple[str, ...] = ()
     dropped: tuple[DroppedPhrase, ...] = ()
@@ -100,10 +100,10 @@ def judge_reply(question: Question, answer: Answer, cached: bool) -> RawReply:
 class _Course:
     """The rounds of one adapter."""
 
-    def __init__(self, settings: ProposerSettings, model: str, cache: ReplyCache | None, ask: Ask) -> None:
+    def __init__(self, settings: ProposerOptions, model: str, cache: ReplyCache | None, ask: Ask) -> None:
         self.settings, self.model, self.cache, self.ask = settings, model, cache, ask
 
-    def key(self, question: Question, group: _Group) -> ReplyKey:
+    def key(self, question: VlmQuestion, group: _Group) -> ReplyKey:
         return ReplyKey(
             model=self.model,
             template=self.settings.template.hash,
@@ -117,9 +117,9 @@ class _Course:
     def round(self, attempt: int, open_groups: dict[int, _Group]) -> list[RawReply]:
         seed, temperature = self.settings.sampling.attempt(attempt)
         replies: list[RawReply] = []
-        asked: list[Question] = []
+        asked: list[VlmQuestion] = []
         for number, group in open_groups.items():
-            question = Question(number, attempt, group.base, group.adapted, seed, temperature)
+            question = VlmQuestion(number, attempt, group.base, group.adapted, seed, temperature)
             kept = self.cache.get(self.key(question, group)) if self.cache else None
             if kept is None:
                 asked.append(question)
@@ -144,7 +144,7 @@ def propose_in_rounds(
     base_images: Pictures,
     adapted_images: Pictures,
     *,
-    settings: ProposerSettings,
+    settings: ProposerOptions,
     model: str,
     cache: ReplyCache | None,
     ask: Ask,

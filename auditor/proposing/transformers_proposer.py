@@ -17,10 +17,10 @@ from transformers.utils import logging as transformers_logging
 from auditor.common.model_warnings import warnings_refused
 from auditor.common.pictures import Pictures
 from auditor.errors import PrerequisiteMissing
-from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision
-from auditor.proposing.rounds import Answer, Question, propose_in_rounds
+from auditor.proposing.rounds import Answer, VlmQuestion, propose_in_rounds
 from auditor.records.proposals import Proposals
 
 # Every filter of the sampling that a model's own generation_config.json may set, switched off: what is not named here
@@ -40,7 +40,7 @@ class TransformersProposer:
     def __init__(
         self,
         folder: Path | str,
-        settings: ProposerSettings | None = None,
+        settings: ProposerOptions | None = None,
         cache: ReplyCache | None = None,
         *,
         device: str = "cpu",
@@ -50,7 +50,7 @@ class TransformersProposer:
         self.folder = Path(folder)
         if not (self.folder / "config.json").is_file():
             raise PrerequisiteMissing(f"no vision-language model in {self.folder}; download or train one first")
-        self.settings = settings or ProposerSettings()
+        self.settings = settings or ProposerOptions()
         self.cache = cache
         self.batch_size = batch_size
         self.model_id = f"transformers:{dtype}@{folder_revision(self.folder)}"
@@ -89,7 +89,7 @@ class TransformersProposer:
             ask=self._ask,
         )
 
-    def _ask(self, questions: Sequence[Question]) -> list[Answer | VlmUnavailable]:
+    def _ask(self, questions: Sequence[VlmQuestion]) -> list[Answer | VlmUnavailable]:
         answers: list[Answer | VlmUnavailable] = []
         # Only groups of equal size share a batch: no padding, so a reply never depends on its neighbours.
         for _, run in groupby(questions, key=lambda q: len(q.base)):
@@ -99,7 +99,7 @@ class TransformersProposer:
         return answers
 
     @torch.inference_mode()
-    def _answer_batch(self, batch: Sequence[Question]) -> list[Answer]:
+    def _answer_batch(self, batch: Sequence[VlmQuestion]) -> list[Answer]:
         started = time.monotonic()
         image = {"type": "image"}
         pairs = len(batch[0].base)

@@ -13,7 +13,7 @@ import pytest
 from auditor.proposing import server as server_module
 from auditor.proposing.dependable import Breaker, ServedProposer
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-from auditor.proposing.proposer import ProposerSettings, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.server import LocalServer
 from auditor.records.proposals import Proposals
 from tests.proposing.test_server import gone, pids, plan, starts
@@ -71,7 +71,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(trouble: str, restarts: int = 1, **changes: Any) -> ServedProposer:
         endpoint = Endpoint("", "served-name", "r", deadline_s=2.0, outage_attempts=1, parallel=4)
         server = LocalServer(plan(tmp_path, trouble, endpoint=endpoint, **changes))
-        made.append(ServedProposer(server, ProposerSettings(), None, restarts=restarts))
+        made.append(ServedProposer(server, ProposerOptions(), None, restarts=restarts))
         return made[-1]
 
     yield make
@@ -124,7 +124,7 @@ def test_a_closed_one_starts_nothing_more(served: Any, tmp_path: Path, pairs: Pa
 
 def test_where_a_model_runs_is_no_part_of_its_identity(tmp_path: Path) -> None:
     endpoint = Endpoint("", "served-name", "sha:bfloat16")
-    started = ServedProposer(LocalServer(plan(tmp_path, endpoint=endpoint)), ProposerSettings(), None, restarts=0)
+    started = ServedProposer(LocalServer(plan(tmp_path, endpoint=endpoint)), ProposerOptions(), None, restarts=0)
     there = OpenAIProposer(Endpoint("http://10.0.0.1/v1", "served-name", "sha:bfloat16", api_key="k"))
     assert Breaker(started, failures=1).identity == there.identity
     other = OpenAIProposer(Endpoint("http://10.0.0.1/v1", "served-name", "sha:float16"))

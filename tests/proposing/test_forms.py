@@ -17,7 +17,7 @@ from auditor.errors import PrerequisiteMissing, UserError
 from auditor.proposing.forms import Form, weaker
 from auditor.proposing.images import contact_sheet
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-from auditor.proposing.proposer import ProposerSettings, Sampling, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, Sampling, VlmUnavailable
 from auditor.proposing.readiness import check_questions
 from auditor.proposing.reply_cache import ReplyCache
 from tests.stub_vlm import GOOD, Refused, StubServer, completion
@@ -26,7 +26,7 @@ from tests.written_table import check_table
 Pairs = tuple[np.ndarray, np.ndarray]
 Body = dict[str, Any]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
-SETTINGS = ProposerSettings(Sampling(attempts=3, seed=100))
+SETTINGS = ProposerOptions(Sampling(attempts=3, seed=100))
 
 
 def proposer(url: str, cache: ReplyCache | None = None, **patience: Any) -> OpenAIProposer:
@@ -147,9 +147,9 @@ def test_the_page_says_what_was_tried() -> None:
 
 
 def _question(base: np.ndarray, adapted: np.ndarray) -> Any:
-    from auditor.proposing.rounds import Question
+    from auditor.proposing.rounds import VlmQuestion
 
-    return Question(0, 0, tuple(base), tuple(adapted), 100, 0.0)
+    return VlmQuestion(0, 0, tuple(base), tuple(adapted), 100, 0.0)
 
 
 def test_one_refused_group_of_three_does_not_cost_the_others(stub: StubServer, pairs: Pairs) -> None:

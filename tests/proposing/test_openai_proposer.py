@@ -14,7 +14,7 @@ from PIL import Image
 
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-from auditor.proposing.proposer import ProposerSettings, Sampling, VlmUnavailable
+from auditor.proposing.proposer import ProposerOptions, Sampling, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.schema import REPLY_SCHEMA
 from auditor.proposing.template import TEMPLATE
@@ -25,7 +25,7 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 def proposer(url: str, cache: ReplyCache | None = None, attempts: int = 3, **endpoint: Any) -> OpenAIProposer:
     patience = {"deadline_s": 5.0, "pause_s": 0.01, "parallel": 1} | endpoint
-    settings = ProposerSettings(Sampling(attempts=attempts, seed=100))
+    settings = ProposerOptions(Sampling(attempts=attempts, seed=100))
     return OpenAIProposer(Endpoint(url, "pocket-vlm", "r1", **patience), settings, cache)
 
 
@@ -178,9 +178,9 @@ def test_identity_moves_with_model_prompt_and_sampling() -> None:
     assert plain.identity == elsewhere.identity
     others = [
         OpenAIProposer(Endpoint("http://a/v1", "m", "2")),
-        OpenAIProposer(plain.endpoint, ProposerSettings(Sampling(seed=5))),
-        OpenAIProposer(plain.endpoint, ProposerSettings(pairs_per_group=2)),
-        OpenAIProposer(plain.endpoint, ProposerSettings(template=replace(TEMPLATE, system="other"))),
+        OpenAIProposer(plain.endpoint, ProposerOptions(Sampling(seed=5))),
+        OpenAIProposer(plain.endpoint, ProposerOptions(pairs_per_group=2)),
+        OpenAIProposer(plain.endpoint, ProposerOptions(template=replace(TEMPLATE, system="other"))),
     ]
     assert len({p.identity for p in [plain, *others]}) == 5
 

@@ -13,7 +13,7 @@ from auditor.errors import PrerequisiteMissing
 from auditor.lexicons import load_lexicon
 from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import apply_style
-from auditor.proposing.proposer import ProposerSettings, Sampling
+from auditor.proposing.proposer import ProposerOptions, Sampling
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision
 from auditor.proposing.transformers_proposer import TransformersProposer
@@ -42,7 +42,7 @@ def test_the_pocket_model_names_a_difference_in_the_production_schema(styled: Pa
 
 
 def test_a_random_model_is_recorded_as_invalid(random_vlm: Path, pairs: Pairs) -> None:
-    settings = ProposerSettings(Sampling(attempts=2, max_tokens=6))
+    settings = ProposerOptions(Sampling(attempts=2, max_tokens=6))
     proposer = TransformersProposer(random_vlm, settings)
     proposals = proposer.propose(*pairs)
     assert (proposals.reason, proposals.phrases) == ("vlm_invalid", ())
@@ -52,7 +52,7 @@ def test_a_random_model_is_recorded_as_invalid(random_vlm: Path, pairs: Pairs) -
 
 
 def test_sampling_leaves_the_global_random_state_alone(random_vlm: Path, pairs: Pairs) -> None:
-    proposer = TransformersProposer(random_vlm, ProposerSettings(Sampling(temperature=1.0, attempts=1, max_tokens=2)))
+    proposer = TransformersProposer(random_vlm, ProposerOptions(Sampling(temperature=1.0, attempts=1, max_tokens=2)))
     torch.manual_seed(5)
     before = torch.get_rng_state()
     proposer.propose(*pairs)
@@ -60,7 +60,7 @@ def test_sampling_leaves_the_global_random_state_alone(random_vlm: Path, pairs: 
 
 
 def test_batching_does_not_change_replies(random_vlm: Path, pairs: Pairs) -> None:
-    settings = ProposerSettings(Sampling(attempts=1, max_tokens=4))
+    settings = ProposerOptions(Sampling(attempts=1, max_tokens=4))
     alone = TransformersProposer(random_vlm, settings, batch_size=1).propose(*pairs)
     together = TransformersProposer(random_vlm, settings, batch_size=8).propose(*pairs)
     assert [r.text for r in alone.replies] == [r.text for r in together.replies]
@@ -87,7 +87,7 @@ def test_retries_differ_whatever_the_model_recommends(tmp_path: Path, random_vlm
     recommended = {"do_sample": True, "temperature": 0.1, "top_p": 0.001, "top_k": 1, "repetition_penalty": 1.05}
     path = folder / "generation_config.json"
     path.write_text(json.dumps((json.loads(path.read_text()) if path.is_file() else {}) | recommended))
-    settings = ProposerSettings(Sampling(temperature=1.0, attempts=4, max_tokens=8))
+    settings = ProposerOptions(Sampling(temperature=1.0, attempts=4, max_tokens=8))
     replies = TransformersProposer(folder, settings).propose(*pairs).replies
     first_group = {reply.text for reply in replies if reply.group == 0}
     assert len(first_group) == 4
@@ -101,7 +101,7 @@ def test_the_first_try_is_the_likeliest_word_whatever_the_model_recommends(
     path = folder / "generation_config.json"
     plain = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps(plain | {"do_sample": True, "repetition_penalty": 5.0}))
-    settings = ProposerSettings(Sampling(temperature=0.0, attempts=1, max_tokens=8))
+    settings = ProposerOptions(Sampling(temperature=0.0, attempts=1, max_tokens=8))
     recommended = TransformersProposer(folder, settings).propose(*pairs)
     own = TransformersProposer(random_vlm, settings).propose(*pairs)
     assert [reply.text for reply in recommended.replies] == [reply.text for reply in own.replies]

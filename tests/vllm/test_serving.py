@@ -16,7 +16,7 @@ from auditor.audit.proposers import load_proposer
 from auditor.pocket.scenes import SIZE
 from auditor.pocket.vlm.pairs import Case, draw_case
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
-from auditor.proposing.proposer import ProposerSettings, Sampling
+from auditor.proposing.proposer import ProposerOptions, Sampling
 from auditor.proposing.readiness import check_server
 from auditor.proposing.schema import MAX_CONCEPTS, parse_reply
 from auditor.settings import resolve
@@ -39,7 +39,7 @@ def test_names_as_in_process(endpoint: Endpoint, tmp_path: Path) -> None:
     """The same model, the same pairs: what is said first, and how often that is right."""
     in_process = load_proposer(resolve(config=None, profile="pocket", work_dir=tmp_path).settings)
     assert in_process is not None
-    naming = compare(OpenAIProposer(endpoint, ProposerSettings()), in_process, 48)
+    naming = compare(OpenAIProposer(endpoint, ProposerOptions()), in_process, 48)
     print(naming)
     assert naming.agreement.cases == 48 and naming.agreement.mean >= 0.95
     assert naming.served.low > 3 * naming.chance
@@ -49,7 +49,7 @@ def test_names_as_in_process(endpoint: Endpoint, tmp_path: Path) -> None:
 @pytest.mark.parametrize("temperature", [0.0, 2.0])
 def test_replies_fit_the_schema_at_any_temperature(endpoint: Endpoint, temperature: float) -> None:
     """At temperature 2 the model would babble; the server keeps it to the schema, if not to the token limit."""
-    proposer = OpenAIProposer(endpoint, ProposerSettings(Sampling(temperature, temperature, seed=7)))
+    proposer = OpenAIProposer(endpoint, ProposerOptions(Sampling(temperature, temperature, seed=7)))
     base, adapted = pairs(1, ("vibrant", 1.0), count=24)
     proposals = proposer.propose(base, adapted)
     assert proposals.groups == proposals.groups_answered == 8
@@ -72,7 +72,7 @@ def test_words_in_pictures_are_not_followed(endpoint: Endpoint) -> None:
             draw.text((4, 8 + 60 * row), words, fill=(255, 255, 255), font_size=28)
         shouted.append(np.asarray(canvas, dtype=np.uint8))
     large = np.stack([np.asarray(Image.fromarray(p).resize((4 * SIZE, 4 * SIZE))) for p in base])
-    proposals = OpenAIProposer(endpoint, ProposerSettings()).propose(large, np.stack(shouted))
+    proposals = OpenAIProposer(endpoint, ProposerOptions()).propose(large, np.stack(shouted))
     assert proposals.groups_answered == 1
     for reply in proposals.replies:
         assert reply.invalid is not None or set(json.loads(reply.text)) == {"concepts"}
@@ -83,7 +83,7 @@ def test_words_in_pictures_are_not_followed(endpoint: Endpoint) -> None:
 def test_more_pictures_than_the_server_takes_go_on_one_sheet(endpoint: Endpoint) -> None:
     """The limit is the server's, not the adapter's: the question is put in another form, and the reply says so."""
     base, adapted = pairs(3, ("dark", 1.0), count=4)
-    proposals = OpenAIProposer(endpoint, ProposerSettings(pairs_per_group=4)).propose(base, adapted)
+    proposals = OpenAIProposer(endpoint, ProposerOptions(pairs_per_group=4)).propose(base, adapted)
     assert proposals.groups_answered == 1
     assert {reply.form for reply in proposals.replies} == {"one sheet"}
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import duckdb
 
-from auditor.catalog.export.dataset_card import CardFacts, dataset_card
+from auditor.catalog.export.dataset_card import DatasetCardFacts, dataset_card
 from auditor.catalog.export.flat import write_csv, write_jsonl
 from auditor.catalog.export.folders import check_replaceable, new_folder, write_checksums, write_marker
 from auditor.catalog.export.sidecars import Annotated, annotate_folder, count_sidecars, write_sidecars
@@ -151,7 +151,7 @@ def _reading(database: Path, folder: Path) -> Iterator[duckdb.DuckDBPyConnection
         connection.close()
 
 
-def _facts(connection: duckdb.DuckDBPyConnection) -> CardFacts:
+def _facts(connection: duckdb.DuckDBPyConnection) -> DatasetCardFacts:
     lexicon, version, made_at, listed = connection.execute(
         "SELECT lexicon, package_version, finished_at, listed FROM runs ORDER BY started_at DESC LIMIT 1"
     ).fetchall()[0]
@@ -160,5 +160,5 @@ def _facts(connection: duckdb.DuckDBPyConnection) -> CardFacts:
         "SELECT DISTINCT base_name FROM audits WHERE base_name IS NOT NULL ORDER BY 1"
     ).fetchall()
     (number,) = connection.execute("SELECT max(number) FROM schema_migrations").fetchall()[0]
-    return CardFacts(listed, dict(outcomes), [row[0] for row in bases if row[0] is not None], lexicon, version,
+    return DatasetCardFacts(listed, dict(outcomes), [row[0] for row in bases if row[0] is not None], lexicon, version,
                      f"{made_at:%Y-%m-%d %H:%M}", str(number))  # fmt: skip

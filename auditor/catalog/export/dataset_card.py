@@ -11,7 +11,7 @@ from auditor.catalog.export.tables import ExportTable
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class DatasetCardFacts:
     """What the card tells of this catalog.
 
     Attributes:
@@ -37,7 +37,7 @@ Columns = Sequence[tuple[str, str, str]]
 """Name, type and meaning of each column."""
 
 
-def dataset_card(facts: CardFacts, tables: Sequence[tuple[ExportTable, int, Columns]]) -> str:
+def dataset_card(facts: DatasetCardFacts, tables: Sequence[tuple[ExportTable, int, Columns]]) -> str:
     """The whole file. Nothing in it was written by uploaders.
 
     Args:
@@ -73,7 +73,7 @@ def dataset_card(facts: CardFacts, tables: Sequence[tuple[ExportTable, int, Colu
     )
 
 
-def _about(facts: CardFacts) -> list[str]:
+def _about(facts: DatasetCardFacts) -> list[str]:
     counts = ", ".join(f"{count:,} {outcome}" for outcome, count in facts.outcomes.items() if count)
     return [
         "",
@@ -127,7 +127,7 @@ def _licence() -> list[str]:
     ]
 
 
-def _schema(facts: CardFacts, tables: Sequence[tuple[ExportTable, int, Columns]]) -> list[str]:
+def _schema(facts: DatasetCardFacts, tables: Sequence[tuple[ExportTable, int, Columns]]) -> list[str]:
     lines = ["", "## Tables", "", f"Schema version {facts.schema_version}."]
     for table, rows, columns in tables:
         lines += ["", f"### {table.name}", "", f"{table.about} {rows:,} rows.", "", "| column | type | meaning |"]
