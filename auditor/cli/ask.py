@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from auditor.cli.context import settings_of
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
+from auditor.common.text_safety import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,7 +223,7 @@ def _show(card: Card) -> None:
         rows.append(("same bytes in", ", ".join(card.copies_in[:10])))
     if card.trigger is not None:
         rows.append(("trigger's own effect", _cell(card.trigger["interaction_norm"])))
-    emit_text(f"{facts['repo_id']} {facts['path'] or ''}".replace("\n", " "))
+    emit_text(clean(f"{facts['repo_id']} {facts['path'] or ''}"))
     emit_table(("what", "found"), rows)
     _section("concepts", ("concept", "score", "low", "high"), card.scores[:10])
     _section("FineXL", ("variant", "concept", "weight", "support"), card.explanations)

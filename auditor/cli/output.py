@@ -135,7 +135,8 @@ def _no_colour() -> bool:
 
 
 def _talk(message: str, style: str | None) -> None:
-    text = clean(message, multiline=True)
+    # A line that an upload forged must not begin where ours do: what follows a message's first line is set in.
+    text = clean(message, multiline=True).replace("\n", "\n  ")
     if not sys.stderr.isatty():
         sys.stderr.write(text + "\n")
         return

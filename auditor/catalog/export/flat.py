@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _CARDS = (
 )
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What makes a spreadsheet take a text for a formula, full-width forms included."""
+_NEXT_CELL = re.compile(r"(;[ \u00a0]*)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
+"""Where a spreadsheet that separates by semicolons would begin another cell, and take it for a formula."""
 _FETCH_ROWS = 2_000
 
 
@@ -33,7 +36,7 @@ def write_jsonl(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 def write_csv(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     """One line per adapter, lists joined by `; `; return how many.
 
-    Texts are uploads: one that a spreadsheet would take for a formula gets an apostrophe in front.
+    Texts are uploads: what a spreadsheet would take for a formula gets an apostrophe in front, after a semicolon too.
     """
     count = 0
     with path.open("w", encoding="utf-8", newline="") as stream:
@@ -51,7 +54,7 @@ def cell(value: object) -> str | int | float | bool | None:
         return value
     if isinstance(value, list):
         value = "; ".join(_inner(item) for item in value)
-    text = clean(str(value))
+    text = _NEXT_CELL.sub(r"\1'", clean(str(value)))
     return f"'{text}" if text.lstrip(" \u00a0").startswith(_FORMULA_STARTS) else text
 
 
