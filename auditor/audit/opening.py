@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -17,9 +18,11 @@ from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.reference import load_or_make
 from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.measuring.subject_arm import SubjectMeter
 from auditor.planning.local_models import base_files, best_device, from_hub_cache
 from auditor.planning.recipes_in_force import publish_recipe
 from auditor.probes.loader import ProbeSet, load_probes
+from auditor.probes.subjects import SubjectContexts, load_contexts
 from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import Recipe, algorithm_version
 from auditor.results.workspace import Workspace, basis_path
@@ -66,8 +69,10 @@ def open_base(
     _publish_basis(workspace, recipe, scorer)
     publish_recipe(settings, recipe)
     shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
+    contexts = subject_contexts(settings)
+    subjects = SubjectMeter(generator, encoder, scorer, recipe, contexts) if contexts else None
     return OpenedBase(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
-                     scorer, shown, chosen.proposer.max_side)  # fmt: skip
+                     scorer, shown, chosen.proposer.max_side, subjects)  # fmt: skip
 
 
 def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
@@ -92,8 +97,21 @@ def load_encoder(settings: Settings) -> Encoder:
 def probes_for(name: str, seed: int) -> ProbeSet:
     """A probe set with the noise of a recipe's seed."""
     probes = load_probes(name)
-    seeds = tuple((s + 7919 * seed) % 2**32 for s in probes.seeds)
-    return ProbeSet(probes.name, probes.prompts, probes.subjects, seeds)
+    return ProbeSet(probes.name, probes.prompts, probes.subjects, shifted_seeds(probes.seeds, seed))
+
+
+def shifted_seeds(seeds: Sequence[int], seed: int) -> tuple[int, ...]:
+    """The probes' noise under a recipe's seed."""
+    return tuple((s + 7919 * seed) % 2**32 for s in seeds)
+
+
+def subject_contexts(settings: Settings) -> SubjectContexts | None:
+    """Contexts for adapters of one subject, with the noise of a recipe's seed; None where none are set."""
+    chosen = settings.recipe
+    if chosen.subject_contexts == "none" or not chosen.trigger_arms:
+        return None
+    contexts = load_contexts(chosen.subject_contexts)
+    return replace(contexts, seeds=shifted_seeds(contexts.seeds, chosen.seed))
 
 
 def _recipe(
@@ -101,6 +119,7 @@ def _recipe(
     lexicon: Lexicon, probes: ProbeSet,
 ) -> Recipe:  # fmt: skip
     chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
+    contexts = subject_contexts(settings)
     return Recipe(
         algorithm_version=algorithm_version(chosen.solver.basis),
         base_name=base_name,
@@ -123,6 +142,9 @@ def _recipe(
         dose_scales=chosen.dose_scales,
         dose_probes=chosen.dose_probes,
         trigger_arms=chosen.trigger_arms,
+        subject_contexts=contexts.name if contexts else None,
+        subject_contexts_hash=contexts.content_hash if contexts else None,
+        subject_probes=min(chosen.subject_probes, len(contexts)) if contexts else 0,
         encoder=encoder.identity,
         concept_template=lexicon.template,
         lexicon=lexicon.identifier,

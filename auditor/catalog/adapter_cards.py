@@ -20,6 +20,7 @@ class Card:
     explanations: tuple[Record, ...]
     phrases: tuple[Record, ...]
     trigger: Record | None
+    subject: Record | None
     dose: tuple[Record, ...]
     copies_in: tuple[str, ...]
     """Other repos with the same bytes."""
@@ -34,6 +35,7 @@ _DETAILS = {
     "ORDER BY support DESC, mean_rank, phrase",
     "dose": "SELECT scale, norm, projections FROM dose WHERE audit_id = ? ORDER BY scale",
     "trigger": "SELECT * EXCLUDE (audit_id) FROM trigger_effects WHERE audit_id = ?",
+    "subject": "SELECT * EXCLUDE (audit_id) FROM subject_effects WHERE audit_id = ?",
 }
 
 
@@ -76,6 +78,7 @@ def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Ca
                     explanations=tuple(details["explanations"]),
                     phrases=tuple(details["phrases"]),
                     trigger=details["trigger"][0] if details["trigger"] else None,
+                    subject=details["subject"][0] if details["subject"] else None,
                     dose=tuple(details["dose"]),
                     copies_in=tuple(str(row[0]) for row in copies.rows),
                 )

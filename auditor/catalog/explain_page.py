@@ -114,7 +114,7 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
             f"{proof.pairs_unmatched if proof else 0} of the file's parts found no place in the base.",
         ),
         (
-            arms is not None and arms.interaction_norm > arms.weights_norm,
+            arms is not None and (arms.interaction_norm or 0.0) > arms.weights_norm,
             "Most of the effect needs the trigger words; the scores are of the weights without them.",
         ),
         (bool(weak), f"Encoder and base disagree about what these words look like: {', '.join(weak)}."),

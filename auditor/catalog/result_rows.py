@@ -34,13 +34,14 @@ ROW_TABLES = (
         "phrases",
         "dose",
         "trigger_effects",
+        "subject_effects",
         "pairs",
     ),
     "images",
 )
 """Tables that a result has rows in, besides the scores."""
 SCORE_TABLES = ("scores", "trigger_scores")
-ROWS_VERSION = 3
+ROWS_VERSION = 4
 """Raised whenever the same result becomes other rows; a merge then reads every result again."""
 
 _LARGEST = 1e15
@@ -144,6 +145,11 @@ class ResultRows:
                 *(number, a.trigger, a.source, a.weights_norm, a.trigger_on_base_norm),
                 *(a.trigger_on_adapter_norm, a.interaction_norm),
             )
+            if (s := a.subject) is not None:
+                self._rows.add(
+                    "subject_effects",
+                    *(number, s.token, s.noun, s.contexts, s.probes, s.norm, a.weights_norm, s.p_value, s.floor),
+                )
         self._rows.add(
             "audit_evidence",
             *(number, record.format, record.family, record.claimed_base, record.base_distance),

@@ -222,7 +222,11 @@ def _show(card: Card) -> None:
     if card.copies_in:
         rows.append(("same bytes in", ", ".join(card.copies_in[:10])))
     if card.trigger is not None:
-        rows.append(("trigger's own effect", _cell(card.trigger["interaction_norm"])))
+        own = card.trigger["interaction_norm"]
+        rows.append(("trigger's own effect", "the base was not asked" if own is None else _cell(own)))
+    if card.subject is not None:
+        noun, token, norm, leak = (_cell(card.subject[name]) for name in ("noun", "token", "norm", "leak"))
+        rows.append(("one subject", f"{noun}, taught as {token}: effect {norm}, without the word {leak}"))
     emit_text(clean(f"{facts['repo_id']} {facts['path'] or ''}"))
     emit_table(("what", "found"), rows)
     _section("concepts", ("concept", "score", "low", "high"), card.scores[:10])

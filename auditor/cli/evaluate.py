@@ -196,6 +196,31 @@ def search_quality_command(
     say(f"chance: {100 * found.chance:.1f} % of {found.adapters} adapters")
 
 
+@evaluate_app.command("subjects")
+def subjects_command(context: typer.Context, as_json: AsJson = False) -> None:
+    """Count adapters for one subject whose first concept is the one they were taught.
+
+    Asks the catalog that `auditor nightly` built over the pocket zoo.
+
+    Example:
+
+        auditor evaluate subjects
+    """
+    from auditor.evaluation.subject_quality import evaluate_subjects
+
+    found = evaluate_subjects(settings_of(context).catalog_path)
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(
+        ("adapter", "word", "class", "taught", "first", "effect", "without the word", "contexts"),
+        [(c.repo_id, c.token, c.noun, c.taught, c.first, f"{c.norm:.2f}", f"{c.leak:.2f}", str(c.contexts))
+         for c in found.cases],
+    )  # fmt: skip
+    emit_table(("subjects", "right first", "95 % interval"), [_share("one subject", found.right)])
+    say(f"chance: {100 * found.chance:.1f} %")
+
+
 @evaluate_app.command("proposals")
 def proposals_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
     """Count how often the VLM names what an adapter changed, one style or two, on scenes it has not seen.

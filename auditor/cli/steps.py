@@ -49,6 +49,21 @@ def crawl(settings: Settings, client: HubClient, dry_run: bool, *, full: bool = 
     return report
 
 
+def _declared(manifest: Manifest, settings: Settings) -> list[str]:
+    """What cards say of triggers: how many files have one, and how many of these are for one subject."""
+    from auditor.probes.subjects import find_subject, load_contexts
+
+    triggers = [item.trigger for item in manifest.items if item.trigger]
+    if not triggers or settings.recipe.subject_contexts == "none":
+        return []
+    contexts = load_contexts(settings.recipe.subject_contexts)
+    subjects = sum(find_subject([trigger], contexts) is not None for trigger in triggers)
+    share = 100 * subjects / len(manifest.items)
+    return [
+        f"      {len(triggers)} cards declare a trigger, {subjects} of them of one subject ({share:.0f} % of the files)"
+    ]
+
+
 def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manifest:
     """Choose the files; say how many and how large."""
     from auditor.pipeline import stages
@@ -62,7 +77,8 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manife
     summary(
         [
             f"plan: {len(manifest.items)} adapter files ({manifest.distinct_files} distinct, {size}), "
-            f"{len(manifest.settled)} settled unopened, {manifest.asked} requests"
+            f"{len(manifest.settled)} settled unopened, {manifest.asked} requests",
+            *_declared(manifest, settings),
         ]
     )
     return manifest

@@ -56,27 +56,31 @@ class Measured:
 
 @dataclass(eq=False)
 class ArmImages:
-    """The trigger's two arms on the m probes that are usable in all four, and the four-arm record.
+    """The two arms that a trigger's score compares, on the m probes that are usable in all arms, and their record.
 
     Attributes:
         arms: Sizes of the effects, and scores.
-        rows: Rows of the whole probe set (m,).
-        prompts: With the trigger (m,).
-        base_images: The base's with the trigger (m, H, W, 3).
+        rows: Rows of the whole probe set, or of the subject's contexts (m,).
+        prompts: Of the adapter's pictures, with the trigger (m,).
+        seeds: Their noise (m,).
+        base_images: The base's, with the trigger or with the subject's class (m, H, W, 3).
         images: The adapter's with the trigger (m, H, W, 3).
         base_features: Embeddings of `base_images` (m, D).
         differences: d_i of the two (m, D).
         dropped: Probes left out because an image was black, constant or not finite.
+        noise: Base with other seeds minus base in the subject's contexts (k, D); None: the reference's is meant.
     """
 
     arms: TriggerArms
     rows: NDArray[np.intp]
     prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
     base_images: NDArray[np.uint8]
     images: NDArray[np.uint8]
     base_features: Floats
     differences: Floats
     dropped: int = 0
+    noise: Floats | None = None
 
 
 def measure_plain(
@@ -94,7 +98,7 @@ def measure_plain(
     for start, stop in chunks:
         shown = generator.generate(probes.prompts[start:stop], probes.seeds[start:stop], scale=recipe.lora_scale)
         images.append(shown)
-        usable.append(_usable(generator.last_checks, "the adapter breaks the base"))
+        usable.append(usable_pictures(generator.last_checks, "the adapter breaks the base"))
         features.append(encoder.encode_images(shown))
         so_far = np.concatenate(features) - reference.features[:stop]
         keep = np.concatenate(usable)
@@ -106,7 +110,7 @@ def measure_plain(
     return Measured(np.flatnonzero(keep), np.concatenate(images)[keep], kept, so_far[keep], int((~keep).sum()))
 
 
-def _usable(checks: ImageChecks, verdict: str) -> NDArray[np.bool_]:
+def usable_pictures(checks: ImageChecks, verdict: str) -> NDArray[np.bool_]:
     """Which pictures of a call may enter a mean (n,).
 
     Raises:
@@ -143,11 +147,8 @@ def dose_subject(
 ) -> DoseSubject:
     """The plain probes, or those with the trigger when `arm` is given: plain prompts show nothing of such adapters."""
     if arm is not None:
-        few = arm.rows[: recipe.dose_probes]
-        count = len(few)
-        return DoseSubject(
-            arm.prompts[:count], [probes.seeds[i] for i in few], arm.base_features[:count], arm.differences[:count]
-        )  # fmt: skip
+        few = slice(recipe.dose_probes)
+        return DoseSubject(arm.prompts[few], arm.seeds[few], arm.base_features[few], arm.differences[few])
     count = min(recipe.dose_probes, recipe.probe_count, len(probes))
     known = measured.differences[measured.rows < count]
     return DoseSubject(probes.prompts[:count], probes.seeds[:count], reference.features[:count],
@@ -169,7 +170,7 @@ def measure_dose(
         else:
             shown = generator.generate(subject.prompts, subject.seeds, scale=scale)
             try:
-                keep = _usable(generator.last_checks, f"strength {scale:g} breaks the base")
+                keep = usable_pictures(generator.last_checks, f"strength {scale:g} breaks the base")
             except ItemError as error:
                 log.info("no dose point", scale=scale, reason=error.reason, message=error.message)
                 continue
@@ -220,7 +221,7 @@ def measure_trigger(
         images, usable = [], []
         for a, b in chunks:
             images.append(generator.generate(worded[a:b], seeds[a:b], scale=recipe.lora_scale, adapter=adapter))
-            usable.append(_usable(generator.last_checks, verdict))
+            usable.append(usable_pictures(generator.last_checks, verdict))
         return np.concatenate(images), np.concatenate(usable)
 
     images, keep = render(True, "with its trigger the adapter breaks the base")
@@ -232,14 +233,15 @@ def measure_trigger(
     arms = TriggerArms(
         trigger=trigger,
         source=source,
-        weights_norm=_norm(plain.differences[keep]),
-        trigger_on_base_norm=_norm((base - plain.base)[keep]),
-        trigger_on_adapter_norm=_norm((adapted - plain.adapter)[keep]),
-        interaction_norm=_norm(differences - plain.differences[keep]),
+        weights_norm=mean_length(plain.differences[keep]),
+        trigger_on_base_norm=mean_length((base - plain.base)[keep]),
+        trigger_on_adapter_norm=mean_length((adapted - plain.adapter)[keep]),
+        interaction_norm=mean_length(differences - plain.differences[keep]),
         scores=scorer.concept_scores(differences),
     )
     prompts = tuple(prompt for prompt, kept in zip(worded, keep, strict=True) if kept)
-    return ArmImages(arms, rows[keep], prompts, base_images[keep], images[keep], base[keep], differences,
+    noise_seeds = tuple(seed for seed, kept in zip(seeds, keep, strict=True) if kept)
+    return ArmImages(arms, rows[keep], prompts, noise_seeds, base_images[keep], images[keep], base[keep], differences,
                      int((~keep).sum()))  # fmt: skip
 
 
@@ -269,7 +271,7 @@ def _plain_arms(
         if len(new):
             prompts, seeds = [probes.prompts[i] for i in rows[new]], [probes.seeds[i] for i in rows[new]]
             shown = generator.generate(prompts, seeds, scale=recipe.lora_scale, adapter=adapter)
-            usable[new] &= _usable(
+            usable[new] &= usable_pictures(
                 generator.last_checks, "the adapter breaks the base" if adapter else "the base itself is at fault"
             )
             arms[adapter][new] = encoder.encode_images(shown)
@@ -284,7 +286,8 @@ def _plain_arms(
     return _PlainArms(arms[False], arms[True], usable)
 
 
-def _norm(differences: Floats) -> float:
+def mean_length(differences: Floats) -> float:
+    """|V| of differences (n, D)."""
     return float(np.linalg.norm(differences.mean(0)))
 
 

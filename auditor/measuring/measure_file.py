@@ -27,7 +27,10 @@ from auditor.measuring.arms import (
 from auditor.measuring.base_choice import BaseChoice, file_words, with_trigger, with_words
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.scoring import effect_record
+from auditor.measuring.subject_arm import with_test
 from auditor.measuring.verdict import pending_verdict, verdict
+from auditor.probes.subjects import find_subject
+from auditor.records.adapter import MetadataClaims
 from auditor.records.result import AuditRecord, DosePoint, Explanation, WorkItem
 from auditor.results.failures import Stopwatch, failure_record, now, versions
 from auditor.results.result_file import Result, thumbnail_bytes
@@ -59,14 +62,14 @@ def audit_file(
         item = with_words(item, normalised)
         if normalised.no_learned_change:
             raise _nothing_learned(normalised)
-        return _audit_applied(opened, item, normalised, file_sha256, common, watch)
+        return _audit_applied(opened, item, adapter.claims, normalised, file_sha256, common, watch)
     except ItemError as error:
         record = failure_record(item, file_sha256, opened.recipe.recipe_id, error, watch)
         return AuditedFile(Result(record.model_copy(update=common), {}))
 
 
 def _audit_applied(
-    opened: OpenedBase, item: WorkItem, normalised: NormalisedAdapter, file_sha256: str,
+    opened: OpenedBase, item: WorkItem, claims: MetadataClaims, normalised: NormalisedAdapter, file_sha256: str,
     common: dict[str, object], watch: Stopwatch,
 ) -> AuditedFile:  # fmt: skip
     generator = opened.generator
@@ -82,9 +85,7 @@ def _audit_applied(
         arm, arm_test = None, None
         if item.trigger and opened.recipe.trigger_arms:
             with watch.stage("trigger"):
-                arm = measure_trigger(generator, opened.encoder, opened.all_probes, opened.scorer, opened.recipe,
-                                      item.trigger, item.trigger_source or "card", measured)  # fmt: skip
-            arm_test = opened.scorer.test(arm.differences)
+                arm, arm_test = _trigger(opened, item, item.trigger, claims, measured)
         acts = test.status == "effect" or (arm_test is not None and arm_test.status == "effect")
         with watch.stage("dose"):
             dose, rises = _dose(opened, measured, shared, arm, test) if acts else ((), None)
@@ -112,6 +113,24 @@ def _audit_applied(
         **common,
     )  # fmt: skip
     return AuditedFile(Result(record, _arrays(opened, measured, arm)), shown)
+
+
+def _trigger(
+    opened: OpenedBase, item: WorkItem, trigger: str, claims: MetadataClaims, measured: Measured
+) -> tuple[ArmImages, EffectTest]:  # fmt: skip
+    """The trigger's arms and whether they show an effect: in a subject's own contexts where one is named."""
+    source = item.trigger_source or "card"
+    subject = None
+    if opened.subjects is not None:
+        said = (trigger, *(claim.text for claim in claims.triggers))
+        subject = find_subject(said, opened.subjects.contexts)
+    if subject is None or opened.subjects is None:
+        arm = measure_trigger(opened.generator, opened.encoder, opened.all_probes, opened.scorer, opened.recipe,
+                              trigger, source, measured)  # fmt: skip
+        return arm, opened.scorer.test(arm.differences)
+    arm = opened.subjects.measure(subject, trigger, source)
+    test = opened.scorer.test(arm.differences, arm.noise)
+    return replace(arm, arms=with_test(arm.arms, test)), test
 
 
 def _dose(

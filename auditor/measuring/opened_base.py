@@ -9,6 +9,7 @@ from auditor.generation.generator import Generator
 from auditor.lexicons.loader import Lexicon
 from auditor.measuring.reference import Reference
 from auditor.measuring.scoring import Scorer
+from auditor.measuring.subject_arm import SubjectMeter
 from auditor.probes.loader import ProbeSet
 from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import Recipe
@@ -16,7 +17,10 @@ from auditor.records.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class OpenedBase:
-    """One base, ready to audit. `probes` holds the n probes in use, `all_probes` the whole set."""
+    """One base, ready to audit. `probes` holds the n probes in use, `all_probes` the whole set.
+
+    `subjects` measures adapters for one subject; without it their triggers are measured as any other.
+    """
 
     base_name: str
     recipe: Recipe
@@ -30,3 +34,4 @@ class OpenedBase:
     scorer: Scorer
     pairs_shown: int
     max_side: int
+    subjects: SubjectMeter | None = None

@@ -66,9 +66,14 @@ class Scorer:
         )
         return score(differences, self.basis, options)
 
-    def test(self, differences: NDArray[np.floating]) -> EffectTest:
-        """Is there an effect at all?"""
-        noise = self.reference.noise
+    def test(self, differences: NDArray[np.floating], noise: NDArray[np.floating] | None = None) -> EffectTest:
+        """Is there an effect at all?
+
+        Args:
+            differences: d_i (n, D).
+            noise: Base with other seeds minus base (m, D), on the same kind of prompts; None: the reference's.
+        """
+        noise = self.reference.noise if noise is None else noise
         return effect_test(differences, noise, alpha=self.solver.alpha, resamples=self.solver.null_draws)
 
     def explain(

@@ -55,6 +55,12 @@ class Recipe(BaseModel):
     """Probes of the dose response."""
     trigger_arms: bool
     """Whether declared triggers are measured."""
+    subject_contexts: str | None = None
+    """Name of the contexts in which an adapter for one subject is asked for it; null when it is not."""
+    subject_contexts_hash: str | None = None
+    """Hash of their content."""
+    subject_probes: int = 0
+    """Most contexts used."""
     encoder: str
     """Identity of the image and text encoder: hash over configuration and weights."""
     concept_template: str

@@ -138,23 +138,47 @@ class Effect(_Record):
     """Whether the scores explain the change."""
 
 
+class SubjectArm(_Record):
+    """What a trigger that names one subject was measured on."""
+
+    token: str
+    """The taught word; hostile text."""
+    noun: str
+    """Class of the subject, such as `dog`."""
+    contexts: str
+    """Name of the contexts it was asked for in."""
+    probes: int
+    """Contexts used."""
+    norm: float
+    """|adapter with the taught word - base with the class|."""
+    p_value: float | None = None
+    """Sign-flip p-value over contexts."""
+    floor: float | None = None
+    """What the norm had to exceed."""
+
+
 class TriggerArms(_Record):
-    """Four arms: base and adapter, each with and without the declared trigger."""
+    """What a declared trigger does. Without a subject there are four arms: base and adapter, each without and with it.
+
+    With a subject the base is asked for the class alone and never with the taught word, so that two sizes are null.
+    """
 
     trigger: str
-    """The text put before each prompt; hostile text."""
+    """The declared text; hostile text."""
     source: str
     """Where it was declared."""
     weights_norm: float
-    """|adapter plain - base plain|: the effect of the weights alone."""
-    trigger_on_base_norm: float
+    """|adapter plain - base plain|: the effect of the weights alone; with a subject, its leak into the class."""
+    trigger_on_base_norm: float | None = None
     """|base with trigger - base plain|: what the words do without the adapter."""
     trigger_on_adapter_norm: float
     """|adapter with trigger - adapter plain|."""
-    interaction_norm: float
+    interaction_norm: float | None = None
     """|(adapter with trigger - base with trigger) - (adapter plain - base plain)|: the trigger's own effect."""
     scores: tuple[ConceptScore, ...]
-    """Shared-basis scores of adapter with trigger against base with trigger."""
+    """Shared-basis scores of adapter with trigger against base with trigger, or against base with the class."""
+    subject: SubjectArm | None = None
+    """What it names, where that is known to be one subject."""
 
 
 class DosePoint(_Record):

@@ -197,6 +197,13 @@ class RecipeSettings(Section):
     trigger_arms: bool = True
     """Also generate with the declared trigger word, on base and adapter, when there is one."""
 
+    subject_contexts: NameOrFile = "subject-1"
+    """Prompts with a place for one subject ("a {subject} on a beach"), for adapters whose trigger names one: subject-1,
+    pocket-subject-1, or the path of a .json file of your own. none: such triggers are measured as any other."""
+
+    subject_probes: int = Field(default=16, ge=2)
+    """Most contexts used for one subject."""
+
     lexicon: NameOrFile
     """Versioned list of concepts that every adapter is scored on: general-1, pocket-1, or the path of a .json file of
     your own."""

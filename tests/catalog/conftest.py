@@ -25,6 +25,7 @@ from auditor.records.result import (
     Effect,
     ExplainedConcept,
     Explanation,
+    SubjectArm,
     TriggerArms,
     WorkItem,
 )
@@ -159,6 +160,9 @@ def rich_result(item: WorkItem, recipe: Recipe, lexicon: Lexicon, hostile: str =
             trigger_on_adapter_norm=0.3,
             interaction_norm=0.2,
             scores=plain.record.scores,
+            subject=SubjectArm(
+                token=f"sks {hostile}", noun="dog", contexts="subject-1", probes=16, norm=0.6, p_value=0.01, floor=0.1
+            ),
         ),
         dose=tuple(
             DosePoint(scale=scale, norm=scale * 0.5, projections={"vibrant": scale * 0.8}) for scale in (0.5, 1.0, 1.5)

@@ -23,6 +23,8 @@ def test_a_card_holds_everything_known(world, build):
     assert {record["variant"] for record in first.explanations} == {"robust", "paper"}
     assert [record["concept"] for record in first.phrases] == [None, "vibrant"]
     assert first.trigger["interaction_norm"] == 0.2
+    assert (first.subject["noun"], first.subject["norm"], first.subject["leak"]) == ("dog", 0.6, 0.5)
+    assert second.subject is None
     assert len(first.dose) == 3
     assert (second.card["outcome"], second.scores) == ("pending", ())
     assert json.dumps([asdict(card) for card in (first, second)], allow_nan=False)

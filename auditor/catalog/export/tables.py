@@ -74,6 +74,11 @@ TABLES: tuple[ExportTable, ...] = (
         "trigger_effects", "What declared trigger words do, apart from the weights.",
     ),
     ExportTable(
+        "subjects", f"SELECT {_OF_AUDIT}, s.* EXCLUDE (audit_id) FROM subject_effects s "
+        f"JOIN audits u USING (audit_id) {_BY_AUDIT}",
+        "subject_effects", "Adapters for one subject: their word, its class, and how much of it leaks into the class.",
+    ),
+    ExportTable(
         "trigger_scores", f"SELECT {_OF_AUDIT}, t.* EXCLUDE (audit_id) FROM trigger_scores t "
         f"JOIN audits u USING (audit_id) {_BY_AUDIT}, t.concept",
         "trigger_scores", "Scores with the declared trigger in front of every prompt.",
