@@ -2,6 +2,7 @@
 
     python benchmarks/crawl_80k.py                # all of it, a few minutes
     python benchmarks/crawl_80k.py --repos 5000   # quick
+    python benchmarks/crawl_80k.py --repos 200000 --malformed 5 --ours   # with 5 % of entries that nobody can read
 
 Every measured part runs in a process of its own (peak memory is that process's), the server in another. The
 naive ways are `HfApi.list_models` with the same expanded fields, collected into a list as its documentation shows,
@@ -34,7 +35,21 @@ BASES = (
 )  # fmt: skip
 
 
-def synthetic(number: int) -> Any:
+MALFORMED: tuple[dict[str, Any], ...] = (
+    {"entry_drop": ("sha",)}, {"entry_drop": ("id", "modelId")}, {"entry_patch": {"id": {"$ne": None}}},
+    {"entry_patch": {"sha": "HEAD"}}, {"entry_patch": {"siblings": "README.md"}},
+    {"entry_patch": {"siblings": [{"rfilename": 7}]}}, {"entry_patch": {"siblings": [{"rfilename": "x" * 5000}]}},
+    {"entry_patch": {"id": "../../etc/passwd"}}, {"entry_patch": {"siblings": [None]}},
+)  # fmt: skip
+"""What makes a list entry unusable."""
+
+
+def is_malformed(number: int, percent: int) -> bool:
+    """Whether this repo's entry is one of the broken ones."""
+    return number % 100 < percent
+
+
+def synthetic(number: int, malformed: int = 0) -> Any:
     """One repo of the size of real ones: 8 files, 12 tags, a card with widget prompts."""
     from auditor.pocket.hub_server import synthetic_repo
 
@@ -55,15 +70,29 @@ def synthetic(number: int) -> Any:
     }  # fmt: skip
     day, second = number % 28 + 1, number % 86_400
     stamp = f"2025-0{number % 9 + 1}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
+    broken = MALFORMED[number // 100 % len(MALFORMED)] if is_malformed(number, malformed) else {}
     return synthetic_repo(f"artist-{number % 977:03d}/{name}", files, card=card, createdAt=stamp, lastModified=stamp,
-                          downloads=draw[3], library_name="diffusers")  # fmt: skip
+                          downloads=draw[3], library_name="diffusers", **broken)  # fmt: skip
 
 
-def run_server(repos: int, pipe: Connection) -> None:
+def giants() -> list[Any]:
+    """A repo of 5,000 files, and one whose card has 64 MB."""
+    from auditor.pocket.hub_server import synthetic_repo
+
+    files = {f"{folder}/step-{step:05d}.safetensors": 10_000_000 for folder in range(50) for step in range(100)}
+    card = {"base_model": BASES[0], "widget": [{"text": "x" * 1_000_000} for _ in range(64)]}
+    fields = {"tags": ("lora", "text-to-image"), "createdAt": "2025-01-01T00:00:00.000Z"}
+    return [synthetic_repo("giant/files", files, card={"base_model": BASES[0]}, **fields),
+            synthetic_repo("giant/card", {"x.safetensors": 10_000_000}, card=card, **fields)]  # fmt: skip
+
+
+def run_server(repos: int, malformed: int, with_giants: bool, pipe: Connection) -> None:
     """Serve until told to stop; answer `count` with the requests so far."""
     from auditor.pocket.hub_server import HubIndex, serve
 
-    with serve(HubIndex(synthetic(number) for number in range(repos))) as hub:
+    index = HubIndex(synthetic(number, malformed) for number in range(repos))
+    index.add(giants() if with_giants else [])
+    with serve(index) as hub:
         pipe.send(hub.endpoint)
         while pipe.recv() == "count":
             pipe.send(len(hub.requests))
@@ -77,7 +106,7 @@ def crawl(endpoint: str, folder: str) -> dict[str, Any]:
 
     report = crawl_hub(connect(endpoint), [Query(("lora", "text-to-image"))], Path(folder))
     assert report.complete
-    return {"repos": report.repos, "MB received": round(report.received / 1e6)}
+    return {"repos": report.repos, "malformed": report.quarantined, "MB received": round(report.received / 1e6)}
 
 
 def plan(endpoint: str, folder: str) -> dict[str, Any]:
@@ -93,7 +122,8 @@ def plan(endpoint: str, folder: str) -> dict[str, Any]:
     listing = iter_listing(listing_path(Path(folder)), without=UNUSED_FIELDS)
     made = make_plan(listing, bases, facts=FileFacts(Path(folder) / "facts"))
     write_manifest(Path(folder) / "manifest", made)
-    return {"repos": len({item.repo_id for item in made.items}), "files": len(made.items)}
+    return {"repos": len({item.repo_id for item in made.items}), "files": len(made.items),
+            "settled": len(made.settled)}  # fmt: skip
 
 
 def list_objects(endpoint: str, folder: str) -> dict[str, Any]:
@@ -140,18 +170,25 @@ def main() -> None:
     """Print one JSON line per part, and the limits of the project for the whole size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repos", type=int, default=80_000)
+    parser.add_argument("--malformed", type=int, default=0, metavar="PERCENT", help="entries that cannot be read")
+    parser.add_argument("--giants", action="store_true", help="and a repo of 5,000 files, and a card of 64 MB")
+    parser.add_argument("--ours", action="store_true", help="leave the naive ways out: they end at a broken entry")
     arguments = parser.parse_args()
     os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     fresh = multiprocessing.get_context("spawn")
     folder = tempfile.mkdtemp(prefix="crawl-")
     ours, theirs = fresh.Pipe()
-    server = fresh.Process(target=run_server, args=(arguments.repos, theirs), daemon=True)
+    server = fresh.Process(
+        target=run_server, args=(arguments.repos, arguments.malformed, arguments.giants, theirs), daemon=True
+    )
     server.start()
     endpoint = ours.recv()
     print(json.dumps({"repos": arguments.repos, "cores": len(os.sched_getaffinity(0))}))
     before = 0
+    extra = 2 * arguments.giants
+    expected = sum(is_malformed(number, arguments.malformed) for number in range(arguments.repos))
     try:
-        for name in PARTS:
+        for name in [name for name in PARTS if not arguments.ours or name in ("crawl", "plan")]:
             result, sender = fresh.Pipe(duplex=False)
             worker = fresh.Process(target=measure, args=(name, endpoint, folder, sender))
             worker.start()
@@ -161,6 +198,10 @@ def main() -> None:
             ours.send("count")
             count = ours.recv()
             found["requests"], before = count - before, count
+            if name == "crawl":
+                assert (found["repos"], found["malformed"]) == (arguments.repos + extra - expected, expected), found
+            if name == "plan":
+                assert found["files"] + found["settled"] >= arguments.repos + extra - expected == found["repos"], found
             if name == "model_info":
                 found = extrapolated(found, arguments.repos)
             elif name != "plan":

@@ -39,6 +39,10 @@ _REST_S = 30.0
 log = structlog.get_logger(__name__)
 
 
+class AnswerTooLong(TransientError):
+    """An answer was given up at `MAX_ANSWER_BYTES`: ask for less at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How stubborn a request is: attempts, and seconds between them (doubling up to the maximum).
@@ -150,7 +154,7 @@ class HubClient:
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout(f"the answer took longer than {self.answer_s:g} s")
                 if len(content) > MAX_ANSWER_BYTES:
-                    raise TransientError(f"The answer to {urlsplit(url).path} runs past {MAX_ANSWER_BYTES:,} bytes.")
+                    raise AnswerTooLong(f"The answer to {urlsplit(url).path} runs past {MAX_ANSWER_BYTES:,} bytes.")
         self.pace.learn(bucket_of(url), response.headers)
         self.count(0, len(content))
         decoded = ("content-encoding", "content-length", "transfer-encoding")

@@ -3,6 +3,9 @@
 A mirror or proxy may drop the `Link` header that leads to the next page, and then every query seems to end after its
 first. So an end that looks too early is put to the test: asked for fewer entries than it has, a server that pages must
 name a next page.
+
+A page that is too long, because some uploaders' cards are, is asked for in smaller pieces, and a single entry without
+its card: one repo cannot end a crawl.
 """
 
 from __future__ import annotations
@@ -13,13 +16,18 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
+import structlog
 from huggingface_hub.errors import HfHubHTTPError
 
 from auditor.errors import TransientError
-from auditor.hub.client import HubClient
+from auditor.hub.client import AnswerTooLong, HubClient
 from auditor.hub.refusals import status_of
 
+log = structlog.get_logger(__name__)
+
 _READABLE_ATTEMPTS = 2
+_CARD = ("expand", "cardData")
+_SMALLER = 8
 _UNREADABLE = "the answer is not a JSON list (a proxy's page, perhaps)"
 NO_LINKS = (
     "the listing stops without a link to its next page, and this server gives none: a mirror or proxy that drops the "
@@ -81,7 +89,14 @@ class Pager:
 
     def _read(self, url: str) -> Page | None:
         """One answer; None when it is no list of entries."""
-        response = self._get(f"{self.client.endpoint}{url}")
+        asked = url
+        while True:
+            try:
+                response = self._get(f"{self.client.endpoint}{asked}")
+                break
+            except AnswerTooLong:
+                asked = _lighter(asked)
+                log.warning("a page of the listing is too long", asked_again_for=_limit(asked), cards=_has_cards(asked))
         try:
             entries = response.json()
         except (ValueError, RecursionError):
@@ -90,6 +105,8 @@ class Pager:
             return None
         link = self.client.next_page(response)
         following = link and link.removeprefix(self.client.endpoint)
+        if following is not None and asked != url:
+            following = _with_limit(following, _limit(url), cards=_has_cards(url))
         if following == url:
             raise TransientError("the next-page link of the listing leads to the same page again")
         return Page(response.content, entries, following)
@@ -130,7 +147,28 @@ def _limit(url: str) -> int:
     return int(text) if text.isdecimal() and text else 1
 
 
-def _with_limit(url: str, limit: int) -> str:
+def _has_cards(url: str) -> bool:
+    return _CARD in parse_qsl(urlsplit(url).query)
+
+
+def _lighter(url: str) -> str:
+    """The same place, asked for fewer entries, and for a single one without its card.
+
+    Raises:
+        AnswerTooLong: There is nothing left to leave out.
+    """
+    limit = _limit(url)
+    if limit > 1:
+        return _with_limit(url, max(1, limit // _SMALLER), cards=_has_cards(url))
+    if _has_cards(url):
+        return _with_limit(url, 1, cards=False)
+    raise AnswerTooLong("One entry of the listing is longer than all that is read of a page.")
+
+
+def _with_limit(url: str, limit: int, *, cards: bool | None = None) -> str:
+    """The address with another limit; with or without cards, where that is said."""
     parts = urlsplit(url)
     pairs = [(name, value) for name, value in parse_qsl(parts.query) if name != "limit"]
+    if cards is not None:
+        pairs = [pair for pair in pairs if pair != _CARD] + [_CARD] * cards
     return f"{parts.path}?{urlencode([*pairs, ('limit', str(limit))])}"

@@ -326,10 +326,26 @@ def test_answers_without_end_are_given_up(
     if kind == "drip":
         ten_loras.faults.drip("cursor", by=10, seconds=0.05, times=3)
     else:
-        ten_loras.faults.endless("cursor", times=3)
+        ten_loras.faults.endless("cursor", times=99)
     assert not crawl(client, [LORA], tmp_path).complete
     ten_loras.faults.clear()
     assert crawl(client, [LORA], tmp_path).complete
+
+
+def test_cards_too_long_for_a_page_cost_no_repo(
+    tmp_path: Path, lora: Callable[..., Repo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor.hub.client, "MAX_ANSWER_BYTES", 100_000)
+    sizes = {3: 60_000, 4: 60_000, 5: 300_000, 9: 90_000}
+    repos = [lora(n) for n in range(12)]
+    cards = {n: {"base_model": "pocket/base", "license": "mit", "note": "x" * size} for n, size in sizes.items()}
+    repos = [replace(repo, card=cards[n]) if n in cards else repo for n, repo in enumerate(repos)]
+    with serve(HubIndex(repos), page_size=8) as hub:
+        report = crawl(connect(hub.endpoint, retry=QUICK), [LORA], tmp_path, page_size=8)
+    assert report.complete and len(reconcile(report, tmp_path)) == 12
+    listed = {repo.repo_id: repo for repo in iter_listing(listing_path(tmp_path))}
+    licences = [listed[f"artist/style-{n:02d}"].license for n in sizes]
+    assert licences == ["mit", "mit", None, "mit"]  # that of a card that nobody could read is not known
 
 
 def test_limit(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
