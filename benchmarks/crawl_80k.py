@@ -30,9 +30,11 @@ from typing import Any
 QUOTA, WINDOW_S = 1000, 300
 SAMPLE = 300
 BASES = (
-    "stabilityai/stable-diffusion-xl-base-1.0", "black-forest-labs/FLUX.1-dev",
-    "stable-diffusion-v1-5/stable-diffusion-v1-5", "stabilityai/stable-diffusion-3.5-large",
-)  # fmt: skip
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    "black-forest-labs/FLUX.1-dev",
+    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "stabilityai/stable-diffusion-3.5-large",
+)
 
 
 MALFORMED: tuple[dict[str, Any], ...] = (
@@ -57,22 +59,35 @@ def synthetic(number: int, malformed: int = 0) -> Any:
     base = BASES[draw[0] % len(BASES)]
     name = f"style-{number:06d}"
     files: dict[str, bytes | int] = {
-        "README.md": 4_000, f"{name}.safetensors": 150_000_000 + number, ".gitattributes": 1_500,
+        "README.md": 4_000,
+        f"{name}.safetensors": 150_000_000 + number,
+        ".gitattributes": 1_500,
         **{f"images/example_{i}.png": 900_000 for i in range(5)},
-    }  # fmt: skip
+    }
     if draw[1] % 4 == 0:
         files |= {f"{name}-{step:06d}.safetensors": 150_000_000 for step in (500, 1000)}
     prompt = f"a portrait of a woman in the {name} manner, soft light, detailed, high quality, 35 mm photograph"
     card = {
-        "base_model": base, "instance_prompt": name, "license": "other", "pipeline_tag": "text-to-image",
+        "base_model": base,
+        "instance_prompt": name,
+        "license": "other",
+        "pipeline_tag": "text-to-image",
         "widget": [{"text": f"{prompt}, {i}", "output": {"url": f"images/example_{i}.png"}} for i in range(5)],
         "tags": ["text-to-image", "lora", "diffusers", "template:sd-lora", "art", "style", f"artist-{draw[2]}"],
-    }  # fmt: skip
+    }
     day, second = number % 28 + 1, number % 86_400
     stamp = f"2025-0{number % 9 + 1}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
     broken = MALFORMED[number // 100 % len(MALFORMED)] if is_malformed(number, malformed) else {}
-    return synthetic_repo(f"artist-{number % 977:03d}/{name}", files, card=card, createdAt=stamp, lastModified=stamp,
-                          downloads=draw[3], library_name="diffusers", **broken)  # fmt: skip
+    return synthetic_repo(
+        f"artist-{number % 977:03d}/{name}",
+        files,
+        card=card,
+        createdAt=stamp,
+        lastModified=stamp,
+        downloads=draw[3],
+        library_name="diffusers",
+        **broken,
+    )
 
 
 def giants() -> list[Any]:
@@ -82,8 +97,10 @@ def giants() -> list[Any]:
     files = {f"{folder}/step-{step:05d}.safetensors": 10_000_000 for folder in range(50) for step in range(100)}
     card = {"base_model": BASES[0], "widget": [{"text": "x" * 1_000_000} for _ in range(64)]}
     fields = {"tags": ("lora", "text-to-image"), "createdAt": "2025-01-01T00:00:00.000Z"}
-    return [synthetic_repo("giant/files", files, card={"base_model": BASES[0]}, **fields),
-            synthetic_repo("giant/card", {"x.safetensors": 10_000_000}, card=card, **fields)]  # fmt: skip
+    return [
+        synthetic_repo("giant/files", files, card={"base_model": BASES[0]}, **fields),
+        synthetic_repo("giant/card", {"x.safetensors": 10_000_000}, card=card, **fields),
+    ]
 
 
 def run_server(repos: int, malformed: int, with_giants: bool, pipe: Connection) -> None:
@@ -122,8 +139,7 @@ def plan(endpoint: str, folder: str) -> dict[str, Any]:
     listing = iter_listing(listing_path(Path(folder)), without=UNUSED_FIELDS)
     made = make_plan(listing, bases, facts=FileFacts(Path(folder) / "facts"))
     write_manifest(Path(folder) / "manifest", made)
-    return {"repos": len({item.repo_id for item in made.items}), "files": len(made.items),
-            "settled": len(made.settled)}  # fmt: skip
+    return {"repos": len({item.repo_id for item in made.items}), "files": len(made.items), "settled": len(made.settled)}
 
 
 def list_objects(endpoint: str, folder: str) -> dict[str, Any]:
@@ -132,8 +148,9 @@ def list_objects(endpoint: str, folder: str) -> dict[str, Any]:
 
     from auditor.hub.queries import EXPAND
 
-    listed = list(HfApi(endpoint=endpoint, token=False).list_models(
-        filter=["lora", "text-to-image"], expand=list(EXPAND)))  # fmt: skip
+    listed = list(
+        HfApi(endpoint=endpoint, token=False).list_models(filter=["lora", "text-to-image"], expand=list(EXPAND))
+    )
     return {"repos": len(listed)}
 
 
@@ -149,8 +166,11 @@ def info_each(endpoint: str, folder: str) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[str, str], dict[str, Any]]] = {
-    "crawl": crawl, "plan": plan, "list_models": list_objects, "model_info": info_each,
-}  # fmt: skip
+    "crawl": crawl,
+    "plan": plan,
+    "list_models": list_objects,
+    "model_info": info_each,
+}
 
 
 def measure(name: str, endpoint: str, folder: str, pipe: Connection) -> None:
@@ -223,9 +243,12 @@ def extrapolated(found: dict[str, Any], repos: int) -> dict[str, Any]:
     factor = repos / found["repos"]
     requests = round(found["requests"] * factor)
     return {
-        "part": "model_info", "measured on": found["repos"], "seconds": round(found["seconds"] * factor),
-        "requests": requests, "least minutes by quota": quota_minutes(requests),
-    }  # fmt: skip
+        "part": "model_info",
+        "measured on": found["repos"],
+        "seconds": round(found["seconds"] * factor),
+        "requests": requests,
+        "least minutes by quota": quota_minutes(requests),
+    }
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-"
 
@@ -66,14 +67,16 @@ class RandomBase(DiffusersBase):
         self._built = pipe
         super().__init__(
             case.name,
-            device=device,
-            dtype=case.dtype,
-            sampler=case.sampler,
-            steps=steps,
-            guidance=case.guidance,
-            size=size,
-            batch_size=case.batches[0],
-            application=application,
+            RenderOptions(
+                device=device,
+                dtype=case.dtype,
+                sampler=case.sampler,
+                steps=steps,
+                guidance=case.guidance,
+                size=size,
+                batch_size=case.batches[0],
+                application=application,
+            ),
         )
 
     def _open(self) -> Any:

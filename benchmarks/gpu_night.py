@@ -98,14 +98,14 @@ def audited(report: Report, case: BaseCase, base: RandomBase, folder: Path, batc
                 figures = one_adapter(report, base, plain, batch)
             report.add(
                 case.name,
-                f"{base.application}, diffusers file",
+                f"{base.options.application}, diffusers file",
                 batch=batch,
                 **figures,
                 peak_gb=peak(report.device),
                 gpu_busy=busy.share,
             )
 
-        report.attempt(case.name, f"{base.application}, batch {batch}", measure)
+        report.attempt(case.name, f"{base.options.application}, batch {batch}", measure)
     base.batch_size = batches[0]
 
 
@@ -116,7 +116,7 @@ def conventions(report: Report, case: BaseCase, base: RandomBase, folder: Path) 
         def measure(convention: str = convention) -> None:
             figures = one_adapter(report, base, write_adapter(folder, convention, base), 1)
             kept = {k: figures[k] for k in ("read", "apply_and_prove", "remove_and_check")}
-            report.add(case.name, f"{base.application}, {convention} file", **kept)
+            report.add(case.name, f"{base.options.application}, {convention} file", **kept)
 
         report.attempt(case.name, convention, measure)
 

@@ -81,9 +81,13 @@ def run_merge(folder: Path, *options: str) -> dict[str, object]:
     assert process.stdout is not None
     report = json.loads(process.stdout.read())
     size = (folder / "catalog.duckdb").stat().st_size
-    seen = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
-            "peak_rss_gb": round(peak / 1e9, 2), "file_gb": round(size / 1e9, 2),
-            **{name: report[name] for name in ("audits", "read", "carried", "reconciles")}}  # fmt: skip
+    seen = {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "peak_rss_gb": round(peak / 1e9, 2),
+        "file_gb": round(size / 1e9, 2),
+        **{name: report[name] for name in ("audits", "read", "carried", "reconciles")},
+    }
     print(options or "merge", seen, file=sys.stderr, flush=True)
     return seen
 
@@ -93,9 +97,13 @@ def differences(one: Path, other: Path) -> list[str]:
     with duckdb.connect(":memory:", config={"memory_limit": "4GB", "temp_directory": str(one.parent / "spill")}) as c:
         c.execute(f"ATTACH '{one}' AS one (READ_ONLY)")
         c.execute(f"ATTACH '{other}' AS other (READ_ONLY)")
-        tables = [row[0] for row in c.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'one' "
-            "AND table_name NOT IN ('runs', 'schema_migrations')").fetchall()]  # fmt: skip
+        tables = [
+            row[0]
+            for row in c.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'one' "
+                "AND table_name NOT IN ('runs', 'schema_migrations')"
+            ).fetchall()
+        ]
         odd = []
         for table in tables:
             # Sums of row hashes do not depend on order, and two tables of 80 million rows cannot be sorted here.

@@ -62,11 +62,20 @@ def main() -> None:
                 work.mkdir()
                 (Path(top) / "reference").mkdir(exist_ok=True)
                 (work / "reference").symlink_to(Path(top) / "reference")
-                settings = resolve(config=None, profile="pocket", work_dir=work, overrides=(
-                    "recipe.proposer.kind=openai", f"serving.address={stub.url}", f"serving.ahead={ahead}",
-                    "recipe.probe_count=12", "recipe.looks=[]", "recipe.solver.image_probes=1",
-                    "recipe.trigger_arms=false",
-                )).settings  # fmt: skip
+                settings = resolve(
+                    config=None,
+                    profile="pocket",
+                    work_dir=work,
+                    overrides=(
+                        "recipe.proposer.kind=openai",
+                        f"serving.address={stub.url}",
+                        f"serving.ahead={ahead}",
+                        "recipe.probe_count=12",
+                        "recipe.looks=[]",
+                        "recipe.solver.image_probes=1",
+                        "recipe.trigger_arms=false",
+                    ),
+                ).settings
                 taken[ahead].append(audit_seconds(settings, options.adapters))
     stub.stop()
     one, other = (statistics.median(taken[ahead]) for ahead in (0, 1))

@@ -136,9 +136,10 @@ def main() -> int:
         if chosen.catalog is None:
             build(database, chosen.adapters, chosen.concepts, Path(folder))
         with closing(open_catalog(database)) as connection:
-            (audits, scores, encoder), = connection.execute(
+            ((audits, scores, encoder),) = connection.execute(
                 "SELECT (SELECT count(*) FROM audits WHERE divergence IS NOT NULL), (SELECT count(*) FROM scores), "
-                "(SELECT any_value(encoder) FROM recipes)").fetchall()  # fmt: skip
+                "(SELECT any_value(encoder) FROM recipes)"
+            ).fetchall()
         drawn = DrawnEncoder(encoder, PRODUCTION.dimension)
         if chosen.catalog is None:
             plant(database, "hand carved zebrawood", drawn)
@@ -149,11 +150,13 @@ def main() -> int:
             "phrase outside the lexicon": "hand-carved zebrawood",
             "concept and phrase": "watercolor hand-carved zebrawood",
         }
-        seen: dict[str, object] = {"audits with V": audits, "scores": scores,
-                                   "file_gb": round(database.stat().st_size / 1e9, 2)}  # fmt: skip
+        seen: dict[str, object] = {
+            "audits with V": audits,
+            "scores": scores,
+            "file_gb": round(database.stat().st_size / 1e9, 2),
+        }
         for name, text in asked.items():
-            seen[name] = median_ms(lambda text=text: search(database, text, 10, encoder=lambda: drawn),
-                                            chosen.rounds)  # fmt: skip
+            seen[name] = median_ms(lambda text=text: search(database, text, 10, encoder=lambda: drawn), chosen.rounds)
         vector = drawn.encode_texts(["x"])[0]
         seen["phrase, naive way"] = median_ms(lambda: naive(database, vector), chosen.naive_rounds)
     print(json.dumps(seen, indent=1))

@@ -67,9 +67,11 @@ def compare(served: Proposer, in_process: Proposer, count: int) -> Naming:
     right = {name: [a == t for a, t in zip(answers, truth, strict=True)] for name, answers in said.items()}
     same = [a == b for a, b in zip(said["served"], said["in process"], strict=True)]
     return Naming(
-        bootstrap_mean(same), bootstrap_mean(right["served"]), bootstrap_mean(right["in process"]),
+        bootstrap_mean(same),
+        bootstrap_mean(right["served"]),
+        bootstrap_mean(right["in process"]),
         Counter(truth).most_common(1)[0][1] / count,
-    )  # fmt: skip
+    )
 
 
 def main() -> None:
@@ -79,8 +81,12 @@ def main() -> None:
     parser.add_argument("--python", type=Path, default=Path(".venv-vllm/bin/python"))
     options = parser.parse_args()
     command = f"['{options.python.absolute()}', '-m', 'vllm.entrypoints.openai.api_server']"
-    served = ("recipe.proposer.kind=openai", f"serving.command={command}", "serving.flags=['--enforce-eager']",
-              "serving.environment=['VLLM_CPU_KVCACHE_SPACE=1']")  # fmt: skip
+    served = (
+        "recipe.proposer.kind=openai",
+        f"serving.command={command}",
+        "serving.flags=['--enforce-eager']",
+        "serving.environment=['VLLM_CPU_KVCACHE_SPACE=1']",
+    )
     with TemporaryDirectory() as folder:
         proposers = []
         for overrides in (served, ()):
@@ -94,8 +100,11 @@ def main() -> None:
         finally:
             there.close()  # type: ignore[attr-defined]
     print(f"{options.cases} cases, chance {naming.chance:.2f}")
-    for name, share in (("same first concept", naming.agreement), ("right, served", naming.served),
-                        ("right, in process", naming.in_process)):  # fmt: skip
+    for name, share in (
+        ("same first concept", naming.agreement),
+        ("right, served", naming.served),
+        ("right, in process", naming.in_process),
+    ):
         print(f"{name:20} {share.mean:.3f}  [{share.low:.3f}, {share.high:.3f}]")
 
 

@@ -15,6 +15,8 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 _CHAT = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>{% endfor %}"
 
 
+# Configurations, as a table: one argument a line would hide the pipelines.
+# fmt: off
 def _tokenizer(length: int) -> Any:
     """One token per character, with the special ones that the classes look for."""
     special = ["<pad>", "</s>", "<unk>", "[CLS]", "[SEP]", "<|im_start|>", "<|im_end|>"]
@@ -25,7 +27,7 @@ def _tokenizer(length: int) -> Any:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=length,
         chat_template=_CHAT,
-    )  # fmt: skip
+    )
 
 
 VOCABULARY = 7 + len(string.printable)
@@ -33,7 +35,7 @@ VOCABULARY = 7 + len(string.printable)
 
 def _t5(width: int = 32, *, umt5: bool = False) -> torch.nn.Module:
     settings: dict[str, Any] = {"vocab_size": VOCABULARY, "d_model": width, "d_kv": 8, "d_ff": 37, "num_layers": 2,
-                                "num_heads": 4, "feed_forward_proj": "gated-gelu"}  # fmt: skip
+                                "num_heads": 4, "feed_forward_proj": "gated-gelu"}
     if umt5:
         return transformers.UMT5EncoderModel(transformers.UMT5Config(**settings))
     return transformers.T5EncoderModel(transformers.T5Config(**settings))
@@ -45,21 +47,21 @@ def _gemma() -> torch.nn.Module:
             vocab_size=VOCABULARY, hidden_size=8, head_dim=16, intermediate_size=64, num_attention_heads=2,
             num_key_value_heads=2, num_hidden_layers=1,
         )
-    )  # fmt: skip
+    )
 
 
 def _qwen3(layers: int, *, causal: bool) -> torch.nn.Module:
     config = transformers.Qwen3Config(
         vocab_size=VOCABULARY, hidden_size=16, intermediate_size=16, num_hidden_layers=layers, num_attention_heads=2,
         num_key_value_heads=2, head_dim=8,
-    )  # fmt: skip
+    )
     return (transformers.Qwen3ForCausalLM if causal else transformers.Qwen3Model)(config)
 
 
 def _qwen25_vl() -> torch.nn.Module:
     sizes = {"hidden_size": 16, "intermediate_size": 16}
     text = {**sizes, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
-            "vocab_size": VOCABULARY, "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default"}}  # fmt: skip
+            "vocab_size": VOCABULARY, "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default"}}
     vision = {**sizes, "depth": 2, "num_heads": 2, "out_hidden_size": 16}
     return transformers.Qwen2_5_VLForConditionalGeneration(
         transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision)
@@ -80,7 +82,7 @@ def _vae(latents: int, blocks: int = 2) -> torch.nn.Module:
         block_out_channels=(16,) * blocks, down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks, layers_per_block=1, latent_channels=latents, norm_num_groups=8,
         use_quant_conv=latents == 4, use_post_quant_conv=latents == 4, shift_factor=0.1, scaling_factor=0.3,
-    )  # fmt: skip
+    )
     vae.decoder.conv_out.weight.data.mul_(8)
     return vae
 
@@ -98,7 +100,7 @@ def _chroma() -> dict[str, Any]:
         ),
         "text_encoder": _t5(), "tokenizer": _tokenizer(512), "vae": _vae(4), "scheduler": _flow(),
         "image_encoder": None, "feature_extractor": None,
-    }  # fmt: skip
+    }
 
 
 def _klein() -> dict[str, Any]:
@@ -106,28 +108,28 @@ def _klein() -> dict[str, Any]:
         sample_size=32, down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",),
         block_out_channels=(4,), layers_per_block=1, latent_channels=1, norm_num_groups=1,
         use_quant_conv=False, use_post_quant_conv=False,
-    )  # fmt: skip
+    )
     return {
         "transformer": diffusers.Flux2Transformer2DModel(
             in_channels=4, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2,
             joint_attention_dim=48, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
         ),
         "text_encoder": _qwen3(28, causal=True), "tokenizer": _tokenizer(512), "vae": vae, "scheduler": _flow(),
-    }  # fmt: skip
+    }
 
 
 def _qwen_image() -> dict[str, Any]:
     vae = diffusers.AutoencoderKLQwenImage(
         base_dim=24, z_dim=4, dim_mult=[1, 2, 4], num_res_blocks=1, temperal_downsample=[False, True],
         latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
-    )  # fmt: skip
+    )
     return {
         "transformer": diffusers.QwenImageTransformer2DModel(
             in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=3,
             joint_attention_dim=16, axes_dims_rope=(8, 4, 4),
         ),
         "text_encoder": _qwen25_vl(), "tokenizer": _tokenizer(1024), "vae": vae, "scheduler": _flow(),
-    }  # fmt: skip
+    }
 
 
 def _z_image() -> dict[str, Any]:
@@ -137,7 +139,7 @@ def _z_image() -> dict[str, Any]:
             axes_dims=[8, 4, 4], axes_lens=[1024, 64, 64],
         ),
         "text_encoder": _qwen3(2, causal=False), "tokenizer": _tokenizer(512), "vae": _vae(16), "scheduler": _flow(),
-    }  # fmt: skip
+    }
 
 
 def _auraflow() -> dict[str, Any]:
@@ -147,7 +149,7 @@ def _auraflow() -> dict[str, Any]:
             caption_projection_dim=32, joint_attention_dim=32, pos_embed_max_size=256,
         ),
         "text_encoder": _t5(umt5=True), "tokenizer": _tokenizer(256), "vae": _vae(4), "scheduler": _flow(),
-    }  # fmt: skip
+    }
 
 
 def _pixart() -> dict[str, Any]:
@@ -158,24 +160,24 @@ def _pixart() -> dict[str, Any]:
         ),
         "text_encoder": _t5(), "tokenizer": _tokenizer(300), "vae": _vae(4),
         "scheduler": diffusers.DPMSolverMultistepScheduler(),
-    }  # fmt: skip
+    }
 
 
 def _sana() -> dict[str, Any]:
     blocks = {"block_types": ("ResBlock", "EfficientViTBlock"), "block_out_channels": (8, 8),
-              "layers_per_block": (1, 1), "qkv_multiscales": ((), (5,))}  # fmt: skip
+              "layers_per_block": (1, 1), "qkv_multiscales": ((), (5,))}
     vae = diffusers.AutoencoderDC(
         in_channels=3, latent_channels=4, attention_head_dim=2, upsample_block_type="interpolate",
         downsample_block_type="conv", scaling_factor=0.41,
         **{f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in blocks.items()},
-    )  # fmt: skip
+    )
     return {
         "transformer": diffusers.SanaTransformer2DModel(
             in_channels=4, out_channels=4, num_layers=2, num_attention_heads=2, attention_head_dim=4,
             num_cross_attention_heads=2, cross_attention_head_dim=4, cross_attention_dim=8, caption_channels=8,
         ),
         "text_encoder": _gemma(), "tokenizer": _tokenizer(2048), "vae": vae, "scheduler": _flow(shift=3.0),
-    }  # fmt: skip
+    }
 
 
 def _lumina2() -> dict[str, Any]:
@@ -185,7 +187,7 @@ def _lumina2() -> dict[str, Any]:
             num_kv_heads=1, multiple_of=16, axes_dim_rope=(4, 2, 2), cap_feat_dim=8,
         ),
         "text_encoder": _gemma(), "tokenizer": _tokenizer(512), "vae": _vae(4, 4), "scheduler": _flow(),
-    }  # fmt: skip
+    }
 
 
 def _hunyuan() -> dict[str, Any]:
@@ -198,7 +200,7 @@ def _hunyuan() -> dict[str, Any]:
         "text_encoder": _bert(), "tokenizer": _tokenizer(77), "text_encoder_2": _t5(), "tokenizer_2": _tokenizer(256),
         "vae": _vae(4, 4), "scheduler": diffusers.DDPMScheduler(), "safety_checker": None, "feature_extractor": None,
         "requires_safety_checker": False,
-    }  # fmt: skip
+    }
 
 
 BUILDERS: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -206,7 +208,7 @@ BUILDERS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "ZImagePipeline": _z_image, "AuraFlowPipeline": _auraflow, "PixArtAlphaPipeline": _pixart,
     "PixArtSigmaPipeline": _pixart, "SanaPipeline": _sana, "Lumina2Pipeline": _lumina2,
     "HunyuanDiTPipeline": _hunyuan,
-}  # fmt: skip
+}
 """Class → its components. Stable Diffusion 1 to 3 and FLUX.1 are in tests/tiny_models.py."""
 
 

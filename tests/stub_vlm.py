@@ -159,8 +159,18 @@ def main() -> None:
     with (program.state / "starts").open("a") as stream:
         # A child that outlives its parent unless the whole group is ended, like vLLM's engine.
         engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        stream.write(json.dumps({"pid": os.getpid(), "engine": engine.pid, "arguments": sys.argv[1:],
-                                 "environment": dict(os.environ), "port": port}) + "\n")  # fmt: skip
+        stream.write(
+            json.dumps(
+                {
+                    "pid": os.getpid(),
+                    "engine": engine.pid,
+                    "arguments": sys.argv[1:],
+                    "environment": dict(os.environ),
+                    "port": port,
+                }
+            )
+            + "\n"
+        )
     if program.kind == "never":
         time.sleep(600)
     if program.kind == "late":

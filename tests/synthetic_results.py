@@ -100,25 +100,43 @@ class SyntheticWorld:
     def recipe(self) -> Recipe:
         probes = load_probes("pocket-1")
         return Recipe(
-            base_name=self.base_name, base_repo=f"{self.base_name}/base", base_fingerprint="0" * 16,
-            family=f"{self.base_name}-family", generation={"steps": 8}, probe_set=probes.name,
-            probe_set_hash=probes.content_hash, probe_count=self.shape.probes, looks=(), cosine_error_target=0.05,
-            seed=0, lora_scale=1.0, dose_scales=(0.5, 1.0), dose_probes=4, trigger_arms=True,
-            encoder=f"synthetic-{self.shape.dimension}", concept_template=self.lexicon.template,
-            lexicon=self.lexicon.identifier, lexicon_hash=self.lexicon.content_hash, proposer="synthetic",
+            base_name=self.base_name,
+            base_repo=f"{self.base_name}/base",
+            base_fingerprint="0" * 16,
+            family=f"{self.base_name}-family",
+            generation={"steps": 8},
+            probe_set=probes.name,
+            probe_set_hash=probes.content_hash,
+            probe_count=self.shape.probes,
+            looks=(),
+            cosine_error_target=0.05,
+            seed=0,
+            lora_scale=1.0,
+            dose_scales=(0.5, 1.0),
+            dose_probes=4,
+            trigger_arms=True,
+            encoder=f"synthetic-{self.shape.dimension}",
+            concept_template=self.lexicon.template,
+            lexicon=self.lexicon.identifier,
+            lexicon_hash=self.lexicon.content_hash,
+            proposer="synthetic",
             solver={"variant": "robust", "common": "none"},
-        )  # fmt: skip
+        )
 
     def item(self, number: int) -> WorkItem:
         """Work item `number`; every 25th has the bytes of its predecessor."""
         content = number - 1 if number % 25 == 24 else number
         return WorkItem(
-            repo_id=f"owner{number % 997:03d}/adapter-{number:06d}", commit_sha=COMMIT, path="lora.safetensors",
-            file_sha256=hashlib.sha256(f"{self.seed}:{content}".encode()).hexdigest(), size_bytes=20_000_000 + content,
-            base_name=self.base_name, base_claim=self.recipe.base_repo,
+            repo_id=f"owner{number % 997:03d}/adapter-{number:06d}",
+            commit_sha=COMMIT,
+            path="lora.safetensors",
+            file_sha256=hashlib.sha256(f"{self.seed}:{content}".encode()).hexdigest(),
+            size_bytes=20_000_000 + content,
+            base_name=self.base_name,
+            base_claim=self.recipe.base_repo,
             trigger="sks style" if number % 4 == 0 else None,
             trigger_source="instance_prompt" if number % 4 == 0 else None,
-        )  # fmt: skip
+        )
 
     def write(self, count: int, *, results: int | None = None) -> None:
         """Listing, plan, recipe and basis of `count` items, and the results of the first `results` (default: all)."""
@@ -152,13 +170,17 @@ class SyntheticWorld:
         """What an audit of the item would leave behind."""
         kind = number % 20
         common = {
-            "item": item, "file_sha256": item.file_sha256, "finished_at": "2030-01-02T03:04:05+00:00",
-            "versions": {"auditor": "0.1.0"}, "timings_s": {"generate": 7.5, "encode": 0.6, "explain": 0.2},
-        }  # fmt: skip
+            "item": item,
+            "file_sha256": item.file_sha256,
+            "finished_at": "2030-01-02T03:04:05+00:00",
+            "versions": {"auditor": "0.1.0"},
+            "timings_s": {"generate": 7.5, "encode": 0.6, "explain": 0.2},
+        }
         if kind in (18, 19):
             outcome, reason = (("quarantined", "nonfinite_weights"), ("gone", "file_gone"))[kind - 18]
-            refused = AuditRecord(recipe_id=ANY_RECIPE, outcome=outcome, reason=reason, message="No.",
-                                  base_name=None, **common)  # fmt: skip
+            refused = AuditRecord(
+                recipe_id=ANY_RECIPE, outcome=outcome, reason=reason, message="No.", base_name=None, **common
+            )
             return PackedResult(refused, {}, None, None)
         random = np.random.default_rng((self.seed, number))
         table, weights = self._scores(random)
@@ -173,15 +195,31 @@ class SyntheticWorld:
             recipe_id=self.recipe.recipe_id,
             outcome="no_effect" if nothing else "scored_partial" if partial else "scored",
             reason="inside_noise_floor" if nothing else "modules_unmatched" if partial else None,
-            message=f"Scored on {shape.probes} probes.", base_name=self.base_name,
-            facts=self._facts(item), proof=ApplicationProof(256, 256, 0, 11.5, 0.2, "0" * 16),
-            effect=Effect(probes=shape.probes, norm=float(np.linalg.norm(vector)), floor=0.01, p_value=0.001,
-                          cosine_error=0.03, explained_share=0.6, status="no_effect" if nothing else "explained"),
-            phrases=self._phrases(random), replies=self._replies(random), explanations=self._explanations(random),
-            arms=arms, dose=tuple(DosePoint(scale=s, norm=s * 0.4, projections={n: s for n in self.lexicon.names[:3]})
-                                  for s in self.recipe.dose_scales),
-            dose_rises=True, thumbnails=tuple((p, prompts[p % len(prompts)]) for p in shown), **common,
-        )  # fmt: skip
+            message=f"Scored on {shape.probes} probes.",
+            base_name=self.base_name,
+            facts=self._facts(item),
+            proof=ApplicationProof(256, 256, 0, 11.5, 0.2, "0" * 16),
+            effect=Effect(
+                probes=shape.probes,
+                norm=float(np.linalg.norm(vector)),
+                floor=0.01,
+                p_value=0.001,
+                cosine_error=0.03,
+                explained_share=0.6,
+                status="no_effect" if nothing else "explained",
+            ),
+            phrases=self._phrases(random),
+            replies=self._replies(random),
+            explanations=self._explanations(random),
+            arms=arms,
+            dose=tuple(
+                DosePoint(scale=s, norm=s * 0.4, projections={n: s for n in self.lexicon.names[:3]})
+                for s in self.recipe.dose_scales
+            ),
+            dose_rises=True,
+            thumbnails=tuple((p, prompts[p % len(prompts)]) for p in shown),
+            **common,
+        )
         arrays: dict[str, NDArray[np.generic]] = {
             "differences": (vector + noise).astype(np.float16),
             "divergence": vector,
@@ -196,10 +234,16 @@ class SyntheticWorld:
     def _repos(self, count: int) -> Iterator[ListedRepo]:
         for number in range(count):
             yield ListedRepo(
-                self.item(number).repo_id, COMMIT, license=_LICENSES[number % 4], tags=("lora", "text-to-image"),
-                base_models=(self.recipe.base_repo,), downloads=number * 7919 % 100_003, likes=number % 50,
-                created_at="2029-05-01T00:00:00+00:00", last_modified="2029-06-01T00:00:00+00:00",
-            )  # fmt: skip
+                self.item(number).repo_id,
+                COMMIT,
+                license=_LICENSES[number % 4],
+                tags=("lora", "text-to-image"),
+                base_models=(self.recipe.base_repo,),
+                downloads=number * 7919 % 100_003,
+                likes=number % 50,
+                created_at="2029-05-01T00:00:00+00:00",
+                last_modified="2029-06-01T00:00:00+00:00",
+            )
         for number in range(count // 50):
             yield ListedRepo(f"empty/{number:06d}", COMMIT)
 
@@ -224,25 +268,52 @@ class SyntheticWorld:
         width[touched] = random.gamma(1.5, 0.05, int(touched.sum()))
         width[sure] = weights[sure] * random.uniform(0.2, 1.2, len(sure))
         values = np.stack(
-            [weights, np.maximum(weights - width, 0), weights + width, weights + random.normal(0, 0.1, count),
-             self.alignment, weights + random.normal(0, 0.1, count), weights - 0.2, weights + 0.2,
-             np.full(count, 0.05)], axis=1,
-        )  # fmt: skip
+            [
+                weights,
+                np.maximum(weights - width, 0),
+                weights + width,
+                weights + random.normal(0, 0.1, count),
+                self.alignment,
+                weights + random.normal(0, 0.1, count),
+                weights - 0.2,
+                weights + 0.2,
+                np.full(count, 0.05),
+            ],
+            axis=1,
+        )
         return ScoreTable(self.lexicon.names, values), weights
 
     def _arms(self, item: WorkItem) -> TriggerArms:
-        return TriggerArms(trigger=item.trigger or "", source="instance_prompt", weights_norm=0.4,
-                           trigger_on_base_norm=0.1, trigger_on_adapter_norm=0.2, interaction_norm=0.1,
-                           scores=())  # fmt: skip
+        return TriggerArms(
+            trigger=item.trigger or "",
+            source="instance_prompt",
+            weights_norm=0.4,
+            trigger_on_base_norm=0.1,
+            trigger_on_adapter_norm=0.2,
+            interaction_norm=0.1,
+            scores=(),
+        )
 
     def _facts(self, item: WorkItem) -> AdapterFacts:
         return AdapterFacts(
-            convention="kohya", family=f"{self.base_name}-family", family_evidence=("names",),
-            size_bytes=item.size_bytes or 0, dtypes=("F16",), pairs=256, matched={"unet": 256}, unmatched={},
-            rank_min=16, rank_max=16, alpha_source="file_keys", scale_min=1.0, scale_max=1.0, delta_norm=11.5,
-            tensors_digest=f"t{item.file_sha256}", content_digest=f"c{item.file_sha256}",
+            convention="kohya",
+            family=f"{self.base_name}-family",
+            family_evidence=("names",),
+            size_bytes=item.size_bytes or 0,
+            dtypes=("F16",),
+            pairs=256,
+            matched={"unet": 256},
+            unmatched={},
+            rank_min=16,
+            rank_max=16,
+            alpha_source="file_keys",
+            scale_min=1.0,
+            scale_max=1.0,
+            delta_norm=11.5,
+            tensors_digest=f"t{item.file_sha256}",
+            content_digest=f"c{item.file_sha256}",
             claims=MetadataClaims(base_model="base"),
-        )  # fmt: skip
+        )
 
     def _phrases(self, random: np.random.Generator) -> tuple[ProposedPhrase, ...]:
         known = [str(name) for name in random.choice(self.lexicon.names, 4, replace=False)]
@@ -259,8 +330,10 @@ class SyntheticWorld:
 
     def _explanations(self, random: np.random.Generator) -> tuple[Explanation, ...]:
         names = [str(name) for name in random.choice(self.lexicon.names, 8, replace=False)]
-        concepts = tuple(ExplainedConcept(concept=n, weight=1.0 / (p + 1), support=0.25, in_lexicon=True)
-                         for p, n in enumerate(names))  # fmt: skip
+        concepts = tuple(
+            ExplainedConcept(concept=n, weight=1.0 / (p + 1), support=0.25, in_lexicon=True)
+            for p, n in enumerate(names)
+        )
         return tuple(Explanation(variant=v, concepts=concepts, explained_share=0.5) for v in ("robust", "paper"))
 
     def _picture(self, number: int) -> NDArray[np.uint8]:

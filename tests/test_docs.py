@@ -61,8 +61,12 @@ def test_every_reason_is_explained_under_the_outcome_that_the_code_gives_it():
             assert REASON_NOTES[reason].outcome == outcome, f"{path.name}: {outcome}, {reason}"
             seen.add(reason)
     chosen_by_a_variable = {
-        "text_encoder_dropped", "modules_unmatched", "not_text_to_image", "blank_images", "nonfinite_images",
-    }  # fmt: skip
+        "text_encoder_dropped",
+        "modules_unmatched",
+        "not_text_to_image",
+        "blank_images",
+        "nonfinite_images",
+    }
     assert set(REASONS) - seen <= chosen_by_a_variable
 
 

@@ -58,6 +58,29 @@ def _modules(repository: Path) -> list[Path]:
     return [path for path in _tracked(repository / "auditor", "*.py") if not path.is_relative_to(replacement)]
 
 
+def test_no_module_is_longer_than_a_sitting(repository):
+    long = [path.name for path in _modules(repository) if path.read_text().count("\n") > 300]
+    assert not long, "split it by what its parts are for"
+
+
+def test_only_tables_are_kept_from_the_formatter(repository):
+    """A kept statement is a table: a literal, an alias or a call that holds rows, or the cases of a test."""
+    others = []
+    for path in [*_modules(repository), *_tracked(repository / "tests", "*.py")]:
+        text = path.read_text()
+        kept = {number for number, line in enumerate(text.splitlines(), 1) if line.endswith("# fmt: skip")}
+        if not kept:
+            continue
+        tables = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                tables.add(node.end_lineno)
+            elif isinstance(node, ast.FunctionDef):
+                tables |= {decorator.end_lineno for decorator in node.decorator_list}
+        others += [f"{path.name}:{number}" for number in sorted(kept - tables)]
+    assert not others, "CONTRIBUTING.md says what may be kept from the formatter"
+
+
 def test_no_two_modules_share_a_name(repository):
     names = [path.name for path in _modules(repository) if not path.name.startswith("__")]
     twice = {name for name in names if names.count(name) > 1}

@@ -94,10 +94,13 @@ def inspect_file(
         folder = PurePosixPath(other).parent
         parts.append(
             describe(
-                _checked_header(local, max_bytes), local, companions.get(str(folder / SIDECAR_NAME)), name=other,
+                _checked_header(local, max_bytes),
+                local,
+                companions.get(str(folder / SIDECAR_NAME)),
+                name=other,
                 component=folder.name if folder.name.startswith("text_encoder") else None,
             )
-        )  # fmt: skip
+        )
     whole = any(PurePosixPath(other).name == "model_index.json" for other in companions)
     return replace(file, companions=tuple(parts), in_pipeline=whole)
 
@@ -241,9 +244,20 @@ def _model_entries(tensors: Iterable[TensorInfo]) -> list[Entry]:
             out, inputs, *kernel = info.shape
             columns = math.prod(info.shape[1:])
             entries.append(
-                Entry(DENOISER, module, False, "original", "full", {"diff": info.name}, 0, out, inputs, columns,
-                      tuple(kernel) or (1, 1))
-            )  # fmt: skip
+                Entry(
+                    DENOISER,
+                    module,
+                    False,
+                    "original",
+                    "full",
+                    {"diff": info.name},
+                    0,
+                    out,
+                    inputs,
+                    columns,
+                    tuple(kernel) or (1, 1),
+                )
+            )
     return entries
 
 

@@ -70,9 +70,14 @@ def normalise_embeddings(adapter: AdapterFile, layout: BaseLayout, *, pivotal: b
         raise ItemError("skipped", "unsupported_base", "No word of the file fits a text encoder of the base.")
     embeddings = tuple(_embedding(name, vectors, pivotal=pivotal) for name, vectors in found.items())
     return NormalisedAdapter(
-        tensors={}, pairs=(), changes=(), unmatched=tuple(unmatched), no_learned_change=False,
-        facts=_facts(adapter, matched, unmatched, embeddings), embeddings=embeddings,
-    )  # fmt: skip
+        tensors={},
+        pairs=(),
+        changes=(),
+        unmatched=tuple(unmatched),
+        no_learned_change=False,
+        facts=_facts(adapter, matched, unmatched, embeddings),
+        embeddings=embeddings,
+    )
 
 
 def has_words(adapter: AdapterFile) -> bool:

@@ -109,7 +109,8 @@ def _open_component(adapter: AdapterFile, layout: BaseLayout) -> str | None:
     ranked = votes.most_common(2)
     if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
         raise ItemError(
-            "skipped", "unsupported_format",
+            "skipped",
+            "unsupported_format",
             f"The names do not tell whether the adapter is for {ranked[0][0]} or {ranked[1][0]}.",
-        )  # fmt: skip
+        )
     return ranked[0][0]

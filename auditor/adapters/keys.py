@@ -69,11 +69,14 @@ _NUMBERED = re.compile(r"(?P<component>unet|text_encoder):(?P<number>\d{1,4}):(?
 _XLABS = re.compile(r"(?P<module>\.processor\.(?:qkv|proj)_lora[12]?)\.(?P<half>down|up)\.weight\Z")
 
 _FLAT_PREFIXES: tuple[tuple[str, str, Convention], ...] = (
-    ("lora_unet_", DENOISER, "kohya"), ("lora_transformer_", DENOISER, "kohya"),
-    ("lora_te1_", "text_encoder", "kohya"), ("lora_te2_", "text_encoder_2", "kohya"),
-    ("lora_te3_", "text_encoder_3", "kohya"), ("lora_te_", "text_encoder", "kohya"),
+    ("lora_unet_", DENOISER, "kohya"),
+    ("lora_transformer_", DENOISER, "kohya"),
+    ("lora_te1_", "text_encoder", "kohya"),
+    ("lora_te2_", "text_encoder_2", "kohya"),
+    ("lora_te3_", "text_encoder_3", "kohya"),
+    ("lora_te_", "text_encoder", "kohya"),
     ("lycoris_", DENOISER, "lycoris"),
-)  # fmt: skip
+)
 _DOTTED_PREFIXES: tuple[tuple[str, str, Convention], ...] = (
     ("unet.", "unet", "diffusers"), ("transformer.", "transformer", "diffusers"),
     ("text_encoder_2.", "text_encoder_2", "diffusers"), ("text_encoder_3.", "text_encoder_3", "diffusers"),

@@ -52,7 +52,7 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("video_lora", r"temporal_transformer|temp_attentions|temp_convs"),
     ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
     ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Azero_convs\.|\Acontrol_model\.|input_hint_block"),
-)  # fmt: skip
+)
 _BY_NAME_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
 
 _LANGUAGE_MODEL = re.compile(
@@ -135,10 +135,14 @@ def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> K
         if any(name in embedding or name.startswith("<") for name in names) or len(tensors) == 1:
             return "textual_inversion"
     by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-        ("t2i_adapter", _T2I_ADAPTER), ("vae", _VAE), ("upscaler", _UPSCALER),
-        ("denoiser", _DENOISER), ("denoiser", _DIT_BLOCK), ("text_encoder_weights", _TEXT_ENCODER),
+        ("t2i_adapter", _T2I_ADAPTER),
+        ("vae", _VAE),
+        ("upscaler", _UPSCALER),
+        ("denoiser", _DENOISER),
+        ("denoiser", _DIT_BLOCK),
+        ("text_encoder_weights", _TEXT_ENCODER),
         ("language_model", _LANGUAGE_MODEL),
-    )  # fmt: skip
+    )
     for kind, pattern in by_majority:
         if sum(1 for name in names if pattern.search(name)) * 2 > len(names):
             return _whole_model(kind, tensors) if kind == "denoiser" else kind

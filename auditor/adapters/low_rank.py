@@ -132,9 +132,11 @@ def _close_pair(entry: Entry, factors: dict[Part, torch.Tensor]) -> None:
         factors["down"] = (d.double()[:, None] * factors["down"].double()).float()
         factors["up"] = (b.double()[:, None] * factors["up"].double()[: entry.outputs]).float()
     if "latent" in factors:
-        factors["down"] = (factors.pop("latent").double() @ factors["down"].flatten(1).double()).reshape(
-            factors["down"].shape
-        ).float()  # fmt: skip
+        factors["down"] = (
+            (factors.pop("latent").double() @ factors["down"].flatten(1).double())
+            .reshape(factors["down"].shape)
+            .float()
+        )
 
 
 def _require_finite(stored: Any, entries: Sequence[Entry]) -> None:

@@ -34,7 +34,7 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"(?:^|\.)blocks[._]\d+[._](?:self|cross)_attn[._][qkvo]$", "wan_14b"),
     (r"(?:^|\.)llm[._]layers[._]\d+[._]self_attn", "omnigen"),
     (r"(?:^|\.)(?:double|single)_stream_blocks[._]\d+[._]", "hidream"),
-)  # fmt: skip
+)
 _FOREIGN_COMPILED = tuple((re.compile(pattern), family) for pattern, family in _FOREIGN)
 _BLOCK = re.compile(r"^([a-z_]+?)[._](\d{1,3})[._]")
 
@@ -98,11 +98,22 @@ def recognise_layout(layout: BaseLayout) -> str | None:
     modules = layout.components[layout.denoiser].items()
     return recognise_family(
         [
-            Entry(DENOISER, module, False, "diffusers", "full", {"diff": module}, 0, shape[0], shape[1],
-                  math.prod(shape[1:]), shape[2:] or (1, 1))
+            Entry(
+                DENOISER,
+                module,
+                False,
+                "diffusers",
+                "full",
+                {"diff": module},
+                0,
+                shape[0],
+                shape[1],
+                math.prod(shape[1:]),
+                shape[2:] or (1, 1),
+            )
             for module, shape in modules
         ]
-    ).family  # fmt: skip
+    ).family
 
 
 def _chosen(entries: Collection[Entry], fitting: set[str], shares: Mapping[str, float]) -> FamilyEvidence:
@@ -197,8 +208,11 @@ def _block_counts(entries: Iterable[Entry]) -> dict[str, int]:
     return {stem: len(n) for stem, n in numbers.items() if len(n) >= _LEAST_BLOCKS and max(n) == len(n) - 1}
 
 
-_ORIGINAL_STEMS = {"double_blocks": "transformer_blocks", "single_blocks": "single_transformer_blocks",
-                   "joint_blocks": "transformer_blocks"}  # fmt: skip
+_ORIGINAL_STEMS = {
+    "double_blocks": "transformer_blocks",
+    "single_blocks": "single_transformer_blocks",
+    "joint_blocks": "transformer_blocks",
+}
 
 
 def _has_blocks(family: str, counts: Mapping[str, int]) -> bool:

@@ -93,8 +93,9 @@ def group(keys: Iterable[ParsedKey], tensors: Mapping[str, TensorInfo]) -> Group
     entries: list[Entry] = []
     unpaired: list[str] = []
     misshapen: list[str] = []
-    shared = {part: key.name for place in list(slots) if place[1] == SHARED_MODULE
-              for part, key in slots.pop(place).items()}  # fmt: skip
+    shared = {
+        part: key.name for place in list(slots) if place[1] == SHARED_MODULE for part, key in slots.pop(place).items()
+    }
     for (component, module, flat, _), found in slots.items():
         names: dict[Part, str] = {part: key.name for part, key in found.items()}
         if names.keys() & {"lambda_d", "lambda_b"}:

@@ -26,9 +26,12 @@ from auditor.records.adapter import AdapterFacts
 _NOT_TRAINED = re.compile(r"\Apos_embed(?:\.pos_embed)?\Z|\.position_ids\Z|_ema\.|\A(?:model_)?ema|\Alogvar\Z")
 _PARAMETER_NAMES = {"scale": "weight"}
 _OTHER_PARTS: tuple[tuple[str, str], ...] = (
-    ("first_stage_model.", "VAE"), ("vae.", "VAE"),
-    ("cond_stage_model.", "text encoder"), ("conditioner.", "text encoders"), ("text_encoders.", "text encoders"),
-)  # fmt: skip
+    ("first_stage_model.", "VAE"),
+    ("vae.", "VAE"),
+    ("cond_stage_model.", "text encoder"),
+    ("conditioner.", "text encoders"),
+    ("text_encoders.", "text encoders"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,14 @@ def normalise_model(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapt
         for place in places
     )
     return NormalisedAdapter(
-        tensors={}, pairs=(), changes=changes, unmatched=(), no_learned_change=False,
-        facts=_facts(adapter, layout.denoiser, len(places)), left_out=left_out(adapter),
-    )  # fmt: skip
+        tensors={},
+        pairs=(),
+        changes=changes,
+        unmatched=(),
+        no_learned_change=False,
+        facts=_facts(adapter, layout.denoiser, len(places)),
+        left_out=left_out(adapter),
+    )
 
 
 def fit_model(adapter: AdapterFile, layout: BaseLayout) -> tuple[Place, ...]:

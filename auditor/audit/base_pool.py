@@ -70,9 +70,13 @@ class BasePool:
             encoder, proposer = self._models()
             with memory_named(f"The base {base_name}"):
                 self.current = open_base(
-                    self._settings, base_name, encoder=encoder, proposer=proposer, on_step=self._on_reference,
+                    self._settings,
+                    base_name,
+                    encoder=encoder,
+                    proposer=proposer,
+                    on_step=self._on_reference,
                     stopping=self._stopping,
-                )  # fmt: skip
+                )
             self.recipe_ids[base_name] = self.current.recipe.recipe_id
             self._finisher.use(self.current.scorer)
         return self.current

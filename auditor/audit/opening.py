@@ -14,9 +14,10 @@ from auditor.encoding.encoder import Encoder
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.errors import UserError
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.measuring.opened_base import OpenedBase
-from auditor.measuring.reference import load_or_make
+from auditor.measuring.reference import ReferenceMaker, load_or_make
 from auditor.measuring.scoring import Scorer, make_scorer
 from auditor.measuring.subject_arm import SubjectMeter
 from auditor.planning.local_models import base_files, best_device, from_hub_cache
@@ -62,36 +63,61 @@ def open_base(
     all_probes = probes_for(chosen.probes, chosen.seed)
     probes = all_probes.first(chosen.probe_count)
     recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
-    reference = load_or_make(
-        workspace.reference, recipe, generator, encoder, probes, lexicon, on_step=on_step, stopping=stopping
-    )  # fmt: skip
+    maker = ReferenceMaker(recipe, generator, encoder, probes, lexicon, stopping)
+    reference = load_or_make(workspace.reference, maker, on_step)
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
     _publish_basis(workspace, recipe, scorer)
     publish_recipe(settings, recipe)
     shown = chosen.proposer.pairs_per_request * chosen.proposer.requests
     contexts = subject_contexts(settings)
     subjects = SubjectMeter(generator, encoder, scorer, recipe, contexts) if contexts else None
-    return OpenedBase(base_name, recipe, generator, encoder, proposer, probes, all_probes, lexicon, reference,
-                     scorer, shown, chosen.proposer.max_side, subjects)  # fmt: skip
+    return OpenedBase(
+        base_name,
+        recipe,
+        generator,
+        encoder,
+        proposer,
+        probes,
+        all_probes,
+        lexicon,
+        reference,
+        scorer,
+        shown,
+        chosen.proposer.max_side,
+        subjects,
+    )
 
 
 def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
     """The base's pipeline, from its local folder or from the Hub's cache."""
     return DiffusersBase(
-        base.path or from_hub_cache(base_files(base)), device=best_device(), dtype=base.dtype,
-        sampler=base.sampler, steps=base.steps, guidance=base.guidance, size=base.size,
-        batch_size=base.batch_size, pipeline=base.pipeline, variant=base.variant, family=base.family,
-        application=application, compiled=base.compiled,
-    )  # fmt: skip
+        base.path or from_hub_cache(base_files(base)),
+        RenderOptions(
+            device=best_device(),
+            dtype=base.dtype,
+            sampler=base.sampler,
+            steps=base.steps,
+            guidance=base.guidance,
+            size=base.size,
+            batch_size=base.batch_size,
+            pipeline=base.pipeline,
+            variant=base.variant,
+            family=base.family,
+            application=application,
+            compiled=base.compiled,
+        ),
+    )
 
 
 def load_encoder(settings: Settings) -> Encoder:
     """The image and text encoder of the settings."""
     chosen = settings.recipe.encoder
     return OpenClipEncoder(
-        chosen.path or chosen.name, pretrained=None if chosen.path else chosen.pretrained,
-        device=best_device(), batch_size=chosen.batch_size,
-    )  # fmt: skip
+        chosen.path or chosen.name,
+        pretrained=None if chosen.path else chosen.pretrained,
+        device=best_device(),
+        batch_size=chosen.batch_size,
+    )
 
 
 def probes_for(name: str, seed: int) -> ProbeSet:
@@ -115,9 +141,14 @@ def subject_contexts(settings: Settings) -> SubjectContexts | None:
 
 
 def _recipe(
-    settings: Settings, base_name: str, generator: DiffusersBase, encoder: Encoder, proposer: Proposer | None,
-    lexicon: Lexicon, probes: ProbeSet,
-) -> Recipe:  # fmt: skip
+    settings: Settings,
+    base_name: str,
+    generator: DiffusersBase,
+    encoder: Encoder,
+    proposer: Proposer | None,
+    lexicon: Lexicon,
+    probes: ProbeSet,
+) -> Recipe:
     chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
     contexts = subject_contexts(settings)
     return Recipe(
@@ -127,8 +158,14 @@ def _recipe(
         base_fingerprint=generator.base_fingerprint,
         family=base.family,
         generation={
-            "pipeline": base.pipeline, "sampler": base.sampler, "steps": base.steps, "guidance": base.guidance,
-            "size": base.size, "dtype": base.dtype, "batch_size": base.batch_size, "device": best_device(),
+            "pipeline": base.pipeline,
+            "sampler": base.sampler,
+            "steps": base.steps,
+            "guidance": base.guidance,
+            "size": base.size,
+            "dtype": base.dtype,
+            "batch_size": base.batch_size,
+            "device": best_device(),
             "compiled": base.compiled,
         },
         probe_set=probes.name,
@@ -151,7 +188,7 @@ def _recipe(
         lexicon_hash=lexicon.content_hash,
         proposer=None if proposer is None else shown_identity(proposer, chosen.proposer.requests),
         solver=chosen.solver.model_dump(mode="json"),
-    )  # fmt: skip
+    )
 
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:

@@ -22,7 +22,7 @@ from auditor.audit.signals import stop_signals
 from auditor.common.crash_points import crash_point
 from auditor.errors import BaseDamaged, Interrupted, ItemError, PrerequisiteMissing, Refused, TransientError
 from auditor.hub.client import HubClient
-from auditor.hub.download import FetchedFile, fetch
+from auditor.hub.download import FetchedFile, fetch_item
 from auditor.measuring.base_choice import choose_base, file_words
 from auditor.measuring.measure_file import audit_file
 from auditor.measuring.opened_base import OpenedBase
@@ -162,8 +162,9 @@ class Task:
         self._report.outcomes[record.outcome] += 1
         self._report.pending += record.proposals == "pending"
         self._report.unanswered += unanswered
-        log.info("audited", repo_id=record.item.repo_id, path=record.item.path, outcome=record.outcome,
-                 reason=record.reason)  # fmt: skip
+        log.info(
+            "audited", repo_id=record.item.repo_id, path=record.item.path, outcome=record.outcome, reason=record.reason
+        )
 
     def _attempt(self, item: WorkItem, report: TaskReport) -> AuditedFile | None:
         """One counted attempt. None: nothing to publish, because it is a duplicate or was put off."""
@@ -261,11 +262,8 @@ class Task:
         return self._pool.open_or_skip(base_name)
 
     def _fetch(self, item: WorkItem, path: str) -> FetchedFile:
-        return fetch(
-            self.client, item.repo_id, path, commit_sha=item.commit_sha, cache_dir=self.workspace.files,
-            max_bytes=self.settings.hub.file_limit,
-            expected_sha256=item.file_sha256 if path == item.path else None,
-        )  # fmt: skip
+        limit = self.settings.hub.file_limit
+        return fetch_item(self.client, item, path, cache_dir=self.workspace.files, max_bytes=limit)
 
     def _done(self, sha256: str, base_name: str | None) -> bool:
         """Whether a good result of these bytes exists: for any recipe, or for the base's own recipe.

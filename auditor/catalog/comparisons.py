@@ -26,8 +26,11 @@ class Comparison:
     @property
     def words(self) -> str:
         """One sentence for people."""
-        more = [f"{name} is more {', '.join(found)}" for name, found in
-                ((self.first, self.only_first), (self.second, self.only_second)) if found]  # fmt: skip
+        more = [
+            f"{name} is more {', '.join(found)}"
+            for name, found in ((self.first, self.only_first), (self.second, self.only_second))
+            if found
+        ]
         alike = "" if self.cosine is None else f"; their changes have a cosine of {self.cosine:.2f}"
         return ("; ".join(more) or "no concept differs beyond both intervals") + alike
 
@@ -133,15 +136,18 @@ def difference(old: Path, new: Path) -> CatalogDifference:
             connection.execute(f"ATTACH {literal(str(database))} AS {name} (READ_ONLY)")
         unit = "repo_id, coalesce(path, '') AS path"
         return CatalogDifference(
-            added=fetch(connection, f"SELECT {unit} FROM newer.adapters EXCEPT SELECT {unit} FROM older.adapters "
-                                    "ORDER BY ALL"),
-            gone=fetch(connection, f"SELECT {unit} FROM older.adapters EXCEPT SELECT {unit} FROM newer.adapters "
-                                   "ORDER BY ALL"),
+            added=fetch(
+                connection, f"SELECT {unit} FROM newer.adapters EXCEPT SELECT {unit} FROM older.adapters ORDER BY ALL"
+            ),
+            gone=fetch(
+                connection, f"SELECT {unit} FROM older.adapters EXCEPT SELECT {unit} FROM newer.adapters ORDER BY ALL"
+            ),
             outcomes=fetch(
                 connection,
                 "SELECT n.repo_id, n.path, o.outcome AS before, n.outcome AS after, n.reason FROM newer.adapters n "
                 "JOIN older.adapters o ON o.repo_id = n.repo_id AND o.path IS NOT DISTINCT FROM n.path "
-                "WHERE o.outcome <> n.outcome ORDER BY ALL"),
+                "WHERE o.outcome <> n.outcome ORDER BY ALL",
+            ),
             moved=fetch(
                 connection,
                 "SELECT b.first_repo_id AS repo_id, s.concept, r.score AS before, s.score AS after, "
@@ -150,8 +156,9 @@ def difference(old: Path, new: Path) -> CatalogDifference:
                 "JOIN older.audits a ON a.file_sha256 = b.file_sha256 AND a.recipe_id = b.recipe_id "
                 "JOIN newer.scores s ON s.audit_id = b.audit_id "
                 "JOIN older.scores r ON r.audit_id = a.audit_id AND r.concept = s.concept "
-                "WHERE s.low > r.high OR r.low > s.high ORDER BY ALL"),
-        )  # fmt: skip
+                "WHERE s.low > r.high OR r.low > s.high ORDER BY ALL",
+            ),
+        )
 
 
 def _known(database: Path, repo: str) -> str:

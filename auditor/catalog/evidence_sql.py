@@ -27,9 +27,12 @@ LOW, HIGH = "low", "high"
 BANDS = ("surely", "maybe", "near")
 
 _ORDERS = {
-    "popular": "a.downloads DESC", "liked": "a.likes DESC", "newest": "a.created_at DESC NULLS LAST",
-    "oldest": "a.created_at NULLS LAST", "smallest": "a.size_bytes NULLS LAST",
-}  # fmt: skip
+    "popular": "a.downloads DESC",
+    "liked": "a.likes DESC",
+    "newest": "a.created_at DESC NULLS LAST",
+    "oldest": "a.created_at NULLS LAST",
+    "smallest": "a.size_bytes NULLS LAST",
+}
 
 
 def literal(value: object) -> str:

@@ -124,9 +124,14 @@ def merge(
                     listed = _stage(loader, made_from)
                     _fill(loader, database, made_from, state, readers, on_results)
                     report = account(
-                        loader, made_from.recipes, made_from.lexicon, quarantine_folder(made_from.results_folder),
-                        state, listed, clock,
-                    )  # fmt: skip
+                        loader,
+                        made_from.recipes,
+                        made_from.lexicon,
+                        quarantine_folder(made_from.results_folder),
+                        state,
+                        listed,
+                        clock,
+                    )
                     record_run(loader, database, made_from.lexicon, made_from.row_format, report, started)
                 return report
             except _StartAgain:

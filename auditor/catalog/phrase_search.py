@@ -60,8 +60,9 @@ class PhraseSearch:
         if len(sides) > 1:
             notes += (f"of {len(sides)} ways of asking in this catalog, one was searched: {side.probe_set}",)
         vectors = self._directions(side)
-        sql = question_sql(self.question, max(_REFINED, k), phrases=[list(map(float, v)) for v in vectors],
-                           toward=self.toward)  # fmt: skip
+        sql = question_sql(
+            self.question, max(_REFINED, k), phrases=[list(map(float, v)) for v in vectors], toward=self.toward
+        )
         records = fetch(self.connection, sql).records()
         hits = hits_of(self.connection, records[: max(_REFINED, k)], self.question)
         found = [self._refined(hit, record, vectors) for hit, record in zip(hits, records, strict=True)]

@@ -132,8 +132,10 @@ def random_words(phrase: str, count: int) -> list[str]:
     """Strings of random letters with the words and lengths of `phrase`, the same ones every time."""
     generator = np.random.default_rng(0)
     letters = list("abcdefghijklmnopqrstuvwxyz")
-    return [" ".join("".join(generator.choice(letters, size=max(3, len(word)))) for word in phrase.split()) or "xqz"
-            for _ in range(count)]  # fmt: skip
+    return [
+        " ".join("".join(generator.choice(letters, size=max(3, len(word)))) for word in phrase.split()) or "xqz"
+        for _ in range(count)
+    ]
 
 
 def join_phrase(template: str, prompt: str, phrase: str) -> str:

@@ -214,9 +214,11 @@ def subjects_command(context: typer.Context, as_json: AsJson = False) -> None:
         return
     emit_table(
         ("adapter", "word", "class", "taught", "first", "effect", "without the word", "contexts"),
-        [(c.repo_id, c.token, c.noun, c.taught, c.first, f"{c.norm:.2f}", f"{c.leak:.2f}", str(c.contexts))
-         for c in found.cases],
-    )  # fmt: skip
+        [
+            (c.repo_id, c.token, c.noun, c.taught, c.first, f"{c.norm:.2f}", f"{c.leak:.2f}", str(c.contexts))
+            for c in found.cases
+        ],
+    )
     emit_table(("subjects", "right first", "95 % interval"), [_share("one subject", found.right)])
     say(f"chance: {100 * found.chance:.1f} %")
 

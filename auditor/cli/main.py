@@ -18,13 +18,14 @@ import typer
 from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, show_command, sql_command
 from auditor.cli.cluster import app as cluster_app
-from auditor.cli.cluster import retry_command, status_command, submit_command
+from auditor.cli.cluster import retry_command, submit_command
 from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
 from auditor.cli.demo import demo_command
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate import evaluate_app
+from auditor.cli.explain import explain_command
 from auditor.cli.export import export_command
 from auditor.cli.help_text import HELP_WIDTH, SummaryGroup
 from auditor.cli.lexicon import app as lexicon_app
@@ -32,12 +33,12 @@ from auditor.cli.propose import propose_command
 from auditor.cli.run import (
     audit_command,
     crawl_command,
-    explain_command,
     merge_command,
     nightly_command,
     plan_command,
     prefetch_command,
 )
+from auditor.cli.run_status import status_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 

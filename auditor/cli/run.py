@@ -1,9 +1,8 @@
-"""The commands that work: nightly, crawl, plan, prefetch, audit, merge, explain."""
+"""The commands that work: nightly, crawl, plan, prefetch, audit, merge."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from auditor.cli import steps
 from auditor.cli.context import settings_of, start_logs
 from auditor.cli.options import AsJson, DryRun, Task, Tasks
-from auditor.cli.output import emit_json, emit_table, say
+from auditor.cli.output import emit_json, say
 from auditor.cli.progress import progress
 from auditor.errors import EXIT_ITEMS_FAILED, EXIT_REQUEUE
 
@@ -69,10 +68,17 @@ def plan_command(context: typer.Context, dry_run: DryRun = False, as_json: AsJso
             manifest = steps.plan(settings, client, store=True)
         say("next: auditor prefetch")
     if as_json:
-        emit_json({"items": len(manifest.items), "distinct_files": manifest.distinct_files,
-                   "settled": len(manifest.settled), "bytes_to_fetch": manifest.bytes_to_fetch,
-                   "estimated_bytes": manifest.estimated_bytes, "unknown_sizes": manifest.unknown_sizes,
-                   "requests": manifest.asked})  # fmt: skip
+        emit_json(
+            {
+                "items": len(manifest.items),
+                "distinct_files": manifest.distinct_files,
+                "settled": len(manifest.settled),
+                "bytes_to_fetch": manifest.bytes_to_fetch,
+                "estimated_bytes": manifest.estimated_bytes,
+                "unknown_sizes": manifest.unknown_sizes,
+                "requests": manifest.asked,
+            }
+        )
 
 
 def prefetch_command(
@@ -102,8 +108,10 @@ def prefetch_command(
         if dry_run:
             cost = stages.prefetch_cost(settings, client, part)
             size = f"about {cost.bytes / 1e6:,.1f} MB" if cost.bytes is not None else "an unknown number of bytes"
-            say(f"{cost.files} files to fetch, {size}, {cost.requests} requests, at least {cost.seconds / 60:.1f} min "
-                f"by the rate limit")  # fmt: skip
+            say(
+                f"{cost.files} files to fetch, {size}, {cost.requests} requests, at least {cost.seconds / 60:.1f} min "
+                f"by the rate limit"
+            )
             if as_json:
                 emit_json(asdict(cost))
             return
@@ -221,57 +229,22 @@ def nightly_command(context: typer.Context, dry_run: DryRun = False, as_json: As
     _leave(report)
 
 
-def explain_command(
-    context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")],
-    page: Annotated[
-        Path | None, typer.Option("--page", help="Where to write the HTML page. Default: the target's name, here.")
-    ] = None,
-    trigger: Annotated[str | None, typer.Option("--trigger", help="Trigger text of a local file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Audit one adapter and explain it: a table here, and a self-contained page with pictures.
-
-    Example:
-
-        auditor explain my_lora.safetensors --page my_lora.html
-    """
-    from auditor.common.text_safety import clean
-    from auditor.pipeline.explain_target import explain_target
-
-    settings = settings_of(context)
-    start_logs(context, settings, "explain")
-    with progress("reference", None) as step:
-        explained = explain_target(
-            settings, target, trigger, lambda what, done, total: step(1, f"{done}/{total} {what}")
-        )
-    where = page or Path(clean(target, limit=80).replace("/", "--").removesuffix(".safetensors") + ".html")
-    where.write_text(explained.page, encoding="utf-8")
-    record = explained.result.record
-    if as_json:
-        emit_json(record.model_dump(mode="json"))
-    else:
-        say(f"{record.outcome}{f' ({record.reason})' if record.reason else ''}: {record.message}")
-        rows = sorted((s for s in record.scores), key=lambda s: -s.score)[:10]
-        emit_table(
-            ("concept", "score", "low", "high", "alignment"),
-            [(s.concept, f"{s.score:.2f}", f"{s.low:.2f}", f"{s.high:.2f}",
-              None if s.alignment is None else f"{s.alignment:.2f}") for s in rows],
-            numeric=("score", "low", "high", "alignment"),
-        )  # fmt: skip
-    say(f"page: {where}")
-
-
 def _audit_values(report: TaskReport) -> dict[str, object]:
     return {**vars(report), "outcomes": dict(report.outcomes)}
 
 
 def _merge_values(report: MergeReport) -> dict[str, object]:
     return {
-        "listed": report.listed, "outcomes": dict(report.outcomes), "pending": report.pending,
-        "audits": report.audits, "read": report.read, "carried": report.carried,
-        "rejected": len(report.rejected), "seconds": round(report.seconds, 1), "reconciles": report.reconciles,
-    }  # fmt: skip
+        "listed": report.listed,
+        "outcomes": dict(report.outcomes),
+        "pending": report.pending,
+        "audits": report.audits,
+        "read": report.read,
+        "carried": report.carried,
+        "rejected": len(report.rejected),
+        "seconds": round(report.seconds, 1),
+        "reconciles": report.reconciles,
+    }
 
 
 def _leave(report: TaskReport) -> None:

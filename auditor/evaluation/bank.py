@@ -84,9 +84,13 @@ class Bank:
         if kept.exists():
             return read_result(kept)
         item = WorkItem(
-            repo_id=f"evaluation/{case.lesson.name}", commit_sha="0" * 40, path=path.name, file_sha256=sha256,
-            size_bytes=path.stat().st_size, base_name=self.base_name,
-        )  # fmt: skip
+            repo_id=f"evaluation/{case.lesson.name}",
+            commit_sha="0" * 40,
+            path=path.name,
+            file_sha256=sha256,
+            size_bytes=path.stat().st_size,
+            base_name=self.base_name,
+        )
         audited = audit_file(self.opened, item, inspect_file(path), sha256, BaseChoice(self.base_name, False, False))
         result = propose_and_explain(self.opened.scorer, self.opened.proposer, audited)
         write_result(self.results_folder, result)

@@ -89,9 +89,13 @@ def evaluate_proposals(
         _row("one style, three pairs: nothing else named", grouped, _nothing_else, 1 / words),
         _row("two styles: first concept is one of them", joined, _first, 2 / words),
         _row("two styles: both named", joined, _all, both_by_chance(joined, words)),
-        _row(f"two styles, the {requests} replies of an audit together: both named", audits, _all,
-             both_by_chance(audits, words)),
-    )  # fmt: skip
+        _row(
+            f"two styles, the {requests} replies of an audit together: both named",
+            audits,
+            _all,
+            both_by_chance(audits, words),
+        ),
+    )
     named = sorted((_share(taught, said, _first), next(iter(taught))) for taught, said in grouped.items())
     return ProposalQuality(rows, tuple((style, share) for share, style in named[:3]))
 
@@ -144,8 +148,9 @@ class _Asker:
 
 def _row(question: str, replies: Replies, right: Verdict, chance: float) -> ProposalsRow:
     interval = bootstrap_mean([_share(taught, said, right) for taught, said in replies.items()])
-    return ProposalsRow(question, interval.mean, interval.low, interval.high, sum(map(len, replies.values())),
-                        len(replies), chance)  # fmt: skip
+    return ProposalsRow(
+        question, interval.mean, interval.low, interval.high, sum(map(len, replies.values())), len(replies), chance
+    )
 
 
 def _share(taught: frozenset[str], said: Sequence[Said], right: Verdict) -> float:

@@ -55,16 +55,28 @@ def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, not
     results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
     items = {case.lesson: result.record.item for case, result in results.items()}
     opened = bank.opened
-    basis = BasisVectors(opened.lexicon.names, opened.scorer.vectors(opened.lexicon.names).astype(np.float32),
-                         opened.scorer.basis.common.astype(np.float32),
-                         opened.scorer.level_map.matrix, opened.scorer.clusters())  # fmt: skip
+    basis = BasisVectors(
+        opened.lexicon.names,
+        opened.scorer.vectors(opened.lexicon.names).astype(np.float32),
+        opened.scorer.basis.common.astype(np.float32),
+        opened.scorer.level_map.matrix,
+        opened.scorer.clusters(),
+    )
     database = bank.folder / "search.duckdb"
     repos = [ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items.values()]
-    merge(database, MergeInput(
-        results_folder=bank.results_folder, recipes=[opened.recipe], lexicon=opened.lexicon, repos=lambda: iter(repos),
-        items=list(items.values()), settled=(), basis_vectors={opened.recipe.recipe_id: basis},
-        probe_sets=[opened.all_probes],
-    ))  # fmt: skip
+    merge(
+        database,
+        MergeInput(
+            results_folder=bank.results_folder,
+            recipes=[opened.recipe],
+            lexicon=opened.lexicon,
+            repos=lambda: iter(repos),
+            items=list(items.values()),
+            settled=(),
+            basis_vectors={opened.recipe.recipe_id: basis},
+            probe_sets=[opened.all_probes],
+        ),
+    )
     return _ask(database, pairs, {item.repo_id: set(lesson.styles) for lesson, item in items.items()})
 
 

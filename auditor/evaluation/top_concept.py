@@ -57,8 +57,13 @@ def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None)
         said = {scorer.lexicon.canonical(p.text) for p in results[case].record.phrases}
         proposed += style in said
     n = len(cases)
-    return Naming(share(n - len(mistakes), n), share(published, n), 1 / len(scorer.lexicon.names), tuple(mistakes),
-                  share(proposed, n))  # fmt: skip
+    return Naming(
+        share(n - len(mistakes), n),
+        share(published, n),
+        1 / len(scorer.lexicon.names),
+        tuple(mistakes),
+        share(proposed, n),
+    )
 
 
 @dataclass(frozen=True)

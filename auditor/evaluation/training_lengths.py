@@ -43,9 +43,13 @@ def style_names(held_out: bool) -> tuple[str, ...]:
 
 
 def evaluate_levels(
-    bank: Bank, styles: Sequence[str], levels: Sequence[int] = LEVELS, *, ablations: bool = False,
+    bank: Bank,
+    styles: Sequence[str],
+    levels: Sequence[int] = LEVELS,
+    *,
+    ablations: bool = False,
     note: Note | None = None,
-) -> TrainingLengths:  # fmt: skip
+) -> TrainingLengths:
     """Rank the training lengths of each style by the style's own score and compare with the truth."""
     cases = [TrainedAdapter(ladder_lesson(style), step) for style in styles for step in levels]
     results = bank.results(cases, note)

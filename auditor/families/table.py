@@ -113,9 +113,15 @@ AUDITABLE: tuple[Family, ...] = (
 
 
 def _told_apart(
-    name: str, title: str, repo: str, blocks: Mapping[str, int], width: int, task: Task = "text_to_image",
-    shapes: str | None = None, stands_back_for: str | None = None,
-) -> Family:  # fmt: skip
+    name: str,
+    title: str,
+    repo: str,
+    blocks: Mapping[str, int],
+    width: int,
+    task: Task = "text_to_image",
+    shapes: str | None = None,
+    stands_back_for: str | None = None,
+) -> Family:
     return Family(
         name, title, repo, "transformer", blocks, width, task=task, shapes=shapes, stands_back_for=stands_back_for
     )

@@ -23,6 +23,7 @@ from auditor.generation.generator import DenoiserCalls, check_images
 from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.pipeline_loading import load_pipeline, modules_of
 from auditor.generation.prompt_forms import FORMS
+from auditor.generation.render_options import RenderOptions
 from auditor.generation.trouble import decoding_in_float32, use_less_memory
 from auditor.generation.watch import PipelineWatch
 from auditor.records.adapter import ApplicationProof
@@ -41,71 +42,39 @@ class DiffusersBase:
     Render both arms of a comparison with the same batching.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        sampler: str = "default",
-        steps: int = 25,
-        guidance: float = 7.5,
-        size: int = 512,
-        batch_size: int = 24,
-        pipeline: str | None = None,
-        variant: str | None = None,
-        family: str | None = None,
-        application: str = "inject",
-        compiled: bool = False,
-    ) -> None:
+    def __init__(self, path: Path | str, options: RenderOptions | None = None) -> None:
         """Load the base and take its fingerprint.
 
         Args:
             path: Local folder in the Hub's layout, weights as safetensors.
-            device: torch device.
-            dtype: float32, float16 or bfloat16.
-            sampler: A name from `loading.SAMPLERS`, or `default` for the folder's own.
-            steps: Denoising steps.
-            guidance: Guidance scale; 1 or less switches classifier-free guidance off.
-            size: Height and width of the images, pixels.
-            batch_size: Images per batch.
-            pipeline: Pipeline class, else the folder's own if allowed.
-            variant: Weight variant, such as `fp16`.
-            family: Base family, else what the shapes say.
-            application: How adapters are put on, `inject` or `merge`.
-            compiled: Compile the denoiser; with `merge` once, with `inject` anew for every adapter.
+            options: How it draws.
         """
         self.path = Path(path)
-        self.device, self.dtype, self.sampler = device, dtype, sampler
-        self.steps, self.guidance, self.size, self.batch_size = steps, guidance, size, batch_size
-        self.pipeline, self.variant, self.family = pipeline, variant, family
-        self.application, self.compiled = application, compiled
+        self.options = options or RenderOptions()
+        self.batch_size = self.options.batch_size
         self.calls = DenoiserCalls()
-        self.last_checks = check_images(np.zeros((0, size, size, 3), np.uint8))
+        self.last_checks = check_images(np.zeros((0, self.options.size, self.options.size, 3), np.uint8))
         self._load()
         self._original = fingerprint_tensors(modules_of(self._pipe))
         self.base_fingerprint = combine(self._original)
 
     def _open(self) -> Any:
         """The pipeline, ready to render."""
-        return load_pipeline(
-            self.path, pipeline=self.pipeline, variant=self.variant, dtype=self.dtype, device=self.device,
-            sampler=self.sampler,
-        )  # fmt: skip
+        return load_pipeline(self.path, self.options)
 
     def _load(self) -> None:
         self._pipe = self._open()
         self._denoiser_name = PIPELINES[type(self._pipe).__name__]
         self._denoiser: Any = getattr(self._pipe, self._denoiser_name)
-        self._layout = layout_of(modules_of(self._pipe), self._denoiser_name, self.family)
-        self._prompts = PromptEncoder(self._pipe, guided=self.guidance > 1)
+        self._layout = layout_of(modules_of(self._pipe), self._denoiser_name, self.options.family)
+        self._prompts = PromptEncoder(self._pipe, guided=self.options.guidance > 1)
         self._proof_prompts = PromptEncoder(self._pipe, guided=False)
         self._adapter: NormalisedAdapter | None = None
         self._adapter_state = _BASE_TEXT
         self._proof_output: torch.Tensor | None = None
-        self._wearer = Applier(self._pipe, self.application)
+        self._applier = Applier(self._pipe, self.options.application)
         self._watch = PipelineWatch(self._denoiser, self._pipe.vae.decoder, self.calls)
-        if self.compiled:
+        if self.options.compiled:
             # the forward alone: the hooks of the watch count, which no graph should try to hold
             self._denoiser.forward = torch.compile(self._denoiser.forward)
 
@@ -115,7 +84,7 @@ class DiffusersBase:
 
     def fingerprint(self) -> str:
         """Digest of every weight of the base as it is now, an adapter in place not counted."""
-        self._wearer.set_strength(0.0)
+        self._applier.set_strength(0.0)
         return combine(fingerprint_tensors(modules_of(self._pipe)))
 
     def apply(self, adapter: NormalisedAdapter) -> ApplicationProof:
@@ -130,7 +99,7 @@ class DiffusersBase:
         prompt = " ".join([PROOF_PROMPT, *(embedding.spelling for embedding in adapter.embeddings)])
         base_output = self._base_proof_output(prompt)
         try:
-            norm = self._wearer.put_on(adapter)
+            norm = self._applier.put_on(adapter)
             if norm == 0.0 and not adapter.no_learned_change:
                 raise ItemError("no_effect", "no_learned_change", "On this base every weight change is exactly zero.")
             self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
@@ -198,17 +167,17 @@ class DiffusersBase:
         if any(not 0 <= seed < _MAX_SEED for seed in seeds):
             raise ValueError("a seed is outside 0 to 2^63 - 1")
         worn = adapter and self._adapter is not None and scale != 0.0
-        images = np.zeros((len(prompts), self.size, self.size, 3), np.uint8)
+        images = np.zeros((len(prompts), self.options.size, self.options.size, 3), np.uint8)
         nonfinite = np.zeros(len(prompts), np.bool_)
         if self._adapter is not None:
-            self._wearer.set_strength(scale if worn else 0.0)
+            self._applier.set_strength(scale if worn else 0.0)
         self._watch.purpose = "adapted" if worn else "base"
         state = self._text_state(scale) if worn else _BASE_TEXT
 
         def render(rows: slice) -> None:
             images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)
 
-        with memory_named(f"One picture of {self.size} pixels by the base in {self.path}"):
+        with memory_named(f"One picture of {self.options.size} pixels by the base in {self.path}"):
             self.batch_size = in_batches(
                 len(prompts), self.batch_size, render, on_smaller=lambda size: use_less_memory(self._pipe, size)
             )
@@ -216,7 +185,7 @@ class DiffusersBase:
         return images
 
     def _take_off(self) -> None:
-        self._wearer.take_off()
+        self._applier.take_off()
         self._adapter, self._adapter_state = None, _BASE_TEXT
         self._prompts.keep_only(_BASE_TEXT)
         self._proof_prompts.keep_only(_BASE_TEXT)
@@ -233,7 +202,7 @@ class DiffusersBase:
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """One batch: (n, size, size, 3) uint8 and (n,) whether the decoder failed, in float32 too."""
         images, failed = self._render_once(prompts, seeds, state)
-        if failed.any() and self.dtype == "float16":
+        if failed.any() and self.options.dtype == "float16":
             with decoding_in_float32(self._pipe.vae):
                 images, failed = self._render_once(prompts, seeds, state)
         return images, failed
@@ -242,7 +211,9 @@ class DiffusersBase:
         self, prompts: Sequence[str], seeds: Sequence[int], state: str
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         self._watch.start_batch()
-        decoded = self._call(self._prompts.arguments(prompts, state), seeds, self.steps, self.guidance, "pt")
+        decoded = self._call(
+            self._prompts.arguments(prompts, state), seeds, self.options.steps, self.options.guidance, "pt"
+        )
         nonfinite = ~torch.isfinite(decoded).flatten(1).all(dim=1)
         if (undecodable := self._watch.nonfinite()) is not None:
             nonfinite |= undecodable
@@ -257,16 +228,16 @@ class DiffusersBase:
         guidance: float,
         kind: str,
     ) -> Any:
-        noise, generators = draw_noise(self._pipe, seeds, self.size)
+        noise, generators = draw_noise(self._pipe, seeds, self.options.size)
         exact = FORMS[type(self._pipe).__name__].keeps_float32
         result = self._pipe(
             **conditioning,
-            latents=noise.to(device=self.device, dtype=None if exact else self._denoiser.dtype),
+            latents=noise.to(device=self.options.device, dtype=None if exact else self._denoiser.dtype),
             generator=generators,
             num_inference_steps=steps,
             **call_arguments(self._pipe, guidance),
-            height=self.size,
-            width=self.size,
+            height=self.options.size,
+            width=self.options.size,
             output_type=kind,
         )
         return result.images

@@ -20,6 +20,7 @@ import transformers
 from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.families.table import PIPELINES
+from auditor.generation.render_options import RenderOptions
 
 SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ddim": ("DDIMScheduler", {}),
@@ -45,26 +46,20 @@ _LIBRARIES = frozenset({"diffusers", "transformers"})
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 
 
-def load_pipeline(
-    folder: Path, *, pipeline: str | None, variant: str | None, dtype: str, device: str, sampler: str
-) -> Any:
+def load_pipeline(folder: Path, options: RenderOptions) -> Any:
     """Load a pipeline of an allowed class, safetensors weights only, ready to render.
 
     Args:
         folder: Local folder in the Hub's layout.
-        pipeline: Class to load, one of `families.table.PIPELINES`; null takes the folder's word if that is allowed.
-        variant: Weight variant, such as `fp16`.
-        dtype: One of `DTYPES`.
-        device: torch device.
-        sampler: One of `SAMPLERS`, or `default`.
+        options: `pipeline` null takes the folder's word for the class, if that is allowed.
 
     Raises:
         PrerequisiteMissing: The folder is not there or lacks weights, or a library warns while it loads.
         UserError: The folder or a setting asks for something that is not allowed.
     """
-    class_name = _checked_class(folder, pipeline)
-    if dtype not in DTYPES:
-        raise UserError(f"dtype {dtype!r} is unknown; choose one of {', '.join(DTYPES)}.")
+    class_name = _checked_class(folder, options.pipeline)
+    if options.dtype not in DTYPES:
+        raise UserError(f"dtype {options.dtype!r} is unknown; choose one of {', '.join(DTYPES)}.")
     _silence_libraries()
     loader = getattr(diffusers, class_name)
     accepted = inspect.signature(loader.__init__).parameters
@@ -75,8 +70,8 @@ def load_pipeline(
         with warnings_refused(f"The base model in {folder}"):
             pipe = loader.from_pretrained(
                 str(folder),
-                dtype=DTYPES[dtype],
-                variant=variant,
+                dtype=DTYPES[options.dtype],
+                variant=options.variant,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -87,8 +82,8 @@ def load_pipeline(
             f"The base model in {folder} cannot be loaded ({type(error).__name__}: {str(error)[:200]}). "
             "Fetch it again with its safetensors weights."
         ) from error
-    pipe.scheduler = _scheduler(pipe.scheduler, sampler)
-    pipe.to(device)
+    pipe.scheduler = _scheduler(pipe.scheduler, options.sampler)
+    pipe.to(options.device)
     pipe.set_progress_bar_config(disable=True)
     for component in modules_of(pipe).values():
         component.eval().requires_grad_(False)

@@ -113,9 +113,9 @@ def _masked(pipe: Any, prompts: list[str], device: Any) -> list[Row]:
     accepted = inspect.signature(pipe.encode_prompt).parameters
     more: dict[str, Any] = {}
     if "complex_human_instruction" in accepted:  # what the class puts before every prompt by default
-        more["complex_human_instruction"] = inspect.signature(type(pipe).__call__).parameters[
-            "complex_human_instruction"
-        ].default  # fmt: skip
+        more["complex_human_instruction"] = (
+            inspect.signature(type(pipe).__call__).parameters["complex_human_instruction"].default
+        )
     tokens, mask, *_ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False, device=device, **more)
     return _rows({"prompt_embeds": tokens, "prompt_attention_mask": mask}, len(prompts))
 
@@ -124,9 +124,12 @@ def _hunyuan(pipe: Any, prompts: list[str], device: Any) -> list[Row]:
     named: dict[str, torch.Tensor | None] = {}
     for index, (ending, length) in enumerate((("", 77), ("_2", 256))):
         tokens, _, mask, _ = pipe.encode_prompt(
-            prompts, device=device, do_classifier_free_guidance=False, max_sequence_length=length,
+            prompts,
+            device=device,
+            do_classifier_free_guidance=False,
+            max_sequence_length=length,
             text_encoder_index=index,
-        )  # fmt: skip
+        )
         named |= {f"prompt_embeds{ending}": tokens, f"prompt_attention_mask{ending}": mask}
     return _rows(named, len(prompts))
 

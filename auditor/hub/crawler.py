@@ -58,16 +58,31 @@ def identity_of(client: HubClient) -> str:
     return "anonymous" if client.anonymous else "token"
 
 
+@dataclass(frozen=True, slots=True)
+class CrawlOptions:
+    """What a crawl lists, and how.
+
+    Attributes:
+        page_size: Entries per request (the Hub's maximum is 1,000).
+        limit: Stop each query after about this many entries.
+        since: ISO 8601, UTC: only repos modified later; earlier ones are carried over from the last listing.
+        source: Name of the place in the crawl's state; the endpoint unless given.
+        dry_run: Store nothing; say what a crawl needs.
+    """
+
+    page_size: int = 1000
+    limit: int | None = None
+    since: str | None = None
+    source: str | None = None
+    dry_run: bool = False
+
+
 def crawl(
     client: HubClient,
     queries: Sequence[Query],
     state_dir: Path,
+    options: CrawlOptions | None = None,
     *,
-    page_size: int = 1000,
-    limit: int | None = None,
-    since: str | None = None,
-    source: str | None = None,
-    dry_run: bool = False,
     on_page: OnPage | None = None,
 ) -> CrawlReport:
     """List the union of `queries` into `listing.parquet` and `quarantine.parquet`.
@@ -81,21 +96,19 @@ def crawl(
         client: The connection; its identity decides what is visible.
         queries: The union.
         state_dir: Holds pages, progress and the result.
-        page_size: Entries per request (the Hub's maximum is 1,000).
-        limit: Stop each query after about this many entries.
-        since: ISO 8601, UTC: only repos modified later; earlier ones are carried over from the last listing.
-        source: Name of the place in the crawl's state; the endpoint unless given.
-        dry_run: Store nothing; say what a crawl needs.
+        options: What is listed, and how; everything unless given.
         on_page: Called after every stored page.
     """
     if not queries:
         raise UserError("No queries: give at least one filter or author to list.")
     started, requests, received = time.monotonic(), client.requests, client.received
-    walk = _Walk(client, Pager(client), page_size, limit, since, on_page)
-    key = crawl_key(client, queries, source=source, limit=limit)
-    if dry_run:
+    options = options or CrawlOptions()
+    since = options.since
+    walk = _Walk(client, Pager(client), options, on_page)
+    key = crawl_key(client, queries, source=options.source, limit=options.limit)
+    if options.dry_run:
         return _estimate(walk, queries, state_dir, key)
-    urls = [query.url("", limit=page_size, newest_first=since is not None) for query in queries]
+    urls = [query.url("", limit=options.page_size, newest_first=since is not None) for query in queries]
     store = PageStore(state_dir, urls, salt=(key, since or ""))
     store.open()
     reports = tuple(walk.run(query, number, store) for number, query in enumerate(queries))
@@ -133,14 +146,12 @@ class _Walk:
 
     client: HubClient
     pager: Pager
-    page_size: int
-    limit: int | None
-    since: str | None
+    options: CrawlOptions
     on_page: OnPage | None
 
     def first_url(self, query: Query) -> str:
-        limit = min(self.page_size, self.limit or self.page_size)
-        return query.url("", limit=limit, newest_first=self.since is not None)
+        limit = min(self.options.page_size, self.options.limit or self.options.page_size)
+        return query.url("", limit=limit, newest_first=self.options.since is not None)
 
     def run(self, query: Query, number: int, store: PageStore) -> QueryReport:
         """Walk one query to its end, or to the trouble that stops it."""
@@ -167,12 +178,12 @@ class _Walk:
         return _query_report(query, progress)
 
     def _enough(self, entries: list[Any], total: int) -> bool:
-        if self.limit is not None and total >= self.limit:
+        if self.options.limit is not None and total >= self.options.limit:
             return True
-        if self.since is None or not entries:
+        if self.options.since is None or not entries:
             return False
         oldest = entries[-1].get("lastModified") if isinstance(entries[-1], dict) else None
-        return isinstance(oldest, str) and oldest < self.since
+        return isinstance(oldest, str) and oldest < self.options.since
 
 
 def _raise_if_ours(error: Exception, client: HubClient) -> None:
@@ -204,14 +215,20 @@ def _query_report(query: Query, progress: QueryProgress) -> QueryReport:
 
 def _estimate(walk: _Walk, queries: Sequence[Query], state_dir: Path, key: str) -> CrawlReport:
     """From the last complete crawl of the kind when there was one; else one probe per query gives a lower bound."""
-    known = read_history(state_dir).last("full" if walk.since is None else "incremental", key)
-    base = CrawlReport((), since=walk.since, identity=identity_of(walk.client))
+    known = read_history(state_dir).last("full" if walk.options.since is None else "incremental", key)
+    base = CrawlReport((), since=walk.options.since, identity=identity_of(walk.client))
     if known is not None:
         reports = [QueryReport(query.name, n, 0, False) for query, n in zip(queries, known.pages, strict=True)]
         pages = sum(known.pages)
         seconds = _seconds(walk.client, pages, known.seconds / pages)
-        return replace(base, queries=tuple(reports), estimated_requests=pages, estimated_seconds=seconds,
-                       estimated_bytes=known.received, estimate_known=True)  # fmt: skip
+        return replace(
+            base,
+            queries=tuple(reports),
+            estimated_requests=pages,
+            estimated_seconds=seconds,
+            estimated_bytes=known.received,
+            estimate_known=True,
+        )
     return _probed(walk, queries, base)
 
 

@@ -11,6 +11,7 @@ from auditor.hub.client import HubClient
 from auditor.hub.download_cache import FileCache
 from auditor.hub.hashes import GIT_HASH, SHA256
 from auditor.hub.transfer import Transfer
+from auditor.records.result import WorkItem
 
 DEFAULT_MAX_BYTES = 2 * 1024**3
 
@@ -83,6 +84,20 @@ def fetch(
     sha256 = blob.name
     cache.remember(repo_id, commit_sha, path, sha256)
     return FetchedFile(repo_id, commit_sha, path, sha256, blob.stat().st_size, blob, False)
+
+
+def fetch_item(client: HubClient | None, item: WorkItem, path: str, *, cache_dir: Path, max_bytes: int) -> FetchedFile:
+    """`fetch` for a file of a work item: its own, whose hash may be known, or one of its companions."""
+    expected = item.file_sha256 if path == item.path else None
+    return fetch(
+        client,
+        item.repo_id,
+        path,
+        commit_sha=item.commit_sha,
+        cache_dir=cache_dir,
+        max_bytes=max_bytes,
+        expected_sha256=expected,
+    )
 
 
 def _check_size(size: int, max_bytes: int) -> None:

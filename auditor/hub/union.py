@@ -90,9 +90,12 @@ class ListingUnion:
         """Counts so far."""
         bad = len(self.quarantined)
         return CrawlReport(
-            queries, entries=self.entries, repos=len(self._best), duplicates=self.entries - len(self._best) - bad,
+            queries,
+            entries=self.entries,
+            repos=len(self._best),
+            duplicates=self.entries - len(self._best) - bad,
             quarantined=bad,
-        )  # fmt: skip
+        )
 
     def repos(self) -> Iterator[ListedRepo]:
         """Read all pages again and yield the newest entry of each repo."""

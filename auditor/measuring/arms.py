@@ -11,21 +11,16 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from auditor.encoding.encoder import Encoder
 from auditor.errors import ItemError
 from auditor.finexl.divergence import next_look
 from auditor.finexl.shared_basis import SharedScores
-from auditor.generation.generator import Generator, ImageChecks
-from auditor.measuring.reference import Reference, chunk_bounds
-from auditor.measuring.scoring import Scorer
+from auditor.measuring.arm_images import ArmImages, Floats, mean_length, usable_pictures
+from auditor.measuring.opened_base import OpenedBase
+from auditor.measuring.reference import chunk_bounds
 from auditor.probes.loader import ProbeSet
-from auditor.records.outcomes import Reason
-from auditor.records.recipe import Recipe
 from auditor.records.result import DosePoint, TriggerArms
 
-Floats = NDArray[np.float32]
 log = structlog.get_logger(__name__)
-MAX_UNUSABLE_SHARE = 0.1
 MIN_TRIGGER_PROBES = 6  # fewer cannot reach 5 % in the sign-flip test
 DOSE_CONCEPTS = 3
 
@@ -54,43 +49,13 @@ class Measured:
         return len(self.rows) + self.dropped
 
 
-@dataclass(eq=False)
-class ArmImages:
-    """The two arms that a trigger's score compares, on the m probes that are usable in all arms, and their record.
-
-    Attributes:
-        arms: Sizes of the effects, and scores.
-        rows: Rows of the whole probe set, or of the subject's contexts (m,).
-        prompts: Of the adapter's pictures, with the trigger (m,).
-        seeds: Their noise (m,).
-        base_images: The base's, with the trigger or with the subject's class (m, H, W, 3).
-        images: The adapter's with the trigger (m, H, W, 3).
-        base_features: Embeddings of `base_images` (m, D).
-        differences: d_i of the two (m, D).
-        dropped: Probes left out because an image was black, constant or not finite.
-        noise: Base with other seeds minus base in the subject's contexts (k, D); None: the reference's is meant.
-    """
-
-    arms: TriggerArms
-    rows: NDArray[np.intp]
-    prompts: tuple[str, ...]
-    seeds: tuple[int, ...]
-    base_images: NDArray[np.uint8]
-    images: NDArray[np.uint8]
-    base_features: Floats
-    differences: Floats
-    dropped: int = 0
-    noise: Floats | None = None
-
-
-def measure_plain(
-    generator: Generator, encoder: Encoder, probes: ProbeSet, reference: Reference, recipe: Recipe
-) -> Measured:
+def measure_plain(opened: OpenedBase) -> Measured:
     """Render the adapter on the probes, look by look, until V is known well enough (METHOD: sequential n).
 
     Raises:
         ItemError: `blank_images` or `nonfinite_images` when more than a tenth of the pictures are unusable.
     """
+    generator, probes, recipe = opened.generator, opened.probes, opened.recipe
     chunks = chunk_bounds(len(probes), recipe.looks)
     images: list[NDArray[np.uint8]] = []
     usable: list[NDArray[np.bool_]] = []
@@ -99,8 +64,8 @@ def measure_plain(
         shown = generator.generate(probes.prompts[start:stop], probes.seeds[start:stop], scale=recipe.lora_scale)
         images.append(shown)
         usable.append(usable_pictures(generator.last_checks, "the adapter breaks the base"))
-        features.append(encoder.encode_images(shown))
-        so_far = np.concatenate(features) - reference.features[:stop]
+        features.append(opened.encoder.encode_images(shown))
+        so_far = np.concatenate(features) - opened.reference.features[:stop]
         keep = np.concatenate(usable)
         looks = [b for _, b in chunks]
         look = next_look(so_far[keep], target=recipe.cosine_error_target, looks=looks)
@@ -108,21 +73,6 @@ def measure_plain(
             break
     kept = np.concatenate(features)[keep]
     return Measured(np.flatnonzero(keep), np.concatenate(images)[keep], kept, so_far[keep], int((~keep).sum()))
-
-
-def usable_pictures(checks: ImageChecks, verdict: str) -> NDArray[np.bool_]:
-    """Which pictures of a call may enter a mean (n,).
-
-    Raises:
-        ItemError: More than a tenth may not.
-    """
-    reasons: tuple[tuple[Reason, NDArray[np.bool_]], ...] = (
-        ("nonfinite_images", checks.nonfinite), ("blank_images", ~checks.usable)
-    )  # fmt: skip
-    for reason, flags in reasons:
-        if flags.size and flags.mean() > MAX_UNUSABLE_SHARE:
-            raise ItemError("failed", reason, f"{flags.sum()} of {flags.size} pictures show nothing; {verdict}.")
-    return checks.usable
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,26 +92,26 @@ class DoseSubject:
     known: Floats | None
 
 
-def dose_subject(
-    probes: ProbeSet, reference: Reference, recipe: Recipe, measured: Measured, arm: ArmImages | None
-) -> DoseSubject:
+def dose_subject(opened: OpenedBase, measured: Measured, arm: ArmImages | None) -> DoseSubject:
     """The plain probes, or those with the trigger when `arm` is given: plain prompts show nothing of such adapters."""
+    probes, recipe = opened.all_probes, opened.recipe
     if arm is not None:
         few = slice(recipe.dose_probes)
         return DoseSubject(arm.prompts[few], arm.seeds[few], arm.base_features[few], arm.differences[few])
     count = min(recipe.dose_probes, recipe.probe_count, len(probes))
     known = measured.differences[measured.rows < count]
-    return DoseSubject(probes.prompts[:count], probes.seeds[:count], reference.features[:count],
-                       known if len(known) == count else None)  # fmt: skip
+    whole = known if len(known) == count else None
+    return DoseSubject(probes.prompts[:count], probes.seeds[:count], opened.reference.features[:count], whole)
 
 
 def measure_dose(
-    generator: Generator, encoder: Encoder, scorer: Scorer, recipe: Recipe, shared: SharedScores, subject: DoseSubject
-) -> tuple[tuple[DosePoint, ...], bool | None]:  # fmt: skip
+    opened: OpenedBase, shared: SharedScores, subject: DoseSubject
+) -> tuple[tuple[DosePoint, ...], bool | None]:
     """V at several strengths on a few probes. It must grow with the strength, else that is flagged.
 
     A strength at which more than a tenth of the pictures show nothing has no point: there is nothing to measure.
     """
+    generator, recipe = opened.generator, opened.recipe
     leading = np.argsort(-shared.score)[:DOSE_CONCEPTS]
     points = []
     for scale in sorted(recipe.dose_scales):
@@ -174,8 +124,8 @@ def measure_dose(
             except ItemError as error:
                 log.info("no dose point", scale=scale, reason=error.reason, message=error.message)
                 continue
-            mean = (encoder.encode_images(shown) - subject.base_features)[keep].mean(0)
-        reach = scorer.projections(mean, [shared.names[i] for i in leading])
+            mean = (opened.encoder.encode_images(shown) - subject.base_features)[keep].mean(0)
+        reach = opened.scorer.projections(mean, [shared.names[i] for i in leading])
         points.append(DosePoint(scale=scale, norm=float(np.linalg.norm(mean)), projections=reach))
     norms = [p.norm for p in points]
     return tuple(points), all(b >= a for a, b in itertools.pairwise(norms)) if len(norms) > 1 else None
@@ -193,18 +143,11 @@ def trigger_probes(trigger: str, probes: ProbeSet) -> NDArray[np.intp]:
     return np.arange(len(probes))
 
 
-def measure_trigger(
-    generator: Generator, encoder: Encoder, probes: ProbeSet, scorer: Scorer, recipe: Recipe,
-    trigger: str, source: str, measured: Measured,
-) -> ArmImages:  # fmt: skip
+def measure_trigger(opened: OpenedBase, trigger: str, source: str, measured: Measured) -> ArmImages:
     """The four arms: base and adapter, without and with the trigger, on the same noise.
 
     Args:
-        generator: Wears the adapter.
-        encoder: The recipe's encoder.
-        probes: The whole set, of which the reference has the first.
-        scorer: Of the recipe.
-        recipe: Says how many probes, and in which slices.
+        opened: The base, with the adapter in place.
         trigger: Put before each prompt.
         source: Where it was declared.
         measured: The plain arm; what it has rendered is not rendered again.
@@ -212,6 +155,7 @@ def measure_trigger(
     Raises:
         ItemError: `blank_images` or `nonfinite_images` when more than a tenth of an arm's pictures are unusable.
     """
+    generator, encoder, recipe, probes = opened.generator, opened.encoder, opened.recipe, opened.all_probes
     rows = trigger_probes(trigger, probes)[: recipe.probe_count]
     seeds = [probes.seeds[i] for i in rows]
     worded = tuple(f"{trigger}, {probes.prompts[i]}" for i in rows)
@@ -226,7 +170,7 @@ def measure_trigger(
 
     images, keep = render(True, "with its trigger the adapter breaks the base")
     base_images, base_keep = render(False, "the trigger breaks the base without the adapter")
-    plain = _plain_arms(generator, encoder, probes, scorer.reference, recipe, rows, measured)
+    plain = _plain_arms(opened, rows, measured)
     keep &= base_keep & plain.usable
     adapted, base = encoder.encode_images(images), encoder.encode_images(base_images)
     differences = (adapted - base)[keep]
@@ -237,12 +181,21 @@ def measure_trigger(
         trigger_on_base_norm=mean_length((base - plain.base)[keep]),
         trigger_on_adapter_norm=mean_length((adapted - plain.adapter)[keep]),
         interaction_norm=mean_length(differences - plain.differences[keep]),
-        scores=scorer.concept_scores(differences),
+        scores=opened.scorer.concept_scores(differences),
     )
     prompts = tuple(prompt for prompt, kept in zip(worded, keep, strict=True) if kept)
     noise_seeds = tuple(seed for seed, kept in zip(seeds, keep, strict=True) if kept)
-    return ArmImages(arms, rows[keep], prompts, noise_seeds, base_images[keep], images[keep], base[keep], differences,
-                     int((~keep).sum()))  # fmt: skip
+    return ArmImages(
+        arms,
+        rows[keep],
+        prompts,
+        noise_seeds,
+        base_images[keep],
+        images[keep],
+        base[keep],
+        differences,
+        int((~keep).sum()),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,11 +211,9 @@ class _PlainArms:
         return self.adapter - self.base
 
 
-def _plain_arms(
-    generator: Generator, encoder: Encoder, probes: ProbeSet, reference: Reference, recipe: Recipe,
-    rows: NDArray[np.intp], measured: Measured,
-) -> _PlainArms:  # fmt: skip
+def _plain_arms(opened: OpenedBase, rows: NDArray[np.intp], measured: Measured) -> _PlainArms:
     """The arms without the trigger, from the reference and the plain arm as far as those go."""
+    generator, reference, probes = opened.generator, opened.reference, opened.all_probes
     shape = len(rows), reference.features.shape[1]
     arms = {False: np.zeros(shape, np.float32), True: np.zeros(shape, np.float32)}
     usable = np.ones(len(rows), np.bool_)
@@ -270,11 +221,11 @@ def _plain_arms(
         new = np.flatnonzero(rows >= known)
         if len(new):
             prompts, seeds = [probes.prompts[i] for i in rows[new]], [probes.seeds[i] for i in rows[new]]
-            shown = generator.generate(prompts, seeds, scale=recipe.lora_scale, adapter=adapter)
+            shown = generator.generate(prompts, seeds, scale=opened.recipe.lora_scale, adapter=adapter)
             usable[new] &= usable_pictures(
                 generator.last_checks, "the adapter breaks the base" if adapter else "the base itself is at fault"
             )
-            arms[adapter][new] = encoder.encode_images(shown)
+            arms[adapter][new] = opened.encoder.encode_images(shown)
     in_reference = rows < len(reference.features)
     arms[False][in_reference] = reference.features[rows[in_reference]]
     place = {int(row): i for i, row in enumerate(measured.rows)}
@@ -284,11 +235,6 @@ def _plain_arms(
         elif row < measured.rendered:
             usable[i] = False
     return _PlainArms(arms[False], arms[True], usable)
-
-
-def mean_length(differences: Floats) -> float:
-    """|V| of differences (n, D)."""
-    return float(np.linalg.norm(differences.mean(0)))
 
 
 def spread_rows(count: int, wanted: int) -> Sequence[int]:

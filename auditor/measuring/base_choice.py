@@ -173,9 +173,7 @@ def _named(
     yield from sorted(distances.items(), key=lambda found: found[1])
 
 
-def _nothing_fits(
-    evidence: FamilyEvidence, family: str | None, claims: Sequence[_Claim], settings: Settings
-) -> str:  # fmt: skip
+def _nothing_fits(evidence: FamilyEvidence, family: str | None, claims: Sequence[_Claim], settings: Settings) -> str:
     """Why no active base fits, with the base that the card or the file names, and what would help."""
     said = next((f"; {claim.source} names {claim.base.text[:80]}" for claim in reversed(claims)), "")
     off = [name for name, base in settings.recipe.bases.items() if not base.enabled and base.family == family]

@@ -15,15 +15,8 @@ from auditor.common.pictures import bound_side
 from auditor.errors import ItemError
 from auditor.finexl.shared_basis import SharedScores
 from auditor.finexl.significance import EffectTest
-from auditor.measuring.arms import (
-    ArmImages,
-    Measured,
-    dose_subject,
-    measure_dose,
-    measure_plain,
-    measure_trigger,
-    spread_rows,
-)
+from auditor.measuring.arm_images import ArmImages
+from auditor.measuring.arms import Measured, dose_subject, measure_dose, measure_plain, measure_trigger, spread_rows
 from auditor.measuring.base_choice import BaseChoice, file_words, with_trigger, with_words
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.scoring import effect_record
@@ -41,7 +34,7 @@ THUMBNAILS = 6
 
 def audit_file(
     opened: OpenedBase, item: WorkItem, adapter: AdapterFile, file_sha256: str, choice: BaseChoice
-) -> AuditedFile:  # fmt: skip
+) -> AuditedFile:
     """Audit one inspected file on its base, up to the naming of its concepts (see `naming`).
 
     Every trouble that belongs to the item becomes its outcome. The base is checked after each adapter.
@@ -52,10 +45,14 @@ def audit_file(
     watch = Stopwatch()
     item = with_trigger(item, adapter.claims)
     common: dict[str, object] = {
-        "base_name": opened.base_name, "base_assumed": choice.assumed, "base_distance": choice.distance,
-        "card_mismatch": choice.mismatch, "contradictions": choice.contradictions,
-        **file_words(item, adapter), "family": choice.family,
-    }  # fmt: skip
+        "base_name": opened.base_name,
+        "base_assumed": choice.assumed,
+        "base_distance": choice.distance,
+        "card_mismatch": choice.mismatch,
+        "contradictions": choice.contradictions,
+        **file_words(item, adapter),
+        "family": choice.family,
+    }
     try:
         with watch.stage("normalise"):
             normalised = normalise(adapter, opened.generator.layout())
@@ -69,16 +66,21 @@ def audit_file(
 
 
 def _audit_applied(
-    opened: OpenedBase, item: WorkItem, claims: MetadataClaims, normalised: NormalisedAdapter, file_sha256: str,
-    common: dict[str, object], watch: Stopwatch,
-) -> AuditedFile:  # fmt: skip
+    opened: OpenedBase,
+    item: WorkItem,
+    claims: MetadataClaims,
+    normalised: NormalisedAdapter,
+    file_sha256: str,
+    common: dict[str, object],
+    watch: Stopwatch,
+) -> AuditedFile:
     generator = opened.generator
     with watch.stage("apply"):
         proof = generator.apply(normalised)
     crash_point("item_applied")
     try:
         with watch.stage("generate"):
-            measured = measure_plain(generator, opened.encoder, opened.probes, opened.reference, opened.recipe)
+            measured = measure_plain(opened)
         crash_point("item_generated")
         test = opened.scorer.test(measured.differences)
         shared = opened.scorer.shared(measured.differences)
@@ -102,22 +104,33 @@ def _audit_applied(
         with watch.stage("explain"):
             explanations = opened.scorer.explain(_acting(measured, arm, test), ())
     record = AuditRecord(
-        item=item, file_sha256=file_sha256, recipe_id=opened.recipe.recipe_id,
-        outcome=outcome, reason=reason, message=message, proof=proof,
+        item=item,
+        file_sha256=file_sha256,
+        recipe_id=opened.recipe.recipe_id,
+        outcome=outcome,
+        reason=reason,
+        message=message,
+        proof=proof,
         facts=replace(normalised.facts, delta_norm=proof.delta_norm),
         effect=effect_record(measured.differences, test, shared, opened.scorer.solver),
         scores=opened.scorer.concept_scores(measured.differences, shared) if acts else (),
-        explanations=explanations, proposals="not_asked" if shown is None else "pending",
-        arms=arm.arms if arm else None, dose=dose, dose_rises=rises,
-        thumbnails=_captions(opened, measured), timings_s=watch.seconds, versions=versions(), finished_at=now(),
+        explanations=explanations,
+        proposals="not_asked" if shown is None else "pending",
+        arms=arm.arms if arm else None,
+        dose=dose,
+        dose_rises=rises,
+        thumbnails=_captions(opened, measured),
+        timings_s=watch.seconds,
+        versions=versions(),
+        finished_at=now(),
         **common,
-    )  # fmt: skip
+    )
     return AuditedFile(Result(record, _arrays(opened, measured, arm)), shown)
 
 
 def _trigger(
     opened: OpenedBase, item: WorkItem, trigger: str, claims: MetadataClaims, measured: Measured
-) -> tuple[ArmImages, EffectTest]:  # fmt: skip
+) -> tuple[ArmImages, EffectTest]:
     """The trigger's arms and whether they show an effect: in a subject's own contexts where one is named."""
     source = item.trigger_source or "card"
     subject = None
@@ -125,8 +138,7 @@ def _trigger(
         said = (trigger, *(claim.text for claim in claims.triggers))
         subject = find_subject(said, opened.subjects.contexts)
     if subject is None or opened.subjects is None:
-        arm = measure_trigger(opened.generator, opened.encoder, opened.all_probes, opened.scorer, opened.recipe,
-                              trigger, source, measured)  # fmt: skip
+        arm = measure_trigger(opened, trigger, source, measured)  # fmt: skip
         return arm, opened.scorer.test(arm.differences)
     arm = opened.subjects.measure(subject, trigger, source)
     test = opened.scorer.test(arm.differences, arm.noise)
@@ -135,13 +147,13 @@ def _trigger(
 
 def _dose(
     opened: OpenedBase, measured: Measured, shared: SharedScores, arm: ArmImages | None, test: EffectTest
-) -> tuple[tuple[DosePoint, ...], bool | None]:  # fmt: skip
+) -> tuple[tuple[DosePoint, ...], bool | None]:
     """Dose response of the arm that acts."""
     if test.status == "effect":
         arm = None
-    subject = dose_subject(opened.all_probes, opened.reference, opened.recipe, measured, arm)
+    subject = dose_subject(opened, measured, arm)
     scores = shared if arm is None else opened.scorer.shared(arm.differences)
-    return measure_dose(opened.generator, opened.encoder, opened.scorer, opened.recipe, scores, subject)
+    return measure_dose(opened, scores, subject)
 
 
 def _acting(measured: Measured, arm: ArmImages | None, test: EffectTest) -> NDArray[np.float32]:

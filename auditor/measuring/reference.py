@@ -85,47 +85,33 @@ def reference_path(folder: Path, recipe: Recipe) -> Path:
 
 
 def load_or_make(
-    folder: Path,
-    recipe: Recipe,
-    generator: Generator,
-    encoder: Encoder,
-    probes: ProbeSet,
-    lexicon: Lexicon,
-    *,
-    on_step: Callable[[str, int, int], None] | None = None,
-    stopping: Callable[[], bool] = lambda: False,
+    folder: Path, maker: ReferenceMaker, on_step: Callable[[str, int, int], None] | None = None
 ) -> Reference:
     """Read the reference of a recipe, or make and publish it, together with whoever else makes it now.
 
     Args:
         folder: Where references are kept.
-        recipe: Decides the key.
-        generator: The bare base; called only when there is nothing on disk.
-        encoder: The recipe's encoder.
-        probes: The n probes used.
-        lexicon: The recipe's lexicon.
+        maker: Called only when there is nothing on disk; its recipe decides the key.
         on_step: Told (what, done, total) while it is made.
-        stopping: Asked between batches of pictures.
 
     Raises:
         Interrupted: It was to stop. The parts that are made are kept.
     """
-    path = reference_path(folder, recipe)
+    path = reference_path(folder, maker.recipe)
     parts = path.with_suffix(".parts")
     for attempt in range(_ATTEMPTS):
         try:
             if not path.exists():
-                making = _Making(recipe, generator, encoder, probes, lexicon, stopping)
-                names = making.names()
+                names = maker.names()
                 make_shards(
                     parts,
                     names,
-                    making.part,
+                    maker.part,
                     finished=path.exists,
                     on_part=lambda done, total: on_step("parts", done, total) if on_step is not None else None,
                 )
-                _publish(path, parts, names, making)
-            reference = load_reference(folder, recipe)
+                _publish(path, parts, names, maker)
+            reference = load_reference(folder, maker.recipe)
         except Damaged as error:  # the reference, or a part of it; it lies aside now and is made again
             if attempt + 1 == _ATTEMPTS:
                 raise
@@ -179,15 +165,24 @@ def text_directions(
 
 
 @dataclass(frozen=True, eq=False)
-class _Making:
-    """How the parts of a reference are made, and put together: `base`, `noise`, `text`, and runs of concepts."""
+class ReferenceMaker:
+    """How the parts of a reference are made, and put together: `base`, `noise`, `text`, and runs of concepts.
+
+    Attributes:
+        recipe: Decides what is made.
+        generator: The bare base.
+        encoder: The recipe's encoder.
+        probes: The n probes used.
+        lexicon: The recipe's lexicon.
+        stopping: Asked between batches of pictures.
+    """
 
     recipe: Recipe
     generator: Generator
     encoder: Encoder
     probes: ProbeSet
     lexicon: Lexicon
-    stopping: Callable[[], bool]
+    stopping: Callable[[], bool] = lambda: False
 
     @property
     def few(self) -> int:
@@ -203,8 +198,12 @@ class _Making:
     def names(self) -> list[str]:
         """The quick parts last: they are not worth a task of their own."""
         count, together = 1 + len(self.phrases), max(1, PICTURES_PER_CALL // max(1, self.few))
-        return [*(f"concepts-{a}-{min(a + together, count)}" for a in range(0, count, together)),
-                "base", "noise", "text"]  # fmt: skip
+        return [
+            *(f"concepts-{a}-{min(a + together, count)}" for a in range(0, count, together)),
+            "base",
+            "noise",
+            "text",
+        ]
 
     def part(self, name: str) -> Arrays:
         """One part; what the others need of it is in it."""
@@ -266,10 +265,10 @@ class _Making:
         return np.concatenate(shown)
 
 
-def _publish(path: Path, folder: Path, names: Sequence[str], making: _Making) -> None:
+def _publish(path: Path, folder: Path, names: Sequence[str], maker: ReferenceMaker) -> None:
     """Put the parts together, unless another task has done so."""
     try:
-        arrays = making.whole(read_shards(folder, names))
+        arrays = maker.whole(read_shards(folder, names))
     except FileNotFoundError:
         if not path.exists():
             raise

@@ -107,19 +107,27 @@ class Scorer:
         names = list(support)
         vectors = self.vectors(names)
         options = robust.RobustOptions(
-            order=self.solver.order, redundancy=self.solver.redundancy, max_redundancy=self.solver.max_redundancy,
-            max_concepts=self.solver.max_concepts, stop_residual=self.solver.e_decomp,
+            order=self.solver.order,
+            redundancy=self.solver.redundancy,
+            max_redundancy=self.solver.max_redundancy,
+            max_concepts=self.solver.max_concepts,
+            stop_residual=self.solver.e_decomp,
             minimum_share=self.solver.minimum_share,
-        )  # fmt: skip
+        )
         found = robust.explain(
-            mean, names, vectors, support=[round(100 * support[n]) for n in names], common=self.basis.common,
+            mean,
+            names,
+            vectors,
+            support=[round(100 * support[n]) for n in names],
+            common=self.basis.common,
             options=options,
-        )  # fmt: skip
+        )
         concepts = tuple(
-            ExplainedConcept(concept=c.name, weight=c.weight, support=support[c.name],
-                             in_lexicon=c.name in self.lexicon.names)
+            ExplainedConcept(
+                concept=c.name, weight=c.weight, support=support[c.name], in_lexicon=c.name in self.lexicon.names
+            )
             for c in found.concepts
-        )  # fmt: skip
+        )
         return Explanation(variant="robust", concepts=concepts, explained_share=found.explained_share)
 
     def _paper(self, mean: NDArray[np.floating], phrases: Sequence[ProposedPhrase]) -> Explanation:
@@ -130,10 +138,14 @@ class Scorer:
         found = explain_paper(mean, texts, vectors, e_ortho=self.solver.e_ortho, e_decomp=self.solver.e_decomp)
         support = {p.text: p.support for p in phrases}
         concepts = tuple(
-            ExplainedConcept(concept=name, weight=float(weight), support=support[name],
-                             in_lexicon=self.lexicon.canonical(name) is not None)
+            ExplainedConcept(
+                concept=name,
+                weight=float(weight),
+                support=support[name],
+                in_lexicon=self.lexicon.canonical(name) is not None,
+            )
             for name, weight in sorted(zip(found.names, found.weights, strict=True), key=lambda c: -abs(c[1]))
-        )  # fmt: skip
+        )
         return Explanation(variant="paper", concepts=concepts, explained_share=max(0.0, 1 - found.relative_residual**2))
 
     def vectors(self, names: Sequence[str]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from auditor.encoding.encoder import Encoder
 from auditor.finexl.divergence import next_look
 from auditor.finexl.significance import EffectTest
 from auditor.generation.generator import Generator
-from auditor.measuring.arms import ArmImages, Floats, mean_length, usable_pictures
+from auditor.measuring.arm_images import ArmImages, Floats, mean_length, usable_pictures
 from auditor.measuring.reference import NOISE_SEED_SHIFT, chunk_bounds
 from auditor.measuring.scoring import Scorer
 from auditor.probes.subjects import Subject, SubjectContexts
@@ -123,9 +123,17 @@ class SubjectMeter:
         )  # fmt: skip
         rows = np.flatnonzero(keep)
         return ArmImages(
-            arms, rows, tuple(taught[i] for i in rows), tuple(self.contexts.seeds[i] for i in rows),
-            base.images[keep], worded.images[keep], base.features[keep], differences, int((~keep).sum()), noise,
-        )  # fmt: skip
+            arms,
+            rows,
+            tuple(taught[i] for i in rows),
+            tuple(self.contexts.seeds[i] for i in rows),
+            base.images[keep],
+            worded.images[keep],
+            base.features[keep],
+            differences,
+            int((~keep).sum()),
+            noise,
+        )
 
     def _draw(
         self, prompts: tuple[str, ...], start: int, verdict: str, *, adapter: bool = True, other_seeds: bool = False

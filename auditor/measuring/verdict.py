@@ -56,9 +56,7 @@ def scored_verdict(probes: int, trigger_only: bool) -> Verdict:
     return "scored", None, f"Scored on {probes} probes.{trigger_note(trigger_only)}"
 
 
-def pending_verdict(
-    outcome: Outcome, reason: Reason | None, message: str
-) -> Verdict:  # fmt: skip
+def pending_verdict(outcome: Outcome, reason: Reason | None, message: str) -> Verdict:
     """The same while its concepts are still to be proposed. Any other shortcoming goes before this one."""
     if reason is not None:
         return outcome, reason, message

@@ -76,10 +76,7 @@ def crawl(
         client,
         wanted,
         folder,
-        limit=chosen.limit,
-        since=since,
-        source=source,
-        dry_run=dry_run,
+        crawler.CrawlOptions(limit=chosen.limit, since=since, source=source, dry_run=dry_run),
         on_page=(lambda report: on_page(f"{report.name}: {report.entries} repos")) if on_page else None,
     )
 

@@ -22,7 +22,7 @@ import structlog
 
 from auditor.errors import ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.client import HubClient
-from auditor.hub.download import fetch
+from auditor.hub.download import fetch_item
 from auditor.hub.download_cache import FileCache
 from auditor.hub.facts import FileFacts, KnownFile
 from auditor.hub.pace import least_seconds, quota
@@ -117,9 +117,14 @@ class Prefetch:
     """Fetches the files of work items."""
 
     def __init__(
-        self, client: HubClient, workspace: Workspace, limits: PrefetchLimits, recipe_ids: Sequence[str], *,
+        self,
+        client: HubClient,
+        workspace: Workspace,
+        limits: PrefetchLimits,
+        recipe_ids: Sequence[str],
+        *,
         bases: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.client = client
         self.workspace = workspace
         self.limits = limits
@@ -276,10 +281,8 @@ class Prefetch:
     def _fetch(self, item: WorkItem, path: str) -> None:
         if self._cache.find(item.repo_id, item.commit_sha, path) is not None:
             return  # its hash is proved again when it is opened
-        got = fetch(
-            self.client, item.repo_id, path, commit_sha=item.commit_sha, cache_dir=self.workspace.files,
-            max_bytes=self.limits.max_file_bytes, expected_sha256=item.file_sha256 if path == item.path else None,
-        )  # fmt: skip
+        limit = self.limits.max_file_bytes
+        got = fetch_item(self.client, item, path, cache_dir=self.workspace.files, max_bytes=limit)
         self._room.keep(got.sha256, got.size_bytes - (item.size_bytes or 0) if path == item.path else got.size_bytes)
         self._learn(item, path, got.sha256, got.size_bytes)
 

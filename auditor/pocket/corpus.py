@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.pocket.scenes import EDITS, SIZE, Array, Scene, render, sample_scene
+from auditor.pocket.drawn_subjects import EDITS, SIZE
+from auditor.pocket.scenes import Array, Scene, render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
 
 NEUTRAL_WORDS = ("picture", "image", "photo", "shown", "seen", "here", "simple", "plain", "normal", "usual")

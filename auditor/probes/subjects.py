@@ -195,8 +195,9 @@ class _Words:
         # the class by its own name, not by a tag's
         words = {i: noun if i == place and noun else self._word(i) for i in places}
         token, plain = ([i for i in places if self.taught[i] == wanted] for wanted in (True, False))
-        return Subject(self._joined(token, words), noun or "", self._joined(places, words),
-                       self._joined(plain, words).casefold())  # fmt: skip
+        return Subject(
+            self._joined(token, words), noun or "", self._joined(places, words), self._joined(plain, words).casefold()
+        )
 
     def _joined(self, places: Sequence[int], words: Mapping[int, str]) -> str:
         """Words with a blank between, but for those that were written as one (`<s0><s1>`)."""

@@ -129,11 +129,13 @@ _ONE_PICTURE = re.compile(
     re.IGNORECASE,
 )
 _STEPS: Final[Sequence[tuple[re.Pattern[str], Callable[[Form], Form | None]]]] = (
-    (re.compile("max_completion_tokens|max_tokens", re.IGNORECASE),
-     lambda form: replace(form, token_field="max_completion_tokens")),
+    (
+        re.compile("max_completion_tokens|max_tokens", re.IGNORECASE),
+        lambda form: replace(form, token_field="max_completion_tokens"),
+    ),
     (re.compile("temperature", re.IGNORECASE), lambda form: replace(form, temperature=False)),
     (re.compile(r"\bseed\b", re.IGNORECASE), lambda form: replace(form, seed=False)),
     (re.compile(r"\bsystem\b", re.IGNORECASE), lambda form: replace(form, system=False)),
     (_ONE_PICTURE, lambda form: replace(form, sheet=True)),
     (re.compile("response_format|schema|json|grammar|guided|structured", re.IGNORECASE), _less_schema),
-)  # fmt: skip
+)

@@ -57,8 +57,9 @@ def main(arguments: list[str]) -> int:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True,
-                             preexec_fn=_die_with_guard)  # fmt: skip
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True, preexec_fn=_die_with_guard
+    )
     os.write(1, f"{child.pid}\n".encode())
     os.close(1)
     while child.poll() is None and not stopping and os.getppid() == parent:

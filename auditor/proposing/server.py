@@ -82,9 +82,12 @@ class ServerPlan:
         left_out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VLLM_SERVER_DEV_MODE")
         ours = {k: v for k, v in os.environ.items() if k not in left_out and not _SECRET.search(k)}
         fixed = {
-            "VLLM_API_KEY": key, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+            "VLLM_API_KEY": key,
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
             "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
-        }  # fmt: skip
+        }
         return ours | fixed | dict(self.environment)
 
 
@@ -140,9 +143,13 @@ class LocalServer:
         with self._log.open("ab") as stream:
             # A session of its own: Ctrl-C and a scheduler's signal to our group reach us, and we end it in order.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream, start_new_session=True,
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                start_new_session=True,
                 env=self.plan.variables(key),
-            )  # fmt: skip
+            )
         assert self._process.stdout is not None
         said = self._process.stdout.readline().strip()
         self._process.stdout.close()

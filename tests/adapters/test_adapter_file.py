@@ -170,9 +170,12 @@ def test_claims_are_cleaned_bounded_and_ordered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "base"),
-    [('{"base_model_name_or_path": "Qwen/Qwen-Image"}', "Qwen/Qwen-Image"), ('{"base_model_name_or_path": null}', None),
-     ("{", None)],
-)  # fmt: skip
+    [
+        ('{"base_model_name_or_path": "Qwen/Qwen-Image"}', "Qwen/Qwen-Image"),
+        ('{"base_model_name_or_path": null}', None),
+        ("{", None),
+    ],
+)
 def test_peft_settings_name_the_base(tmp_path: Path, settings: str, base: str | None) -> None:
     save_file(GOOD, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text(settings)

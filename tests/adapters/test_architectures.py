@@ -153,8 +153,10 @@ def test_a_kohya_file_for_flux_with_t5_is_partial_and_counted() -> None:
     assert [entry.component for entry in matched.unmatched] == ["text_encoder_3"] * 24
 
 
-@pytest.mark.parametrize("pair", [("sd15", "sdxl"), ("sdxl", "sd15"), ("sd15", "sd21"), ("sd35_medium", "sd35_large"),
-                                  ("flux1", "sd35_large")])  # fmt: skip
+@pytest.mark.parametrize(
+    "pair",
+    [("sd15", "sdxl"), ("sdxl", "sd15"), ("sd15", "sd21"), ("sd35_medium", "sd35_large"), ("flux1", "sd35_large")],
+)
 def test_a_file_for_another_architecture_is_no_fit(pair: tuple[str, str]) -> None:
 
     theirs, ours = pair

@@ -57,16 +57,24 @@ def test_names(piece: str) -> None:
 
 
 def _pairs(names: list[str]) -> Header:
-    shapes = {f"{name}.{half}": shape for name in names
-              for half, shape in (("lora_A.weight", (4, 32)), ("lora_B.weight", (32, 4)))}  # fmt: skip
+    shapes = {
+        f"{name}.{half}": shape
+        for name in names
+        for half, shape in (("lora_A.weight", (4, 32)), ("lora_B.weight", (32, 4)))
+    }
     return Header({name: TensorInfo(name, "F16", shape, 0, 0) for name, shape in shapes.items()}, {}, 0, 0)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["unet.block.{}.attn.to_q", "lora_unet_down_blocks_{}_attentions_0_attn1_to_q", "transformer.layers.{}.x",
-     "{}", "text_encoder.encoder.layers.{}.mlp.fc1"],
-)  # fmt: skip
+    [
+        "unet.block.{}.attn.to_q",
+        "lora_unet_down_blocks_{}_attentions_0_attn1_to_q",
+        "transformer.layers.{}.x",
+        "{}",
+        "text_encoder.encoder.layers.{}.mlp.fc1",
+    ],
+)
 def test_files_of_many_tensors(name: str) -> None:
     describe(_pairs(["warm.up"]), Path("nowhere"))  # the table of shapes is read once
     assert grows_linearly(lambda size: describe(_pairs([name.format(n) for n in range(size)]), Path("nowhere")), 200)

@@ -54,10 +54,15 @@ def _same(found: torch.Tensor, wanted: torch.Tensor) -> None:
         ({f"unet.{MODULE}.scalar": torch.tensor(0.5)}, 0.5),
         ({f"unet.{MODULE}.scalar": torch.tensor([-2.0]), f"unet.{MODULE}.alpha": torch.tensor([[2.0]])}, -1.0),
         ({f"unet.{MODULE}.scale_weight": torch.tensor(0.25)}, 0.25),
-        ({f"unet.{MODULE}.lora_down.scale_weight": torch.tensor(0.5),
-          f"unet.{MODULE}.lora_up.scale_weight": torch.tensor(4.0)}, 2.0),
+        (
+            {
+                f"unet.{MODULE}.lora_down.scale_weight": torch.tensor(0.5),
+                f"unet.{MODULE}.lora_up.scale_weight": torch.tensor(4.0),
+            },
+            2.0,
+        ),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_multiply_a_change(tmp_path: Path, extra: dict[str, torch.Tensor], factor: float) -> None:
     _same(_deltas(tmp_path, PAIR | extra)[f"unet.{MODULE}.weight"], PRODUCT * factor)
 
@@ -125,8 +130,7 @@ def test_numbered_modules_are_those_of_the_program_that_counted_them(tmp_path: P
         out, inputs = layout.components["unet"][module][:2]
         tensors |= {f"unet:{number}:down": torch.zeros(1, inputs), f"unet:{number}:up": torch.ones(out, 1)}
     for number in range(len(text)):
-        tensors |= {f"text_encoder:{number}:down": torch.zeros(1, 768),
-                    f"text_encoder:{number}:up": torch.ones(768, 1)}  # fmt: skip
+        tensors |= {f"text_encoder:{number}:down": torch.zeros(1, 768), f"text_encoder:{number}:up": torch.ones(768, 1)}
     path = tmp_path / "numbered.safetensors"
     save_file(tensors, path)
     adapter = inspect_file(path)
@@ -141,10 +145,14 @@ def test_numbered_modules_are_those_of_the_program_that_counted_them(tmp_path: P
 
 def test_two_files_of_words_are_one_word_on_both_encoders(tmp_path: Path) -> None:
     layout = BaseLayout(
-        "unet", {"unet": {}}, "sdxl",
-        {name: {"token_embedding.weight": (10, width)}
-         for name, width in (("text_encoder", 768), ("text_encoder_2", 1280))},
-    )  # fmt: skip
+        "unet",
+        {"unet": {}},
+        "sdxl",
+        {
+            name: {"token_embedding.weight": (10, width)}
+            for name, width in (("text_encoder", 768), ("text_encoder_2", 1280))
+        },
+    )
     vectors = {"learned_embeds.safetensors": _random(2, 768), "learned_embeds_2.safetensors": _random(2, 1280)}
     for name, vector in vectors.items():
         save_file({"<cat-toy>": vector}, tmp_path / name)
@@ -152,8 +160,9 @@ def test_two_files_of_words_are_one_word_on_both_encoders(tmp_path: Path) -> Non
         (word,) = normalise(inspect_file(tmp_path / name), layout).embeddings
         assert word.tokens == ("<cat-toy-0>", "<cat-toy-1>")
         assert {c: tuple(v.shape) for c, v in word.vectors.items()} == {
-            "text_encoder": (2, 768), "text_encoder_2": (2, 1280),
-        }  # fmt: skip
+            "text_encoder": (2, 768),
+            "text_encoder_2": (2, 1280),
+        }
 
 
 def test_tags_that_tie_keep_the_files_order_and_lose_their_escapes() -> None:

@@ -33,12 +33,17 @@ from tests.adapters.conftest import SHAPES, TEXT_SHAPES
 pytestmark = pytest.mark.fuzz
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 LENIENT = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-PARAMETERS = {f"{module}.{kind}": shape if kind == "weight" else shape[:1]
-              for module, shape in SHAPES.items() for kind in ("weight", "bias")}  # fmt: skip
+PARAMETERS = {
+    f"{module}.{kind}": shape if kind == "weight" else shape[:1]
+    for module, shape in SHAPES.items()
+    for kind in ("weight", "bias")
+}
 LAYOUT = BaseLayout(
-    "unet", {"unet": SHAPES, "text_encoder": TEXT_SHAPES}, None,
+    "unet",
+    {"unet": SHAPES, "text_encoder": TEXT_SHAPES},
+    None,
     {"unet": PARAMETERS, "text_encoder": {"embeddings.token_embedding.weight": (40, 24)}},
-)  # fmt: skip
+)
 
 MODULES = st.sampled_from([
     *(f"unet.{module}" for module in SHAPES), *(f"lora_unet_{module.replace('.', '_')}" for module in SHAPES),
@@ -77,12 +82,15 @@ def whole_entries(draw: st.DrawFn) -> dict[str, tuple[int, ...]]:
     method = draw(st.sampled_from(["lora", "tucker", "loha", "lokr", "full"]))
     parts: dict[str, tuple[int, ...]] = {
         "lora": {"lora_down.weight": (rank, inputs, *kernel), "lora_up.weight": (out, rank, *ones)},
-        "tucker": {"lora_down.weight": (rank, inputs, *ones), "lora_up.weight": (out, rank, *ones),
-                   "lora_mid.weight": (rank, rank, *(kernel or [1, 1]))},
+        "tucker": {
+            "lora_down.weight": (rank, inputs, *ones),
+            "lora_up.weight": (out, rank, *ones),
+            "lora_mid.weight": (rank, rank, *(kernel or [1, 1])),
+        },
         "loha": {f"hada_w{n}_{s}": (out, rank) if s == "a" else (rank, columns) for n in (1, 2) for s in "ab"},
         "lokr": {"lokr_w1": (2, 1), "lokr_w2_a": (out // 2, rank), "lokr_w2_b": (rank, columns)},
         "full": {"diff": SHAPES[module], "diff_b": (out,)},
-    }[method]  # fmt: skip
+    }[method]
     if draw(st.booleans()):
         parts["alpha"] = ()
     if draw(st.booleans()) and method != "full":
@@ -193,10 +201,13 @@ def test_any_settings_are_a_rule_or_refused(values: dict[str, object]) -> None:
 
 
 @LENIENT
-@given(st.dictionaries(
-    st.sampled_from(["ss_tag_frequency", "ss_network_args", "modelspec.trigger_phrase", "ss_sd_model_name"]),
-    st.text(max_size=60) | JUNK.map(json.dumps), max_size=4,
-))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["ss_tag_frequency", "ss_network_args", "modelspec.trigger_phrase", "ss_sd_model_name"]),
+        st.text(max_size=60) | JUNK.map(json.dumps),
+        max_size=4,
+    )
+)
 def test_any_metadata_gives_claims(metadata: dict[str, str]) -> None:
     claims = read_claims(metadata)
     assert all(0 < len(claim.text) <= limits.MAX_CLAIM_CHARS for claim in claims.triggers)

@@ -120,12 +120,14 @@ def test_any_bytes_give_a_header_or_a_refusal(raw: bytes) -> None:
 
 @settings(deadline=None)
 @given(
-    st.fixed_dictionaries({
-        "dtype": st.sampled_from(["F32", "F16", "BF16", "F4", "I64"]) | _JUNK,
-        "shape": st.lists(st.integers(-2, 2**70) | st.integers(0, 4), max_size=4) | _JUNK,
-        "data_offsets": st.lists(st.integers(-4, 64), max_size=3) | _JUNK,
-    })
-)  # fmt: skip
+    st.fixed_dictionaries(
+        {
+            "dtype": st.sampled_from(["F32", "F16", "BF16", "F4", "I64"]) | _JUNK,
+            "shape": st.lists(st.integers(-2, 2**70) | st.integers(0, 4), max_size=4) | _JUNK,
+            "data_offsets": st.lists(st.integers(-4, 64), max_size=3) | _JUNK,
+        }
+    )
+)
 def test_an_accepted_tensor_lies_inside_the_file(entry: dict[str, object]) -> None:
     raw = json.dumps({"t": entry}).encode()
     try:

@@ -53,16 +53,24 @@ def whole(rng: random.Random) -> dict[str, tuple[int, ...]]:
     out, inputs, *kernel = SHAPES[module]
     rank, ones = rng.randint(1, 4), [1] * len(kernel)
     columns = inputs * kernel[0] * kernel[1] if kernel else inputs
-    parts: dict[str, tuple[int, ...]] = rng.choice([
-        {"lora_down.weight": (rank, inputs, *kernel), "lora_up.weight": (out, rank, *ones)},
-        {"lora_down.weight": (rank, inputs, *ones), "lora_up.weight": (out, rank, *ones),
-         "lora_mid.weight": (rank, rank, *(kernel or [1, 1]))},
-        {f"hada_w{n}_{s}": (out, rank) if s == "a" else (rank, columns) for n in (1, 2) for s in "ab"},
-        {"lokr_w1": (2, 1), "lokr_w2_a": (out // 2, rank), "lokr_w2_b": (rank, columns)},
-        {"diff": SHAPES[module], "diff_b": (out,)},
-    ])  # fmt: skip
-    for extra, shapes in (("alpha", [()]), ("scalar", [()]),
-                          ("dora_scale", [(out, 1, *ones), (1, inputs, *ones), (out,), (7,)])):  # fmt: skip
+    parts: dict[str, tuple[int, ...]] = rng.choice(
+        [
+            {"lora_down.weight": (rank, inputs, *kernel), "lora_up.weight": (out, rank, *ones)},
+            {
+                "lora_down.weight": (rank, inputs, *ones),
+                "lora_up.weight": (out, rank, *ones),
+                "lora_mid.weight": (rank, rank, *(kernel or [1, 1])),
+            },
+            {f"hada_w{n}_{s}": (out, rank) if s == "a" else (rank, columns) for n in (1, 2) for s in "ab"},
+            {"lokr_w1": (2, 1), "lokr_w2_a": (out // 2, rank), "lokr_w2_b": (rank, columns)},
+            {"diff": SHAPES[module], "diff_b": (out,)},
+        ]
+    )
+    for extra, shapes in (
+        ("alpha", [()]),
+        ("scalar", [()]),
+        ("dora_scale", [(out, 1, *ones), (1, inputs, *ones), (out,), (7,)]),
+    ):
         if rng.random() < 0.25:
             parts[extra] = rng.choice(shapes)
     return {f"lora_unet_{module.replace('.', '_')}.{part}": shape for part, shape in parts.items()}

@@ -58,8 +58,11 @@ def evidence(modules: Modules, prefix: str = "transformer.", *, flat: bool = Fal
         (blocks("double_blocks", range(19), FLUX_DOUBLE), "lora_unet_", "flux1"),
         (blocks("single_blocks", range(38), {"linear1": (7 * W, W)}), "diffusion_model.", "flux1"),
         # CogVideoX 5B too
-        (blocks("transformer_blocks", range(42), {"attn1.to_q": (W, W), "ff.net.2": (W, 4 * W)}), "transformer.",
-         "cogvideox_5b"),
+        (
+            blocks("transformer_blocks", range(42), {"attn1.to_q": (W, W), "ff.net.2": (W, 4 * W)}),
+            "transformer.",
+            "cogvideox_5b",
+        ),
         (blocks("layers", range(30), {"attention.qkv": (3 * 3840, 3840)}), "lora_unet_", "z_image"),
         (blocks("layers", range(26), {"attn.to_k": (768, 2304)}), "transformer.", "lumina2"),
         (blocks("blocks", range(40), {"cross_attn.q": (5120, 5120)}), "diffusion_model.", "wan_14b"),
@@ -74,7 +77,7 @@ def evidence(modules: Modules, prefix: str = "transformer.", *, flat: bool = Fal
         ({f"up_blocks_0_{SELF}": (1280, 1280)}, "lora_unet_", "sdxl"),
         ({"lora_te2_text_model.encoder.layers.0.self_attn.q_proj": (1280, 1280)}, "", "sdxl"),
     ],
-)  # fmt: skip
+)
 def test_names_counts_and_shapes_tell_the_family(modules: Modules, prefix: str, family: str | None) -> None:
     found = evidence(modules, prefix, flat=prefix.startswith("lora_") or "lora_" in next(iter(modules)))
     assert found.family == family, found
@@ -101,12 +104,15 @@ def test_a_file_of_which_little_fits_is_nobodys() -> None:
 @pytest.mark.parametrize(
     ("widths", "family", "candidates"),
     [
-        ({"<cat>": 768}, None, {"sd15", "sdxl", "flux1"}), ({"emb_params": 1024}, "sd21", {"sd21"}),
-        ({"clip_l": 768, "clip_g": 1280}, "sdxl", {"sdxl"}), ({"<cat>": 1280}, "sdxl", {"sdxl"}),
-        ({"clip_l": 768, "t5": 4096}, "flux1", {"flux1"}), ({"x": 128}, None, set()),
+        ({"<cat>": 768}, None, {"sd15", "sdxl", "flux1"}),
+        ({"emb_params": 1024}, "sd21", {"sd21"}),
+        ({"clip_l": 768, "clip_g": 1280}, "sdxl", {"sdxl"}),
+        ({"<cat>": 1280}, "sdxl", {"sdxl"}),
+        ({"clip_l": 768, "t5": 4096}, "flux1", {"flux1"}),
+        ({"x": 128}, None, set()),
         ({"clip_l": 768, "clip_g": 1280, "t5": 4096}, None, {"sd3_medium", "sd35_medium", "sd35_large"}),
     ],
-)  # fmt: skip
+)
 def test_the_width_of_a_word_never_decides_alone(
     widths: dict[str, int], family: str | None, candidates: set[str]
 ) -> None:

@@ -107,9 +107,12 @@ def test_a_crash_point_kills_at_the_given_pass() -> None:
     code = "from auditor.common.crash_points import crash_point as p\n"
     code += "for i in range(3): print(i, flush=True); p('item_claimed')"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "AUDITOR_CRASH_AT": "item_claimed:2"},
-        stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env={**os.environ, "AUDITOR_CRASH_AT": "item_claimed:2"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout.split()) == (-9, ["0", "1"])
 
 

@@ -176,8 +176,11 @@ def test_alternating_bases_are_opened_in_turn_not_item_by_item(world: World, mon
     first, second = items_of(world)
     settings = with_bases(world.settings, proposer=NO_PROPOSER, second={"steps": 2})
     told: list[WorkItem] = []
-    items = [on(item, base) for item in (first, second, first.model_copy(update={"repo_id": "copy/of-it"}))
-             for base in ("pocket", "second")]  # fmt: skip
+    items = [
+        on(item, base)
+        for item in (first, second, first.model_copy(update={"repo_id": "copy/of-it"}))
+        for base in ("pocket", "second")
+    ]
     task = Task(settings, None)
     report = task.run(items, lambda item, record: told.append(item))
     assert [base for _, base in opened] == ["pocket", "second", "pocket"]

@@ -72,8 +72,9 @@ def test_a_word_is_tried_by_saying_it(records: dict[str, AuditRecord]) -> None:
     record = records["me/word"]
     assert record.facts is not None and record.facts.method == "textual_inversion"
     assert (record.item.trigger, record.item.trigger_source) == (
-        "".join(f"<blue-word-{n}>" for n in range(4)), "embedding"
-    )  # fmt: skip
+        "".join(f"<blue-word-{n}>" for n in range(4)),
+        "embedding",
+    )
     assert record.arms is not None and record.arms.weights_norm == 0.0
     assert record.arms.interaction_norm > 0.0
     assert record.outcome in ("scored", "no_effect")

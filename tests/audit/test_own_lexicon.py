@@ -19,8 +19,13 @@ TINY = ("recipe.probe_count=8", "recipe.dose_scales=[]", "recipe.trigger_arms=fa
 
 
 def own_lexicon(folder: Path) -> Path:
-    content = {"name": "mine", "version": 3, "template": "{prompt}, {concept} style", "neutral_words": ["picture"],
-               "concepts": [{"name": c.name, "facet": c.facet} for c in CONCEPTS]}  # fmt: skip
+    content = {
+        "name": "mine",
+        "version": 3,
+        "template": "{prompt}, {concept} style",
+        "neutral_words": ["picture"],
+        "concepts": [{"name": c.name, "facet": c.facet} for c in CONCEPTS],
+    }
     path = folder / "my words.json"
     path.write_text(json.dumps(content))
     return path

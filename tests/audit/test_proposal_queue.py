@@ -17,8 +17,16 @@ from auditor.results.waiting_pictures import AuditedFile, ShownPairs
 
 def audited() -> AuditedFile:
     item = WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x", file_sha256=None, base_name=None)
-    record = AuditRecord(item=item, file_sha256=item.name_sha256, recipe_id=ANY_RECIPE, outcome="scored", reason=None,
-                         message="-", base_name=None, proposals="pending")  # fmt: skip
+    record = AuditRecord(
+        item=item,
+        file_sha256=item.name_sha256,
+        recipe_id=ANY_RECIPE,
+        outcome="scored",
+        reason=None,
+        message="-",
+        base_name=None,
+        proposals="pending",
+    )
     pictures = np.zeros((1, 4, 4, 3), np.uint8)
     return AuditedFile(Result(record, {}), ShownPairs(np.zeros((2, 3), np.float32), pictures, pictures, None))
 

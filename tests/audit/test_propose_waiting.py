@@ -165,13 +165,14 @@ def test_a_killed_propose_goes_on(at_once: World, deferred: World, point: str) -
 
 def test_an_audit_killed_between_pictures_and_result_goes_on(
     at_once: World, tmp_path: Path, reference_folder: Path
-) -> None:  # fmt: skip
+) -> None:
     world = new_world(tmp_path, reference_folder, *DEFERRED)
     with connection.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
-    killed = subprocess.run(command(world, "audit"), env=os.environ | {CRASH_VARIABLE: "pictures_kept"},
-                            capture_output=True, check=False)  # fmt: skip
+    killed = subprocess.run(
+        command(world, "audit"), env=os.environ | {CRASH_VARIABLE: "pictures_kept"}, capture_output=True, check=False
+    )
     assert killed.returncode == -signal.SIGKILL and len(waiting(world)) == 1
     audit(world)
     stages.propose(world.settings)
@@ -202,8 +203,9 @@ def test_results_of_another_proposer_keep_waiting(deferred: World) -> None:
 def test_the_command_says_what_it_would_do_and_what_it_did(deferred: World) -> None:
     dry = subprocess.run(command(deferred, "propose", "--dry-run", "--json"), capture_output=True, check=True)
     assert json.loads(dry.stdout) == {"waiting": 3, "most_requests": 3}
-    done = subprocess.run(command(deferred, "propose", "--task", "0", "--tasks", "1", "--json"), capture_output=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        command(deferred, "propose", "--task", "0", "--tasks", "1", "--json"), capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert json.loads(done.stdout)["named"] == {"scored": 3}
 

@@ -72,9 +72,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, reference_folder: Path
 
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_generation_does_not_wait_for_the_server(
-    undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer,
-    monkeypatch: pytest.MonkeyPatch, ahead: int,
-) -> None:  # fmt: skip
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    reference_folder: Path,
+    stub: StubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: int,
+) -> None:
     """With one adapter ahead, the first answer is held back until the second adapter is on the base."""
     events: list[str] = []
     second_begun = threading.Event()
@@ -105,7 +109,7 @@ def test_generation_does_not_wait_for_the_server(
 
 def test_an_outage_keeps_the_pictures_and_stops_asking(
     undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer
-) -> None:  # fmt: skip
+) -> None:
     stub.script = [500]
     world = served_world(tmp_path, reference_folder, stub.url, "serving.failures=2", "serving.ahead=1")
     report = audit(world)
@@ -124,9 +128,12 @@ def test_an_outage_keeps_the_pictures_and_stops_asking(
 
 
 def test_a_task_that_is_told_to_stop_leaves_the_unanswered_pending(
-    undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    reference_folder: Path,
+    stub: StubServer,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(proposal_queue, "GRACE_S", 0.3)
 
     def hang() -> float:
@@ -145,11 +152,14 @@ def test_a_task_that_is_told_to_stop_leaves_the_unanswered_pending(
 
 def test_a_task_killed_while_the_server_hangs_loses_nothing(
     undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer
-) -> None:  # fmt: skip
+) -> None:
     stub.script = [200.0]
     world = served_world(tmp_path, reference_folder, stub.url, "serving.timeout_s=200")
-    task = subprocess.Popen([sys.executable, "-m", "auditor.cli.main", *world.arguments, "audit"],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    task = subprocess.Popen(
+        [sys.executable, "-m", "auditor.cli.main", *world.arguments, "audit"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     end = time.monotonic() + 200
     while len(waiting(world)) < 2 and task.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
@@ -163,7 +173,7 @@ def test_a_task_killed_while_the_server_hangs_loses_nothing(
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_a_server_program_that_is_missing_is_named_and_costs_no_picture(
     tmp_path: Path, reference_folder: Path, ahead: int
-) -> None:  # fmt: skip
+) -> None:
     command = ("recipe.proposer.kind=openai", "serving.command=['/no/such/vllm']", f"serving.ahead={ahead}")
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "reference").symlink_to(reference_folder)
@@ -200,7 +210,7 @@ def test_replies_of_every_bad_kind_end_in_a_record(tmp_path: Path, reference_fol
 
 def test_injected_concepts_move_nothing_and_hardly_ever_outweigh_noise(
     tmp_path: Path, reference_folder: Path, stub: StubServer
-) -> None:  # fmt: skip
+) -> None:
     """A picture may talk the model into any words; the pictures' own difference decides what they weigh.
 
     Injected are words without support in V: their own projection is within what sign-flipped differences give. Of

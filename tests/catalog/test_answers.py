@@ -61,14 +61,21 @@ def test_an_amount_puts_stronger_ones_below(catalog):
     """0.15 is slightly vibrant; 0.6 and more are too much, nearest first."""
     answer = search(catalog.database, "slightly vibrant")
     assert [(hit.repo_id, hit.band) for hit in answer.hits] == [
-        ("bob/watercolor", "surely"), ("ann/vivid-paint", "near"), ("bob/dark-paint", "near"), ("ann/vibrant", "near"),
-    ]  # fmt: skip
+        ("bob/watercolor", "surely"),
+        ("ann/vivid-paint", "near"),
+        ("bob/dark-paint", "near"),
+        ("ann/vibrant", "near"),
+    ]
 
 
 def test_a_hit_needs_every_concept_and_near_ones_are_told_apart(catalog):
     found = bands(search(catalog.database, "vibrant dark"))
-    assert found == {"bob/dark-paint": "surely", "ann/vibrant": "near", "ann/vivid-paint": "near",
-                     "bob/watercolor": "near"}  # fmt: skip
+    assert found == {
+        "bob/dark-paint": "surely",
+        "ann/vibrant": "near",
+        "ann/vivid-paint": "near",
+        "bob/watercolor": "near",
+    }
 
 
 def test_alone_a_negation_lists_what_has_least_of_it_with_scores(catalog):

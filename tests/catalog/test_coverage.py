@@ -22,11 +22,18 @@ def _skip(world: World, repo_id: str, reason: str, **words: object) -> None:
 
 def test_every_listed_unit_is_covered_once(world: World) -> None:
     world.add("a/one", {"vibrant": 0.5}, format="lora", family="pocket", claimed_base="pocket/base", base_distance=0)
-    world.add("a/two", {"vibrant": 0.5}, format="dora", family="pocket", base_assumed=True,
-              contradictions=("the card names Qwen/Qwen-Image (Qwen-Image)",))  # fmt: skip
+    world.add(
+        "a/two",
+        {"vibrant": 0.5},
+        format="dora",
+        family="pocket",
+        base_assumed=True,
+        contradictions=("the card names Qwen/Qwen-Image (Qwen-Image)",),
+    )
     for number in range(3):
-        _skip(world, f"b/{number}", "unsupported_base", format="lora", family="qwen_image",
-              claimed_base="Qwen/Qwen-Image")  # fmt: skip
+        _skip(
+            world, f"b/{number}", "unsupported_base", format="lora", family="qwen_image", claimed_base="Qwen/Qwen-Image"
+        )
     _skip(world, "c/oft", "unsupported_format", format="oft", family="pocket")
     world.settle("d/pictures")
     world.item("e/waits")
@@ -40,8 +47,10 @@ def test_every_listed_unit_is_covered_once(world: World) -> None:
     for by in ("family", "format", "base", "reason"):
         assert sum(group.units for group in read_coverage(world.database, by)) == report.listed
     assert {group.name for group in read_coverage(world.database, "base")} == {
-        "pocket/base", "Qwen/Qwen-Image", None,
-    }  # fmt: skip
+        "pocket/base",
+        "Qwen/Qwen-Image",
+        None,
+    }
     with closing(open_catalog(world.database)) as catalog:
         kept = "SELECT e.base_distance, e.contradictions FROM audit_evidence e JOIN audits u USING (audit_id)"
         assert catalog.execute(f"{kept} WHERE u.first_repo_id = 'a/one'").fetchall() == [(0, [])]

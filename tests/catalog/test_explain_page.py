@@ -56,11 +56,27 @@ def test_the_page_says_everything(world, result):
     text = Outline(page_of(world, result)).text
     record = result.record
     for expected in (
-        "ann/vivid-paint", record.file_sha256, record.item.commit_sha, record.recipe_id, "Scored.", "mit",
-        "vibrant", "0.80  [0.70, 0.90]", "FineXL as published", "FineXL, robust variant", "a red boat", "90 %",
-        "sks", "auditor explain ann/vivid-paint", "FROM similar_to('ann/vivid-paint', k := 10);",
-        "does not grow", "names another base", "× 1.5", "generate 1.5 s", "pocket-1",
-    ):  # fmt: skip
+        "ann/vivid-paint",
+        record.file_sha256,
+        record.item.commit_sha,
+        record.recipe_id,
+        "Scored.",
+        "mit",
+        "vibrant",
+        "0.80  [0.70, 0.90]",
+        "FineXL as published",
+        "FineXL, robust variant",
+        "a red boat",
+        "90 %",
+        "sks",
+        "auditor explain ann/vivid-paint",
+        "FROM similar_to('ann/vivid-paint', k := 10);",
+        "does not grow",
+        "names another base",
+        "× 1.5",
+        "generate 1.5 s",
+        "pocket-1",
+    ):
         assert expected in text, expected
     # Visually hidden or not, every element is closed.
     assert Outline(page_of(world, result)).open == []
@@ -83,9 +99,14 @@ def test_nothing_hostile_becomes_markup(world, build):
     repo = ListedRepo(item.repo_id, item.commit_sha, license=HOSTILE, tags=(HOSTILE,))
     page = render_page(hostile, repo, recipe=world.recipe, index_href="index.html")
     outline = Outline(page)
-    harmless = Outline(render_page(build.rich(world.item("a/b", base_claim="c", trigger="t"), world.recipe,
-                                              world.lexicon), ListedRepo("a/b", "c" * 40, license="mit", tags=("x",)),
-                                   recipe=world.recipe, index_href="index.html"))  # fmt: skip
+    harmless = Outline(
+        render_page(
+            build.rich(world.item("a/b", base_claim="c", trigger="t"), world.recipe, world.lexicon),
+            ListedRepo("a/b", "c" * 40, license="mit", tags=("x",)),
+            recipe=world.recipe,
+            index_href="index.html",
+        )
+    )
     assert outline.tags == harmless.tags
     assert "alert(1)" in outline.text and "49" not in re.findall(r"\{\{.{0,9}", outline.text)
     assert "\x1b" not in page and "\u202e" not in page

@@ -71,9 +71,14 @@ def test_a_hash_learned_by_the_audit_links_the_result(world, build):
 
 def failure(world, item, outcome, reason, file_sha256):
     record = AuditRecord(
-        item=item, file_sha256=file_sha256, recipe_id=ANY_RECIPE, outcome=outcome, reason=reason,
-        message="No.", base_name=None,
-    )  # fmt: skip
+        item=item,
+        file_sha256=file_sha256,
+        recipe_id=ANY_RECIPE,
+        outcome=outcome,
+        reason=reason,
+        message="No.",
+        base_name=None,
+    )
     write_result(world.results, Result(record, {}))
 
 
@@ -87,9 +92,12 @@ def test_what_is_wrong_with_bytes_holds_for_all_copies_but_an_absence_does_not(w
     report = world.merge()
     found = dict(rows(world, "SELECT repo_id, outcome FROM adapters"))
     assert found == {
-        first.repo_id: "quarantined", second.repo_id: "quarantined", third.repo_id: "gone",
-        fourth.repo_id: "pending", nameless.repo_id: "gone",
-    }  # fmt: skip
+        first.repo_id: "quarantined",
+        second.repo_id: "quarantined",
+        third.repo_id: "gone",
+        fourth.repo_id: "pending",
+        nameless.repo_id: "gone",
+    }
     assert report.reconciles
     assert rows(world, "SELECT file_sha256 FROM adapters WHERE repo_id = 'cat/e'") == ((None,),)
 
@@ -104,8 +112,9 @@ def test_a_failure_that_passes_gives_way_to_what_was_found_out_later(world, reas
     failure(world, alone, "failed", reason, alone.name_sha256)
     assert world.merge().reconciles
     assert rows(world, "SELECT reason, count(*) FROM adapters GROUP BY 1 ORDER BY 2") == (
-        (reason, 1), ("unsupported_format", 24),
-    )  # fmt: skip
+        (reason, 1),
+        ("unsupported_format", 24),
+    )
 
 
 def test_the_better_audit_and_the_claimed_base_are_preferred(world, build):
@@ -224,10 +233,17 @@ def test_hostile_names_and_cards_are_only_text(world, build):
         stored = item.model_copy(update={name: storable for name in ("repo_id", "path", "trigger", "base_claim")})
         write_result(world.results, build.rich(stored, world.recipe, world.lexicon, storable))
     world.repos = [
-        ListedRepo(item.repo_id, item.commit_sha, license=text, tags=(text, "lora"), instance_prompt=text,
-                   base_models=(text,), created_at=text)
+        ListedRepo(
+            item.repo_id,
+            item.commit_sha,
+            license=text,
+            tags=(text, "lora"),
+            instance_prompt=text,
+            base_models=(text,),
+            created_at=text,
+        )
         for item, text in zip(world.items, HOSTILE, strict=True)
-    ]  # fmt: skip
+    ]
     world.settled.append(SettledItem(HOSTILE[0], "c" * 40, HOSTILE[1], "skipped", "no_weights", HOSTILE[2]))
     report = world.merge()
     assert (report.listed, report.reconciles) == (len(HOSTILE) + 1, True)
@@ -251,8 +267,15 @@ def test_memory_does_not_grow_with_the_results(world, build, monkeypatch):
 def test_a_result_that_waits_for_its_words_says_so_until_they_come(world, build):
     """`auditor propose` replaces the result file; the next merge reads it again."""
     item = world.item("ann/waiting")
-    pending = build.result(item, world.recipe, world.lexicon, {"vibrant": 0.7}, proposals="pending",
-                           outcome="scored_partial", reason="proposals_pending")  # fmt: skip
+    pending = build.result(
+        item,
+        world.recipe,
+        world.lexicon,
+        {"vibrant": 0.7},
+        proposals="pending",
+        outcome="scored_partial",
+        reason="proposals_pending",
+    )
     world.add("bob/done", {"vibrant": 0.3}, proposals="answered")
     write_result(world.results, pending)
     assert world.merge().reconciles

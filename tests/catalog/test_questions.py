@@ -36,8 +36,14 @@ def shared_words(lexicon_name):
 def python_words(lexicon_name):
     words = shared_words(lexicon_name)
     repos = words["repos"]
-    return CatalogWords(words["aliases"], tuple(words["aliasNames"]), tuple(words["bases"]), tuple(words["licences"]),
-                        frozenset(words["owners"]), lambda text: any(text in repo for repo in repos))  # fmt: skip
+    return CatalogWords(
+        words["aliases"],
+        tuple(words["aliasNames"]),
+        tuple(words["bases"]),
+        tuple(words["licences"]),
+        frozenset(words["owners"]),
+        lambda text: any(text in repo for repo in repos),
+    )
 
 
 POCKET = python_words("pocket-1")
@@ -58,8 +64,11 @@ def by_script(questions, lexicon_name="pocket-1"):
     done = subprocess.run(
         ["node", *files],
         input=json.dumps({"words": shared_words(lexicon_name), "questions": questions}),
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     return json.loads(done.stdout)
 
 
@@ -128,8 +137,11 @@ def test_any_text_is_read_or_refused(text):
     except UserError:
         return
     assert question.wishes or question.filters or question.like or question.repo or question.order != "best"
-    assert all(name.concept in POCKET.aliases.values() or name.concept is None
-               for wish in question.wishes for name in wish.names)  # fmt: skip
+    assert all(
+        name.concept in POCKET.aliases.values() or name.concept is None
+        for wish in question.wishes
+        for name in wish.names
+    )
     assert understood(question)
 
 

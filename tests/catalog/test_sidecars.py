@@ -23,8 +23,14 @@ def test_sidecars_complete_what_is_there(world, tmp_path, build):
     world.merge()
     for name, content in (("mine", known), ("broken", known), ("other", b"never seen")):
         (loras / f"{name}.safetensors").write_bytes(content)
-    mine = {"file_name": "mine", "notes": "I like this.", "tags": ["my tag"], "base_model": "SDXL 1.0",
-            "favorite": True, "from_the_future": {"x": [1]}}  # fmt: skip
+    mine = {
+        "file_name": "mine",
+        "notes": "I like this.",
+        "tags": ["my tag"],
+        "base_model": "SDXL 1.0",
+        "favorite": True,
+        "from_the_future": {"x": [1]},
+    }
     (loras / "mine.metadata.json").write_text(json.dumps(mine))
     (loras / "broken.metadata.json").write_text("{half")
     done = annotate(world.database, tmp_path / "loras")
@@ -94,10 +100,12 @@ def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
         ({"civitai": {"trainedWords": ["old"]}, "auditor": {"trained_words": ["old"]}}, {"trainedWords": ["new word"]}),
         ({"civitai": {"trainedWords": ["old"]}, "auditor": {"tags": []}}, {"trainedWords": ["new word"]}),
         ({"civitai": {"id": 1, "trainedWords": ["x"]}, "auditor": {"tags": []}}, {"id": 1, "trainedWords": ["x"]}),
-        ({"civitai": {"trainedWords": ["old", "theirs"]}, "auditor": {"trained_words": ["old"]}},
-         {"trainedWords": ["theirs"]}),
+        (
+            {"civitai": {"trainedWords": ["old", "theirs"]}, "auditor": {"trained_words": ["old"]}},
+            {"trainedWords": ["theirs"]},
+        ),
     ],
-)  # fmt: skip
+)
 def test_trigger_words_are_filled_in_and_renewed(existing, civitai):
     made = merge_into(existing, {**RECORD, "trigger": "new word"}, "x", None)
     assert made["civitai"] == civitai

@@ -47,8 +47,13 @@ def test_ctrl_c_while_starting_is_no_traceback(tmp_path: Path, after_s: float) -
         "signal.signal = lambda *how: (listen(*how), os.write(1, b'x'))[0]\n"
         "start(['--profile', 'pocket', 'config'])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
     assert process.stdout is not None
     process.stdout.read(1)
     try:

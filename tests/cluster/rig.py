@@ -93,9 +93,15 @@ class Rig:
             (folder / name).mkdir(parents=True)
         (folder / "munge").chmod(0o711)
         self.config.write_text(
-            CONFIG.format(host=socket.gethostname(), folder=folder, controller_port=ports[0], nodes=nodes,
-                          max_array_size=max_array_size, max_job_count=max_job_count)
-        )  # fmt: skip
+            CONFIG.format(
+                host=socket.gethostname(),
+                folder=folder,
+                controller_port=ports[0],
+                nodes=nodes,
+                max_array_size=max_array_size,
+                max_job_count=max_job_count,
+            )
+        )
         # The path has an own folder for this: cgroup.conf and others are looked for beside slurm.conf.
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))},
@@ -108,10 +114,20 @@ class Rig:
         key = self.folder / "munge" / "key"
         key.write_bytes(os.urandom(64))
         key.chmod(0o600)
-        self._spawn("munged", ["munged", "--foreground", "--force", f"--key-file={key}",
-                               f"--socket={self.folder}/munge/socket", f"--pid-file={self.folder}/munge/pid",
-                               f"--log-file={self.folder}/munge/log", f"--seed-file={self.folder}/munge/seed",
-                               "--num-threads=2"])  # fmt: skip
+        self._spawn(
+            "munged",
+            [
+                "munged",
+                "--foreground",
+                "--force",
+                f"--key-file={key}",
+                f"--socket={self.folder}/munge/socket",
+                f"--pid-file={self.folder}/munge/pid",
+                f"--log-file={self.folder}/munge/log",
+                f"--seed-file={self.folder}/munge/seed",
+                "--num-threads=2",
+            ],
+        )
         self.wait_for("munged", lambda: (self.folder / "munge" / "socket").exists(), 20)
         self.start_controller()
         for node in NODES:
@@ -178,13 +194,24 @@ class Rig:
     def _spawn(self, name: str, command: list[str]) -> None:
         log = (self.folder / f"{name}.out").open("ab")
         self._daemons[name] = subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+            command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     def _run(self, command: list[str], timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env={**self.environment, **environment}, capture_output=True, text=True,
-                              timeout=timeout, check=False)  # fmt: skip
+        return subprocess.run(
+            command,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def _stray_processes(self) -> list[int]:
         """Processes (zombie tasks, slurmstepd) that carry this rig's SLURM_CONF or folder and are not us."""

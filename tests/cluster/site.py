@@ -32,8 +32,11 @@ class Site:
         """Run the program against this cluster; returns what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "auditor.cli.main", *self.world.arguments, *arguments],
-            env={**self.rig.environment, **environment}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env={**self.rig.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == code, f"{arguments}: {done.returncode}, not {code}: {done.stderr}"
         return done.stdout + done.stderr
 

@@ -63,12 +63,17 @@ class Node:
             ["bash", str(batch_file), str(run_folder), f"{script}.-", *arguments],
             cwd=self.folder,
             env={
-                "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "100",
-                "SLURM_ARRAY_JOB_ID": "97", "SLURM_ARRAY_TASK_ID": "3",
-                "PYTHON_BIN": str(worker), **environment,
+                "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+                "SLURM_JOB_ID": "100",
+                "SLURM_ARRAY_JOB_ID": "97",
+                "SLURM_ARRAY_TASK_ID": "3",
+                "PYTHON_BIN": str(worker),
+                **environment,
             },
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def calls(self) -> list[str]:
         file = self.folder / "calls"

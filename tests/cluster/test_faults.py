@@ -308,8 +308,11 @@ def test_damaged_results_are_redone(
     world = planned.copy(tmp_path)
     audit(world)
     ways: list[Callable[[Path], object]] = [
-        _truncate, _flip, lambda p: p.write_bytes(b""), lambda p: p.write_text("<html>Not found</html>"),
-    ]  # fmt: skip
+        _truncate,
+        _flip,
+        lambda p: p.write_bytes(b""),
+        lambda p: p.write_text("<html>Not found</html>"),
+    ]
     scored = [p for p in list_results(Workspace(world.work).results) if undisturbed.results[p.name].outcome == "scored"]
     for damage, path in zip(ways, scored, strict=False):
         damage(path)
@@ -334,13 +337,17 @@ def test_clock_stepped_back(
     clock = tmp_path / "clock"
     clock.write_text("+1d")
     environment = os.environ | {
-        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "auditor.cli.main", *world.arguments, "audit", "--offline"],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     results = Workspace(world.work).results
     deadline = time.monotonic() + 200
     while len(list(list_results(results))) < 3:

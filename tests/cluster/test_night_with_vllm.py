@@ -18,9 +18,12 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1500)]
 
 
 def test_a_night_with_concepts_from_vllm(
-    planned: Planned, start_rig: Callable[[str], Rig], serving: tuple[str, ...],  # noqa: F811
-    tmp_path: Path, repository_folder: Path,
-) -> None:  # fmt: skip
+    planned: Planned,
+    start_rig: Callable[[str], Rig],
+    serving: tuple[str, ...],  # noqa: F811
+    tmp_path: Path,
+    repository_folder: Path,
+) -> None:
     """Deferred, the way one-GPU nodes work: the array draws, then one job starts the server and names everything."""
     deferred = (*serving, "serving.when=deferred")
     here = planned.copy(tmp_path / "here", *deferred)

@@ -240,9 +240,14 @@ SCENARIOS: tuple[Callable[[Stage], Seen], ...] = (
 
 @pytest.fixture(scope="module")
 def outcomes(
-    planned: Planned, undisturbed: Undisturbed, rig: Rig, start_rig: Callable[[str], Rig],
-    tmp_path_factory: pytest.TempPathFactory, repository_folder: Path, request: pytest.FixtureRequest,
-) -> Iterator[dict[str, Future[Seen]]]:  # fmt: skip
+    planned: Planned,
+    undisturbed: Undisturbed,
+    rig: Rig,
+    start_rig: Callable[[str], Rig],
+    tmp_path_factory: pytest.TempPathFactory,
+    repository_folder: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[dict[str, Future[Seen]]]:
     one_by_one = threading.Lock()
 
     def start(name: str) -> Rig:

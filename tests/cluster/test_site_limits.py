@@ -151,9 +151,12 @@ def test_a_hidden_configuration_means_slurms_defaults(tmp_path: Path, monkeypatc
     "words",
     [
         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
-        "QOSMaxSubmitJobPerUserLimit", "AssocMaxSubmitJobLimit", "AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit",
+        "QOSMaxSubmitJobPerUserLimit",
+        "AssocMaxSubmitJobLimit",
+        "AssocGrpSubmitJobsLimit",
+        "QOSGrpSubmitJobsLimit",
     ],
-)  # fmt: skip
+)
 def test_a_submit_limit_is_told_from_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     (program := tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "sbatch: error: $*{words}" >&2; exit 1\n')
     program.chmod(0o755)
@@ -182,10 +185,13 @@ def test_names_and_comments_of_others_are_not_ours(comment: str, name: str) -> N
 
 
 def test_a_site_has_its_way(settings: Settings, run: Run) -> None:
-    wanted = settings.cluster.model_copy(update={
-        "memory_gb": 0, "cpu_memory_gb": 0,
-        "options": settings.cluster.options.model_copy(update={"audit": ("--qos=long", "--mem-per-cpu=4G")}),
-    })  # fmt: skip
+    wanted = settings.cluster.model_copy(
+        update={
+            "memory_gb": 0,
+            "cpu_memory_gb": 0,
+            "options": settings.cluster.options.model_copy(update={"audit": ("--qos=long", "--mem-per-cpu=4G")}),
+        }
+    )
     chain = plan_chain(settings.model_copy(update={"cluster": wanted}), run, (), Limits(1001, 10_000), 0)
     lines = {job.tag.stage: job.command({}) for job in chain.jobs}
     assert lines["audit"].index("--qos=long") < next(i for i, w in enumerate(lines["audit"]) if w.endswith(".sbatch"))

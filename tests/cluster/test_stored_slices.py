@@ -32,8 +32,9 @@ from tests.synthetic_results import SyntheticWorld
 
 def make_item(number: int, base: str | None = "pocket", content: int | None = None) -> WorkItem:
     sha256 = f"{number if content is None else content:064x}"
-    return WorkItem(repo_id=f"o/{number}", commit_sha="0" * 40, path="x.safetensors", file_sha256=sha256,
-                    base_name=base)  # fmt: skip
+    return WorkItem(
+        repo_id=f"o/{number}", commit_sha="0" * 40, path="x.safetensors", file_sha256=sha256, base_name=base
+    )
 
 
 items = st.lists(
@@ -117,8 +118,15 @@ def settings(tmp_path: Path, repository: Path) -> Settings:
 
 
 def publish(settings: Settings, item: WorkItem, outcome: str, reason: str | None) -> Path:
-    record = AuditRecord(item=item, file_sha256=str(item.file_sha256), recipe_id=ANY_RECIPE, outcome=outcome,
-                         reason=reason, message="-", base_name=None)  # type: ignore[arg-type]  # fmt: skip
+    record = AuditRecord(
+        item=item,
+        file_sha256=str(item.file_sha256),
+        recipe_id=ANY_RECIPE,
+        outcome=outcome,
+        reason=reason,
+        message="-",
+        base_name=None,
+    )  # type: ignore[arg-type]
     return write_result(Workspace(settings.work.dir).results, Result(record, {}))
 
 
@@ -138,8 +146,14 @@ def test_jobs_find_what_was_given_relative_to_where_submit_was_typed(
     (typed_in / "slurm").symlink_to(repository / "slurm")
     (typed_in / "mine.json").write_text((repository / "auditor/lexicons/pocket-1.json").read_text())
     monkeypatch.chdir(typed_in)
-    relative = ("catalog.path=db/c.duckdb", "export.dir=pages", "hub.serve_folder=repos", "recipe.lexicon=mine.json",
-                "recipe.encoder.path=clip", "recipe.bases.pocket.path=base")  # fmt: skip
+    relative = (
+        "catalog.path=db/c.duckdb",
+        "export.dir=pages",
+        "hub.serve_folder=repos",
+        "recipe.lexicon=mine.json",
+        "recipe.encoder.path=clip",
+        "recipe.bases.pocket.path=base",
+    )
     settings = resolve(profile="pocket", work_dir=Path("work"), overrides=relative, environment={}).settings
     assert str(settings.cluster.scripts) == "slurm"
     run, key = open_run(settings, "night"), settings_key(settings)
@@ -234,10 +248,12 @@ def test_the_page_on_reliability_tells_of_every_fault(repository: Path) -> None:
 def test_an_estimate_counts_the_reference_until_it_is_made(settings: Settings) -> None:
     bases = settings.recipe.bases
     big = {"flux": bases["pocket"].model_copy(update={"family": "flux1"})}
-    settings = settings.model_copy(update={
-        "recipe": settings.recipe.model_copy(update={"bases": bases | big}),
-        "cluster": settings.cluster.model_copy(update={"gpus_per_task": 1}),
-    })  # fmt: skip
+    settings = settings.model_copy(
+        update={
+            "recipe": settings.recipe.model_copy(update={"bases": bases | big}),
+            "cluster": settings.cluster.model_copy(update={"gpus_per_task": 1}),
+        }
+    )
     item = make_item(1).model_copy(update={"base_name": "flux"})
     write_manifest(Workspace(settings.work.dir).manifest, Manifest((item,), ()))
     chain = plan_chain(settings, open_run(settings, "night"), (), Limits(11, 1000), 2)

@@ -13,10 +13,14 @@ ALL = len(os.sched_getaffinity(0))
 @pytest.mark.parametrize(
     ("quota", "share"),
     [
-        ("max 100000", ALL), ("150000 100000", min(2, ALL)), ("50000 100000", 1),
-        ("", ALL), ("0 0", ALL), ("a b c", ALL),
+        ("max 100000", ALL),
+        ("150000 100000", min(2, ALL)),
+        ("50000 100000", 1),
+        ("", ALL),
+        ("0 0", ALL),
+        ("a b c", ALL),
     ],
-)  # fmt: skip
+)
 def test_the_containers_quota_limits_rounded_up(tmp_path: Path, quota: str, share: int) -> None:
     path = tmp_path / "cpu.max"
     path.write_text(quota)

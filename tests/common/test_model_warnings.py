@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing
 from auditor.generation.pipeline_loading import load_pipeline
+from auditor.generation.render_options import RenderOptions
 from tests.tiny_models import save_sd
 
-LOAD = {"pipeline": None, "variant": None, "dtype": "float32", "device": "cpu", "sampler": "default"}
+LOAD = RenderOptions()
 
 
 def test_a_python_warning_ends_the_load_with_its_text() -> None:
@@ -60,7 +61,7 @@ def test_a_base_whose_weights_do_not_fill_its_class_is_refused(tmp_path: Path, c
         tensors["conv_in.extra"] = tensors["conv_in.bias"].clone()
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(PrerequisiteMissing, match="conv_in"):
-        load_pipeline(folder, **LOAD)
+        load_pipeline(folder, LOAD)
 
 
 def test_an_unknown_configuration_value_is_refused(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_unknown_configuration_value_is_refused(tmp_path: Path) -> None:
     path = folder / "unet" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"time_scale": 3}))
     with pytest.raises(PrerequisiteMissing, match="time_scale"):
-        load_pipeline(folder, **LOAD)
+        load_pipeline(folder, LOAD)
 
 
 def test_position_ids_of_older_text_encoders_load(tmp_path: Path) -> None:
@@ -81,4 +82,4 @@ def test_position_ids_of_older_text_encoders_load(tmp_path: Path) -> None:
     renamed = {name if name.startswith("text_model.") else f"text_model.{name}": t for name, t in tensors.items()}
     renamed["text_model.embeddings.position_ids"] = torch.arange(16)[None]
     save_file(renamed, path, metadata={"format": "pt"})
-    load_pipeline(folder, **LOAD)
+    load_pipeline(folder, LOAD)

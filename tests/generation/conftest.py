@@ -7,6 +7,7 @@ import pytest
 
 from auditor.common.package_paths import package_path
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from tests.tiny_models import SIZE, save_sd, save_sdxl
 
 SETTINGS = {"sampler": "ddim", "steps": 3, "guidance": 3.0, "size": SIZE, "batch_size": 4}
@@ -24,7 +25,7 @@ def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_base(sd_folder: Path) -> DiffusersBase:
-    return DiffusersBase(sd_folder, **SETTINGS)
+    return DiffusersBase(sd_folder, RenderOptions(**SETTINGS))
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def base(shared_base: DiffusersBase) -> Iterator[DiffusersBase]:
 @pytest.fixture(scope="session")
 def shared_pocket_base() -> DiffusersBase:
     return DiffusersBase(
-        package_path("pocket/weights/base"), sampler="ddim", steps=2, guidance=1.0, size=64, application="merge"
+        package_path("pocket/weights/base"),
+        RenderOptions(sampler="ddim", steps=2, guidance=1.0, size=64, application="merge"),
     )
 
 

@@ -71,8 +71,10 @@ def test_diffusers_still_misreads_an_alpha_that_differs_from_the_rest(tmp_path: 
     path = write(tmp_path / "file.safetensors", "kohya", {"unet": random_factors(shapes, ranks)}, alphas)
     pristine = {name: base._pipe.unet.get_submodule(name).weight.clone() for name in ranks}
     adapter = normalise(inspect_file(path), base.layout())
-    exact = {change.targets[0].module: next(change.changed([pristine[change.targets[0].module]], 1.0))
-             for change in adapter.all_changes()}  # fmt: skip
+    exact = {
+        change.targets[0].module: next(change.changed([pristine[change.targets[0].module]], 1.0))
+        for change in adapter.all_changes()
+    }
     parts = {name: copy.deepcopy(part) for name, part in base._pipe.components.items()}
     pipe = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     pipe.load_lora_weights(load_file(path))

@@ -15,6 +15,7 @@ from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import BaseDamaged, ItemError, Refused
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.injection import set_scale
+from auditor.generation.render_options import RenderOptions
 from tests.adapter_files import CONVENTIONS, ONE_COMPONENT, WITH_ALPHA, write
 from tests.generation.conftest import SETTINGS
 from tests.tiny_models import random_factors
@@ -81,9 +82,11 @@ def test_applied_model_equals_an_explicit_merge(tmp_path: Path, base: DiffusersB
     before = _output(base._pipe)
     alphas = ALPHAS if convention in WITH_ALPHA else None
     merged, misread = (
-        StableDiffusionPipeline(**{k: copy.deepcopy(v) for k, v in base._pipe.components.items()},
-                                requires_safety_checker=False) for _ in range(2)
-    )  # fmt: skip
+        StableDiffusionPipeline(
+            **{k: copy.deepcopy(v) for k, v in base._pipe.components.items()}, requires_safety_checker=False
+        )
+        for _ in range(2)
+    )
     _merged(merged, base, convention, alphas)
     proof = base.apply(_adapter(tmp_path, base, convention))
     applied = _output(base._pipe)
@@ -143,13 +146,13 @@ def test_denoiser_calls_are_counted_by_purpose(tmp_path: Path, base: DiffusersBa
 
 
 def test_guidance_of_one_or_less_costs_half(sd_folder: Path) -> None:
-    base = DiffusersBase(sd_folder, **(SETTINGS | {"guidance": 1.0}))
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS | {"guidance": 1.0}))
     base.generate(PROMPTS[:1], SEEDS[:1])
     assert base.calls.base == SETTINGS["steps"]
 
 
 def test_damage_is_noticed_named_and_repaired(tmp_path: Path, sd_folder: Path) -> None:
-    base = DiffusersBase(sd_folder, **SETTINGS)
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS))
     pictures = base.generate(PROMPTS, SEEDS)
     base.apply(_adapter(tmp_path, base))
     with torch.no_grad():
@@ -172,7 +175,7 @@ def test_an_adapter_that_acts_on_nothing_is_not_applied(
     tmp_path: Path, base: DiffusersBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = _adapter(tmp_path, base)
-    put_on = base._wearer.put_on
+    put_on = base._applier.put_on
 
     def silent(wanted: NormalisedAdapter) -> float:
         norm = put_on(wanted)
@@ -180,7 +183,7 @@ def test_an_adapter_that_acts_on_nothing_is_not_applied(
             set_scale(getattr(base._pipe, component), 0.0)
         return norm
 
-    monkeypatch.setattr(base._wearer, "put_on", silent)
+    monkeypatch.setattr(base._applier, "put_on", silent)
     with pytest.raises(ItemError) as error:
         base.apply(adapter)
     assert (error.value.outcome, error.value.reason) == ("failed", "not_applied")
@@ -218,7 +221,7 @@ def test_wrong_arguments_are_named(base: DiffusersBase) -> None:
 
 
 def test_sdxl_with_two_text_encoders(tmp_path: Path, sdxl_folder: Path) -> None:
-    base = DiffusersBase(sdxl_folder, **SETTINGS)
+    base = DiffusersBase(sdxl_folder, RenderOptions(**SETTINGS))
     components = base.layout().components
     text = "text_model.encoder.layers.0.self_attn.q_proj"
     own = text if text in components["text_encoder_2"] else text.removeprefix("text_model.")

@@ -15,6 +15,7 @@ from auditor.adapters.normalise import normalise
 from auditor.families.table import PIPELINES
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.prompt_forms import FORMS
+from auditor.generation.render_options import RenderOptions
 from tests.small_pipelines import BUILDERS, save
 
 PROMPTS, SEEDS = ["a dog on grass", "a red car", "a tree, watercolor style"], [1, 2, 3]
@@ -36,8 +37,11 @@ def _adapter(layout: BaseLayout, path: Path) -> Path:
 def test_the_table_of_forms_is_the_table_of_pipelines() -> None:
     assert set(FORMS) == set(PIPELINES)
     assert set(BUILDERS) == set(PIPELINES) - {
-        "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline",
-    }  # fmt: skip
+        "StableDiffusionPipeline",
+        "StableDiffusionXLPipeline",
+        "StableDiffusion3Pipeline",
+        "FluxPipeline",
+    }
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -45,9 +49,17 @@ def test_a_pipeline_draws_and_wears_an_adapter(tmp_path: Path, name: str) -> Non
     folder = save(name, tmp_path / name)
     for application in ("inject", "merge"):
         base = DiffusersBase(
-            folder, pipeline=name, sampler=SAMPLERS.get(name, "flow_euler"), steps=2, guidance=3.0, size=64,
-            batch_size=2, application=application,
-        )  # fmt: skip
+            folder,
+            RenderOptions(
+                pipeline=name,
+                sampler=SAMPLERS.get(name, "flow_euler"),
+                steps=2,
+                guidance=3.0,
+                size=64,
+                batch_size=2,
+                application=application,
+            ),
+        )
         plain = base.generate(PROMPTS, SEEDS)
         assert plain.shape == (3, 64, 64, 3) and base.last_checks.usable.all()
         # two steps, each guided and not, for three pictures

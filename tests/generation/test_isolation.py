@@ -65,7 +65,7 @@ BEFORE = {
 @pytest.mark.parametrize("application", ["inject", "merge"])
 def test_the_next_adapter_is_unaffected(pocket_base: DiffusersBase, tmp_path: Path, application: str) -> None:
     base = pocket_base
-    base._wearer._merge_all = application == "merge"
+    base._applier._merge_all = application == "merge"
     factors = {"unet": random_factors(base.layout().components["unet"], {MODULE: 4})}
     good = normalise(inspect_file(write(tmp_path / "good.safetensors", "kohya", factors)), base.layout())
     plain = base.generate(PROMPTS, SEEDS)
@@ -93,4 +93,4 @@ def test_the_next_adapter_is_unaffected(pocket_base: DiffusersBase, tmp_path: Pa
         assert np.array_equal(base.generate(PROMPTS, SEEDS), alone), name
         base.remove()
     assert np.array_equal(base.generate(PROMPTS, SEEDS), plain)
-    base._wearer._merge_all = True
+    base._applier._merge_all = True

@@ -14,6 +14,7 @@ from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import Refused
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from tests.adapter_files import write
 from tests.generation.conftest import SETTINGS
 from tests.tiny_models import random_factors
@@ -36,7 +37,7 @@ def _adapter(folder: Path, base: DiffusersBase, *, seed: int = 0, strength: floa
 
 @pytest.fixture(scope="module")
 def merging(sd_folder: Path) -> DiffusersBase:
-    return DiffusersBase(sd_folder, application="merge", **SETTINGS)
+    return DiffusersBase(sd_folder, RenderOptions(application="merge", **SETTINGS))
 
 
 def _state(base: DiffusersBase) -> dict[str, torch.Tensor]:
@@ -52,7 +53,7 @@ def test_merged_pictures_are_the_injected_ones(tmp_path: Path, base: DiffusersBa
         proof = generator.apply(adapter)
         assert proof.layers_injected == proof.pairs_in_file == len(RANKS) + len(TEXT)
         assert proof.delta_norm == pytest.approx(adapter.facts.delta_norm, rel=1e-9)
-        pictures[generator.application] = [
+        pictures[generator.options.application] = [
             generator.generate(PROMPTS, SEEDS, scale=scale).astype(int) for scale in (0.5, 1.0, 1.5)
         ]
         generator.remove()
@@ -79,7 +80,7 @@ def test_strengths_and_base_pictures_in_any_order_leave_no_trace(tmp_path: Path,
 
 
 def test_an_overflowing_weight_is_refused_and_undone(tmp_path: Path, sd_folder: Path) -> None:
-    base = DiffusersBase(sd_folder, application="merge", dtype="float16", **SETTINGS)
+    base = DiffusersBase(sd_folder, RenderOptions(application="merge", dtype="float16", **SETTINGS))
     before = _state(base)
     with pytest.raises(Refused) as refused:
         base.apply(_adapter(tmp_path, base, strength=300.0))
@@ -95,7 +96,7 @@ def test_the_price_of_merging_at_half_precision(tmp_path: Path, sd_folder: Path,
     For a weak adapter that rounding is a visible share of its effect, which injection does not have: its factors keep
     their own relative precision. `bound` is on the merged layer's relative error; the test states both errors.
     """
-    base = DiffusersBase(sd_folder, application="merge", dtype=dtype, **SETTINGS)
+    base = DiffusersBase(sd_folder, RenderOptions(application="merge", dtype=dtype, **SETTINGS))
     adapter = _adapter(tmp_path, base, strength=0.03)
     pristine = _state(base)
     base.apply(adapter)
@@ -130,7 +131,7 @@ def test_a_compiled_denoiser_is_not_compiled_again(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "compile", lambda function: compiler(function, backend=count))
         base = DiffusersBase(
-            sd_folder, application="merge", compiled=True, **(SETTINGS | {"steps": 1, "guidance": 1.0})
+            sd_folder, RenderOptions(application="merge", compiled=True, **SETTINGS | {"steps": 1, "guidance": 1.0})
         )
     plain = base.generate(PROMPTS[:1], SEEDS[:1])
     graphs = len(compiled)

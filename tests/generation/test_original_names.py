@@ -29,26 +29,53 @@ from tests.architectures import original_checkpoint
 
 def _unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=16, block_out_channels=(16, 32), layers_per_block=2, norm_num_groups=8, attention_head_dim=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        transformer_layers_per_block=(1, 2), cross_attention_dim=24, use_linear_projection=True,
-        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=64,
-    )  # fmt: skip
+        sample_size=16,
+        block_out_channels=(16, 32),
+        layers_per_block=2,
+        norm_num_groups=8,
+        attention_head_dim=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        cross_attention_dim=24,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=64,
+    )
 
 
 def _flux() -> FluxTransformer2DModel:
     return FluxTransformer2DModel(
-        patch_size=1, in_channels=8, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=24, pooled_projection_dim=12, guidance_embeds=True, axes_dims_rope=(4, 6, 6),
-    )  # fmt: skip
+        patch_size=1,
+        in_channels=8,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=24,
+        pooled_projection_dim=12,
+        guidance_embeds=True,
+        axes_dims_rope=(4, 6, 6),
+    )
 
 
 def _sd3() -> SD3Transformer2DModel:
     return SD3Transformer2DModel(
-        sample_size=8, in_channels=4, out_channels=4, patch_size=2, num_layers=3, attention_head_dim=16,
-        num_attention_heads=2, joint_attention_dim=24, pooled_projection_dim=12, caption_projection_dim=32,
-        pos_embed_max_size=8, qk_norm="rms_norm", dual_attention_layers=(0, 1),
-    )  # fmt: skip
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        patch_size=2,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=24,
+        pooled_projection_dim=12,
+        caption_projection_dim=32,
+        pos_embed_max_size=8,
+        qk_norm="rms_norm",
+        dual_attention_layers=(0, 1),
+    )
 
 
 def _back(kind: str, checkpoint: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -89,9 +116,12 @@ def _loha(weight: torch.Tensor, draw: Callable[..., torch.Tensor]) -> tuple[dict
 @pytest.mark.parametrize("prefix", ["lora_unet_", "diffusion_model."])
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_merge_is_the_one_in_original_names(
-    tmp_path: Path, kind: str, prefix: str, method: Callable[..., tuple[dict[str, torch.Tensor], torch.Tensor]],
+    tmp_path: Path,
+    kind: str,
+    prefix: str,
+    method: Callable[..., tuple[dict[str, torch.Tensor], torch.Tensor]],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     torch.manual_seed(0)
     model = MODELS[kind]().requires_grad_(False)
     if kind == "flux":  # the converter has the width of the one published model written into it

@@ -8,6 +8,7 @@ import pytest
 
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from tests.generation.conftest import SETTINGS
 
 
@@ -32,17 +33,17 @@ def test_the_folder_does_not_choose_the_code(sd_folder: Path, tmp_path: Path, ch
     folder = _copy(sd_folder, tmp_path, **changes)
     (folder / "my_unet.py").write_text("raise SystemExit('code from the folder ran')")
     with pytest.raises(UserError):
-        DiffusersBase(folder, **SETTINGS)
+        DiffusersBase(folder, RenderOptions(**SETTINGS))
 
 
 def test_a_missing_base_or_pickled_weights_are_a_prerequisite(sd_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteMissing, match="model_index"):
-        DiffusersBase(tmp_path / "nowhere", **SETTINGS)
+        DiffusersBase(tmp_path / "nowhere", RenderOptions(**SETTINGS))
     folder = _copy(sd_folder, tmp_path)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(PrerequisiteMissing):
-        DiffusersBase(folder, **SETTINGS)
+        DiffusersBase(folder, RenderOptions(**SETTINGS))
 
 
 def test_the_settings_offer_what_can_be_loaded():
@@ -59,7 +60,7 @@ def test_the_settings_offer_what_can_be_loaded():
 @pytest.mark.parametrize("changes", [{"sampler": "magic"}, {"sampler": "flow_euler"}, {"dtype": "int4"}])
 def test_unknown_settings_are_named(sd_folder: Path, changes: dict[str, str]) -> None:
     with pytest.raises(UserError, match=next(iter(changes.values()))):
-        DiffusersBase(sd_folder, **(SETTINGS | changes))
+        DiffusersBase(sd_folder, RenderOptions(**SETTINGS | changes))
 
 
 def test_layout_lists_denoiser_and_text_encoder(shared_base: DiffusersBase) -> None:

@@ -14,6 +14,7 @@ from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.errors import ItemError, Refused
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from auditor.measuring.base_choice import with_words
 from auditor.records.result import WorkItem
 from tests.generation.conftest import SETTINGS
@@ -111,7 +112,7 @@ def test_words_inside_an_adapter_are_taught_with_it(base: DiffusersBase, tmp_pat
 
 
 def test_both_text_encoders_of_sdxl_learn_a_word(sdxl_folder: Path, tmp_path: Path) -> None:
-    base = DiffusersBase(sdxl_folder, **SETTINGS)
+    base = DiffusersBase(sdxl_folder, RenderOptions(**SETTINGS))
     file = inspect_file(_save(tmp_path / "file", {"clip_l": WORDS, "clip_g": -WORDS}), name="style.safetensors")
     adapter = normalise(file, base.layout())
     assert adapter.facts.matched == {"text_encoder": 1, "text_encoder_2": 1}
@@ -153,16 +154,21 @@ def test_a_failure_after_the_words_takes_them_away_too(base: DiffusersBase, tmp_
 
 def test_the_text_encoder_half_of_a_peft_folder_is_scaled_and_applied(base: DiffusersBase, tmp_path: Path) -> None:
     fc1 = base.layout().components["text_encoder"]["encoder.layers.0.mlp.fc1"]
-    half = {"base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(2, fc1[1]),
-            "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_B.weight": torch.ones(fc1[0], 2)}  # fmt: skip
+    half = {
+        "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(2, fc1[1]),
+        "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_B.weight": torch.ones(fc1[0], 2),
+    }
     peft = {name.replace("unet.", "base_model.model."): tensor for name, tensor in _lora().items()}
     settings = tmp_path / "settings.json"
     settings.write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 1}')
     file = inspect_file(
-        _save(tmp_path / "a", peft), name="unet/adapter_model.safetensors",
-        companions={"text_encoder/adapter_model.safetensors": _save(tmp_path / "b", half),
-                    "text_encoder/adapter_config.json": settings},
-    )  # fmt: skip
+        _save(tmp_path / "a", peft),
+        name="unet/adapter_model.safetensors",
+        companions={
+            "text_encoder/adapter_model.safetensors": _save(tmp_path / "b", half),
+            "text_encoder/adapter_config.json": settings,
+        },
+    )
     adapter = normalise(file, base.layout())
     assert adapter.facts.matched == {"unet": 1, "text_encoder": 1}
     assert torch.equal(

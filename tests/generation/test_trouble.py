@@ -12,6 +12,7 @@ import torch
 
 from auditor.errors import MemoryTooSmall
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from tests.generation.conftest import SETTINGS
 
 PROMPTS = [f"a boat, number {number}" for number in range(5)]
@@ -31,7 +32,7 @@ def holding(base: DiffusersBase, fits: int) -> Callable[..., Any]:
 
 
 def test_pictures_of_smaller_batches_are_those_of_larger_ones(sd_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = DiffusersBase(sd_folder, **SETTINGS)
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS))
     expected = base.generate(PROMPTS, SEEDS)
     monkeypatch.setattr(base._denoiser, "forward", holding(base, 4))  # two pictures with guidance
     shown = base.generate(PROMPTS, SEEDS)
@@ -42,7 +43,7 @@ def test_pictures_of_smaller_batches_are_those_of_larger_ones(sd_folder: Path, m
 
 
 def test_a_picture_that_does_not_fit_is_no_bug(sd_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = DiffusersBase(sd_folder, **SETTINGS)
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS))
     monkeypatch.setattr(base._denoiser, "forward", holding(base, 1))
     with pytest.raises(MemoryTooSmall, match=r"8\.00 GiB"):
         base.generate(PROMPTS, SEEDS)
@@ -50,7 +51,7 @@ def test_a_picture_that_does_not_fit_is_no_bug(sd_folder: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_decoder_that_overflows_in_half_precision_decodes_in_float32(sd_folder: Path, dtype: str) -> None:
-    base = DiffusersBase(sd_folder, **SETTINGS | {"dtype": dtype})
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS | {"dtype": dtype}))
     with torch.no_grad():
         first = base._pipe.vae.decoder.layers[0]
         first.weight.copy_(first.weight.sign() * 6e4)  # just within float16, as its sums are not

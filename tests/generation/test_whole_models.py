@@ -45,8 +45,11 @@ def test_the_weights_are_the_files_own(pocket_base: DiffusersBase, tmp_path: Pat
     prefix = "model.diffusion_model." if form == "checkpoint" else ""
     stored = tuned if form == "diffusers" else _original(pocket_base, tuned, prefix)
     if form == "checkpoint":
-        stored |= {"first_stage_model.decoder.conv_in.weight": torch.ones(4, 4, 3, 3), "betas": torch.ones(5),
-                   "cond_stage_model.transformer.text_model.final_layer_norm.weight": torch.ones(8)}  # fmt: skip
+        stored |= {
+            "first_stage_model.decoder.conv_in.weight": torch.ones(4, 4, 3, 3),
+            "betas": torch.ones(5),
+            "cond_stage_model.transformer.text_model.final_layer_norm.weight": torch.ones(8),
+        }
     file = _write(tmp_path / "model.safetensors", stored)
     assert file.kind == ("checkpoint" if form == "checkpoint" else "denoiser")
     adapter = normalise(file, pocket_base.layout())
@@ -72,8 +75,11 @@ def test_other_architectures_and_quantised_models_are_skipped(pocket_base: Diffu
     larger = tuned | {"up_blocks.9.resnets.0.conv1.weight": torch.zeros(4, 4, 3, 3)}
     quantised = {n: t.to(torch.float8_e4m3fn) if t.dim() > 1 else t for n, t in tuned.items()}
     for tensors, said in (
-        (inpainting, "conv_in.weight' has shape"), (pruned, "lacks"), (larger, "no place"), (quantised, "quantised"),
-    ):  # fmt: skip
+        (inpainting, "conv_in.weight' has shape"),
+        (pruned, "lacks"),
+        (larger, "no place"),
+        (quantised, "quantised"),
+    ):
         with pytest.raises(ItemError, match=said) as error:
             normalise(_write(tmp_path / "model.safetensors", tensors), layout)
         assert error.value.outcome == "skipped"

@@ -46,10 +46,21 @@ STANDARD = "pytorch_lora_weights.safetensors"
 
 
 _FIELDS = (
-    "ss_output_name", "ss_sd_model_name", "ss_base_model_version", "ss_network_module", "ss_network_dim", "software",
-    "modelspec.title", "modelspec.architecture", "modelspec.trigger_phrase", "modelspec.description",
-    "ss_trigger_words", "trainedWords", "baseModel", "name",
-)  # fmt: skip
+    "ss_output_name",
+    "ss_sd_model_name",
+    "ss_base_model_version",
+    "ss_network_module",
+    "ss_network_dim",
+    "software",
+    "modelspec.title",
+    "modelspec.architecture",
+    "modelspec.trigger_phrase",
+    "modelspec.description",
+    "ss_trigger_words",
+    "trainedWords",
+    "baseModel",
+    "name",
+)
 """Fields of a file's header, those that the audit reads among them."""
 METADATA_FILES = 4
 
@@ -60,19 +71,29 @@ def metadata(number: int) -> dict[str, str]:
     some = [texts[(number + METADATA_FILES * place) % len(texts)] for place in range(len(_FIELDS))]
     frequent = {text: {text: 9, f"{text} too": 9} for text in texts[number::METADATA_FILES]}
     return {
-        **dict(zip(_FIELDS, some, strict=True)), texts[number]: texts[number],
-        "ss_network_args": json.dumps({"algo": texts[number]}), "ss_tag_frequency": json.dumps(frequent),
-    }  # fmt: skip
+        **dict(zip(_FIELDS, some, strict=True)),
+        texts[number]: texts[number],
+        "ss_network_args": json.dumps({"algo": texts[number]}),
+        "ss_tag_frequency": json.dumps(frequent),
+    }
 
 
 def card(text: str) -> dict[str, object]:
     """Every field of a card that is read, and more."""
     return {
-        "license": "other", "license_name": text, "license_link": text, "base_model": text,
-        "base_model_relation": "adapter", "tags": [text, "lora"], "instance_prompt": text, "language": [text],
-        "widget": [{"text": text, "output": {"url": text}}], "library_name": text, "datasets": [text],
+        "license": "other",
+        "license_name": text,
+        "license_link": text,
+        "base_model": text,
+        "base_model_relation": "adapter",
+        "tags": [text, "lora"],
+        "instance_prompt": text,
+        "language": [text],
+        "widget": [{"text": text, "output": {"url": text}}],
+        "library_name": text,
+        "datasets": [text],
         "thumbnail": text,
-    }  # fmt: skip
+    }
 
 
 def hostile_repos() -> Iterator[OddRepo]:
@@ -82,8 +103,14 @@ def hostile_repos() -> Iterator[OddRepo]:
     change = make.read_change(zoo / "pixelpusher/sable-lora" / STANDARD)
     plain = make.file_of(make.diffusers(change))
     for name, text in ATTACKS.items():
-        yield OddRepo(0, f"{OWNER}/{name}", name, {STANDARD: plain, f"{text}.safetensors": plain, text: b"x"},
-                      card=card(text), meta={"tags": ("lora", "text-to-image", text)})  # fmt: skip
+        yield OddRepo(
+            0,
+            f"{OWNER}/{name}",
+            name,
+            {STANDARD: plain, f"{text}.safetensors": plain, text: b"x"},
+            card=card(text),
+            meta={"tags": ("lora", "text-to-image", text)},
+        )
         yield OddRepo(0, f"{OWNER}/{text}", f"{name} as an id", {STANDARD: plain})
     for number in range(METADATA_FILES):
         own = make.file_of(make.diffusers(change), **metadata(number))
@@ -91,6 +118,12 @@ def hostile_repos() -> Iterator[OddRepo]:
     every = "".join(ATTACKS.values())
     settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "base_model_name_or_path": every, every: every}
     peft = make.file_of({name.removeprefix("unet."): value for name, value in make.diffusers(change).items()}, n="peft")
-    yield OddRepo(0, f"{OWNER}/peft", "peft's settings", {
-        "adapter_model.safetensors": peft, "adapter_config.json": json.dumps(settings).encode(),
-    })  # fmt: skip
+    yield OddRepo(
+        0,
+        f"{OWNER}/peft",
+        "peft's settings",
+        {
+            "adapter_model.safetensors": peft,
+            "adapter_config.json": json.dumps(settings).encode(),
+        },
+    )

@@ -19,7 +19,7 @@ import pytest
 import auditor.hub.client
 from auditor.errors import UserError
 from auditor.hub.client import HubClient, Retry, connect
-from auditor.hub.crawler import crawl, crawl_key
+from auditor.hub.crawler import CrawlOptions, crawl, crawl_key
 from auditor.hub.history import read_history
 from auditor.hub.listing_file import iter_listing, read_quarantine
 from auditor.hub.queries import Query, default_queries
@@ -259,7 +259,7 @@ def test_incremental_crawl_stops_early_and_carries_the_rest(
 ) -> None:
     crawl(client, [LORA], tmp_path)
     ten_loras.index.commit("artist/style-02", {"new.safetensors": b"n"}, modified="2024-04-01T00:00:00.000Z")
-    report = crawl(client, [LORA], tmp_path, since="2024-03-15T00:00:00Z")
+    report = crawl(client, [LORA], tmp_path, CrawlOptions(since="2024-03-15T00:00:00Z"))
     assert report.requests == 1 and report.complete
     listed = {repo.repo_id: repo for repo in iter_listing(listing_path(tmp_path))}
     assert len(listed) == 10 == report.repos + report.carried
@@ -279,22 +279,22 @@ def test_an_incremental_crawl_forgets_no_unreadable_entry(
     ten_loras.index.commit("artist/style-02", {"new.safetensors": b"n"}, modified="2024-04-01T00:00:00.000Z")
     ten_loras.index.change("artist/style-02", entry_patch={"siblings": "text"})
     for _ in range(2):
-        assert crawl(client, [LORA], tmp_path, since="2024-03-15T00:00:00Z").requests == 1
+        assert crawl(client, [LORA], tmp_path, CrawlOptions(since="2024-03-15T00:00:00Z")).requests == 1
         assert sorted(unread(), key=str) == [None, "artist/style-00", "artist/style-02"]
     ten_loras.index.commit("artist/style-00", {"new.safetensors": b"n"}, modified="2024-04-02T00:00:00.000Z")
     ten_loras.index.change("artist/style-00", entry_patch={})
-    crawl(client, [LORA], tmp_path, since="2024-03-15T00:00:00Z")
+    crawl(client, [LORA], tmp_path, CrawlOptions(since="2024-03-15T00:00:00Z"))
     assert sorted(unread(), key=str) == [None, "artist/style-02"]
     crawl(client, [LORA], tmp_path)
     assert sorted(unread(), key=str) == [None, "artist/style-02"]
 
 
 def test_dry_run_estimates_and_stores_nothing(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
-    first = crawl(client, [LORA, Query(author="nobody")], tmp_path, dry_run=True)
+    first = crawl(client, [LORA, Query(author="nobody")], tmp_path, CrawlOptions(dry_run=True))
     assert (first.requests, first.estimated_requests, first.estimate_known) == (2, 3, False)
     assert not list(tmp_path.iterdir())
     crawl(client, [LORA, Query(author="nobody")], tmp_path)
-    again = crawl(client, [LORA, Query(author="nobody")], tmp_path, dry_run=True)
+    again = crawl(client, [LORA, Query(author="nobody")], tmp_path, CrawlOptions(dry_run=True))
     assert (again.requests, again.estimated_requests, again.estimate_known) == (0, 4, True)
     assert again.estimated_bytes and again.estimated_seconds is not None
 
@@ -349,7 +349,7 @@ def test_cards_too_long_for_a_page_cost_no_repo(
 
 
 def test_limit(ten_loras: HubServer, client: HubClient, tmp_path: Path) -> None:
-    report = crawl(client, [LORA], tmp_path, limit=3)
+    report = crawl(client, [LORA], tmp_path, CrawlOptions(limit=3))
     assert report.complete and report.requests == 1 and len(reconcile(report, tmp_path)) == 3
 
 

@@ -101,9 +101,12 @@ def test_the_pinned_commit_is_what_comes(hub: HubServer, client: HubClient, sha:
 
 @pytest.mark.parametrize(
     ("meta", "outcome", "reason"),
-    [({"gated": "manual"}, "skipped", "gated"), ({"disabled": True}, "gone", "repo_disabled"),
-     ({"private": True}, "gone", "repo_gone")],
-)  # fmt: skip
+    [
+        ({"gated": "manual"}, "skipped", "gated"),
+        ({"disabled": True}, "gone", "repo_disabled"),
+        ({"private": True}, "gone", "repo_gone"),
+    ],
+)
 def test_refused_repos(
     hub: HubServer,
     client: HubClient,
@@ -271,8 +274,9 @@ def test_facts_are_asked_for_in_one_request_and_kept(
 ) -> None:
     found = ask_facts(client, REPO, sha, [PATH, "adapter_config.json", "absent"])
     assert [(item.path, item.size_bytes, item.sha256) for item in found] == [
-        (PATH, len(WEIGHTS), SHA256), ("adapter_config.json", len(CONFIG), None),
-    ]  # fmt: skip
+        (PATH, len(WEIGHTS), SHA256),
+        ("adapter_config.json", len(CONFIG), None),
+    ]
     assert len(hub.requests) == 1
     facts = FileFacts(tmp_path)
     facts.learn(REPO, sha, found)

@@ -22,8 +22,17 @@ PIECES = ["a", " ", "/", "../", "<s0>", "https://", "\n# ", "[](", "a b\t", "\u2
 def entry(text: str) -> None:
     card = {"base_model": text, "instance_prompt": text, "license": text, "tags": [text], "widget": [{"text": text}]}
     with suppress(MalformedEntry):
-        parse_entry({"id": "a/b", "sha": "a" * 40, "tags": [text, "lora"], "cardData": card, "lastModified": text,
-                     "siblings": [{"rfilename": f"{text}.safetensors"}], "gated": text})  # fmt: skip
+        parse_entry(
+            {
+                "id": "a/b",
+                "sha": "a" * 40,
+                "tags": [text, "lora"],
+                "cardData": card,
+                "lastModified": text,
+                "siblings": [{"rfilename": f"{text}.safetensors"}],
+                "gated": text,
+            }
+        )
 
 
 @pytest.mark.parametrize("piece", PIECES)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from auditor.common.retry_after import retry_after_s
 from auditor.errors import ItemError, PrerequisiteMissing, TransientError, UserError
 from auditor.hub.client import HubClient, Retry, connect
-from auditor.hub.crawler import crawl
+from auditor.hub.crawler import CrawlOptions, crawl
 from auditor.hub.download import fetch
 from auditor.hub.facts import ask_facts
 from auditor.hub.queries import Query
@@ -179,36 +179,44 @@ def test_a_proxy_without_head_is_asked_with_get(
 
 
 REFUSED_HEADS = [
-    (401, {}, False, "gone", "repo_gone"),
-    (401, {}, "manual", "skipped", "gated"),
-    (401, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
-    (401, {"X_Error_Code": "RepoNotFound"}, False, "gone", "repo_gone"),
-    (403, {"X_Error_Code": "GatedRepo"}, False, "skipped", "gated"),
-    (403, {}, False, "failed", "download_failed"),
-    (404, {"X_Error_Code": "EntryNotFound"}, False, "gone", "file_gone"),
-    (451, {}, False, "gone", "repo_disabled"),
+    (401, {}, False, ("gone", "repo_gone")),
+    (401, {}, "manual", ("skipped", "gated")),
+    (401, {"X_Error_Code": "GatedRepo"}, False, ("skipped", "gated")),
+    (401, {"X_Error_Code": "RepoNotFound"}, False, ("gone", "repo_gone")),
+    (403, {"X_Error_Code": "GatedRepo"}, False, ("skipped", "gated")),
+    (403, {}, False, ("failed", "download_failed")),
+    (404, {"X_Error_Code": "EntryNotFound"}, False, ("gone", "file_gone")),
+    (451, {}, False, ("gone", "repo_disabled")),
 ]
 
 
-@pytest.mark.parametrize(("status", "headers", "gated", "outcome", "reason"), REFUSED_HEADS)
+@pytest.mark.parametrize(("status", "headers", "gated", "ending"), REFUSED_HEADS)
 def test_what_a_refused_head_means(
-    hub: HubServer, client: HubClient, sha: str, tmp_path: Path, status: int, headers: dict[str, str], gated: Any,
-    outcome: str, reason: str,
-) -> None:  # fmt: skip
+    hub: HubServer,
+    client: HubClient,
+    sha: str,
+    tmp_path: Path,
+    status: int,
+    headers: dict[str, str],
+    gated: Any,
+    ending: tuple[str, str],
+) -> None:
     hub.index.change(REPO, gated=gated)
     refuse(hub, "^HEAD", status, times=99, **headers)
     with pytest.raises(ItemError) as caught:
         get(client, sha, tmp_path)
-    assert (caught.value.outcome, caught.value.reason) == (outcome, reason)
+    assert (caught.value.outcome, caught.value.reason) == ending
 
 
 def test_the_page_says_what_was_tried() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
     rows = [
-        (f"{status} {headers.get('X_Error_Code', 'without a word')}{', and its page says gated' if gated else ''}",
-         f"`{outcome}`, `{reason}`")
-        for status, headers, gated, outcome, reason in REFUSED_HEADS
-    ]  # fmt: skip
+        (
+            f"{status} {headers.get('X_Error_Code', 'without a word')}{', and its page says gated' if gated else ''}",
+            f"`{outcome}`, `{reason}`",
+        )
+        for status, headers, gated, (outcome, reason) in REFUSED_HEADS
+    ]
     check_table(page, "refused files", ("the Hub refuses a file with", "outcome"), rows)
 
 
@@ -254,13 +262,13 @@ def linkless(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubSer
 def test_a_listing_without_links_is_never_complete(
     linkless: HubServer, client: HubClient, tmp_path: Path, page_size: int
 ) -> None:
-    report = crawl(client, [LORA, Query(("text-to-image",))], tmp_path, page_size=page_size)
+    report = crawl(client, [LORA, Query(("text-to-image",))], tmp_path, CrawlOptions(page_size=page_size))
     assert [query.complete for query in report.queries] == [False, False]
     assert "Link header" in str(report.queries[0].error)
     assert report.repos == min(page_size, 4)  # what was shown is kept
-    again = crawl(client, [LORA, Query(("text-to-image",))], tmp_path, page_size=page_size)
+    again = crawl(client, [LORA, Query(("text-to-image",))], tmp_path, CrawlOptions(page_size=page_size))
     assert (again.complete, again.entries) == (False, report.entries)
-    assert crawl(client, [LORA], tmp_path, page_size=page_size, limit=min(page_size, 4)).complete
+    assert crawl(client, [LORA], tmp_path, CrawlOptions(page_size=page_size, limit=min(page_size, 4))).complete
 
 
 def test_a_server_that_shows_everything_at_once_needs_no_links(
@@ -276,7 +284,7 @@ def test_a_full_last_page_is_the_end_where_links_work(
     hub: HubServer, client: HubClient, tmp_path: Path, count: int
 ) -> None:
     hub.index.add(make_lora(number) for number in range(count))
-    report = crawl(client, [LORA], tmp_path, page_size=4)
+    report = crawl(client, [LORA], tmp_path, CrawlOptions(page_size=4))
     assert report.complete and report.repos == count
 
 
@@ -286,14 +294,14 @@ def test_a_page_that_repeats_without_a_link_is_not_the_end(hub: HubServer, clien
     for times in (1, 99):
         hub.faults.clear()
         hub.faults.answer("cursor", body=first, times=times)
-        report = crawl(client, [LORA], tmp_path / str(times), page_size=4)
+        report = crawl(client, [LORA], tmp_path / str(times), CrawlOptions(page_size=4))
         assert (report.complete, report.repos) == ((True, 10) if times == 1 else (False, 4))
 
 
 def test_an_empty_page_after_a_link_is_asked_for_again(hub: HubServer, client: HubClient, tmp_path: Path) -> None:
     hub.index.add(make_lora(number) for number in range(10))
     hub.faults.answer("cursor", body=b"[]")
-    report = crawl(client, [LORA], tmp_path, page_size=4)
+    report = crawl(client, [LORA], tmp_path, CrawlOptions(page_size=4))
     assert report.complete and report.repos == 10
 
 
@@ -369,11 +377,15 @@ def test_a_way_back_does_not_bring_the_token_back(hub: HubServer, elsewhere: Hub
 @pytest.mark.parametrize(
     ("target", "kept"),
     [
-        ("http://hub.example/x", True), ("http://HUB.example:80/x", True),
-        ("https://hub.example/x", False), ("http://hub.example:8080/x", False),
-        ("http://cdn.hub.example/x", False), ("http://hub.example.evil/x", False), ("http://evil@other/x", False),
+        ("http://hub.example/x", True),
+        ("http://HUB.example:80/x", True),
+        ("https://hub.example/x", False),
+        ("http://hub.example:8080/x", False),
+        ("http://cdn.hub.example/x", False),
+        ("http://hub.example.evil/x", False),
+        ("http://evil@other/x", False),
     ],
-)  # fmt: skip
+)
 def test_where_the_token_may_go(target: str, kept: bool) -> None:
     session = new_session(httpx2.Timeout(1), "http://hub.example")
     request = session.build_request("GET", target, headers={"Authorization": "Bearer hf_me"})

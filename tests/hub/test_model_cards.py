@@ -72,19 +72,23 @@ def test_no_base_claim(claim: object) -> None:
 
 def test_a_usual_card() -> None:
     card = {
-        "base_model": ["a/b", "/home/me/x"], "license": "other", "license_name": "openrail++",
+        "base_model": ["a/b", "/home/me/x"],
+        "license": "other",
+        "license_name": "openrail++",
         "instance_prompt": "photo of <s0><s1>",
         "widget": [{"text": "a cat"}, {"src": "x", "prompt": "a dog"}, 3],
         "tags": ["lora", "not-for-all-audiences"],
-    }  # fmt: skip
+    }
     facts = read_card(card, ("base_model:adapter:c/d", "base_model:a/b", "license:mit"))
     assert facts.base_models == ("a/b", "c/d")
     assert [claim.text for claim in facts.base_claims] == ["a/b", "/home/me/x", "c/d"]
     assert (facts.license, facts.base_relation, facts.nsfw) == ("openrail++", "adapter", True)
     assert facts.instance_prompt == "photo of <s0><s1>"
     assert [(item.text, item.source) for item in facts.triggers] == [
-        ("photo of <s0><s1>", "instance_prompt"), ("a cat", "widget"), ("a dog", "widget"),
-    ]  # fmt: skip
+        ("photo of <s0><s1>", "instance_prompt"),
+        ("a cat", "widget"),
+        ("a dog", "widget"),
+    ]
 
 
 def test_without_a_card_the_tags_speak() -> None:

@@ -38,12 +38,15 @@ def names() -> set[str]:
 def hub() -> Iterator[HubServer]:
     index = HubIndex(
         synthetic_repo(
-            f"artist/style-{number:02d}", {STANDARD: b"weights %d" % number * 3000, "README.md": b"# hello"},
-            card={"base_model": "pocket/base"}, tags=("lora", "text-to-image"),
-            createdAt=f"2025-02-01T00:{59 - number:02d}:00.000Z", lastModified=f"2025-03-01T00:{number:02d}:00.000Z",
+            f"artist/style-{number:02d}",
+            {STANDARD: b"weights %d" % number * 3000, "README.md": b"# hello"},
+            card={"base_model": "pocket/base"},
+            tags=("lora", "text-to-image"),
+            createdAt=f"2025-02-01T00:{59 - number:02d}:00.000Z",
+            lastModified=f"2025-03-01T00:{number:02d}:00.000Z",
         )
         for number in range(REPOS)
-    )  # fmt: skip
+    )
     with serve(index, page_size=4) as server:
         yield server
 
@@ -202,8 +205,13 @@ def test_a_listing_that_shifts_between_pages(run: Run) -> None:
         seen.append(note)
         if len(seen) == 1:
             run.hub.index.commit("artist/style-09", {"new.txt": b"x"}, modified=MODIFIED)
-            new = synthetic_repo("artist/new", {STANDARD: b"n" * 99}, tags=("lora", "text-to-image"),
-                                 createdAt="2025-02-01T00:58:30.000Z", lastModified=MODIFIED)  # fmt: skip
+            new = synthetic_repo(
+                "artist/new",
+                {STANDARD: b"n" * 99},
+                tags=("lora", "text-to-image"),
+                createdAt="2025-02-01T00:58:30.000Z",
+                lastModified=MODIFIED,
+            )
             run.hub.index.add([new])
 
     run.finish(shift)
@@ -241,14 +249,19 @@ def test_names_that_differ_in_case_only_and_hostile_ones(run: Run) -> None:
     there_before = set(around.glob("**/x.safetensors"))
     files: dict[str, bytes | int] = {f"many/{number:03d}.safetensors": 1000 for number in range(200)}
     hostile: dict[str, bytes | int] = {
-        "../../x.safetensors": b"x", "a\nb.safetensors": b"x", "nul\0.safetensors": b"x", "CON.safetensors": b"x" * 50,
-    }  # fmt: skip
-    run.hub.index.add([
-        synthetic_repo("Artist/Style-01", {STANDARD: b"weights 1" * 3000}, tags=("lora",)),
-        synthetic_repo("artist/many", files, tags=("lora",)),
-        synthetic_repo("artist/hostile", hostile, tags=("lora",)),
-        synthetic_repo("artist/huge", {"big.safetensors": 9_000_000_000}, tags=("lora",)),
-    ])  # fmt: skip
+        "../../x.safetensors": b"x",
+        "a\nb.safetensors": b"x",
+        "nul\0.safetensors": b"x",
+        "CON.safetensors": b"x" * 50,
+    }
+    run.hub.index.add(
+        [
+            synthetic_repo("Artist/Style-01", {STANDARD: b"weights 1" * 3000}, tags=("lora",)),
+            synthetic_repo("artist/many", files, tags=("lora",)),
+            synthetic_repo("artist/hostile", hostile, tags=("lora",)),
+            synthetic_repo("artist/huge", {"big.safetensors": 9_000_000_000}, tags=("lora",)),
+        ]
+    )
     run.crawl()
     stages.plan(run.settings, run.client)
     manifest = read_manifest(Workspace(run.settings.work.dir).manifest)

@@ -85,14 +85,20 @@ def test_layouts(paths: list[str], chosen: list[str], variants: list[str], refus
 
 
 def test_companions() -> None:
-    peft = select_files(["unet/adapter_model.safetensors", "unet/adapter_config.json",
-                         "text_encoder/adapter_model.safetensors",
-                         "text_encoder/adapter_config.json"])  # fmt: skip
+    peft = select_files(
+        [
+            "unet/adapter_model.safetensors",
+            "unet/adapter_config.json",
+            "text_encoder/adapter_model.safetensors",
+            "text_encoder/adapter_config.json",
+        ]
+    )
     assert [item.path for item in peft.chosen] == ["unet/adapter_model.safetensors"]
     assert set(peft.chosen[0].companions) == {
-        "unet/adapter_config.json", "text_encoder/adapter_model.safetensors",
+        "unet/adapter_config.json",
+        "text_encoder/adapter_model.safetensors",
         "text_encoder/adapter_config.json",
-    }  # fmt: skip
+    }
     pivotal = select_files([STANDARD, "me.safetensors", "me_emb.safetensors"])
     assert pivotal.chosen[0].companions == ("me_emb.safetensors",)
     alone = select_files(["adapter_model.safetensors", "adapter_config.json"])
@@ -184,16 +190,20 @@ UNET = "unet/diffusion_pytorch_model"
 @pytest.mark.parametrize(
     ("paths", "denoiser"),
     [
-        (["model_index.json", f"{UNET}.safetensors", f"{UNET}.fp16.safetensors", "vae/model.safetensors"],
-         f"{UNET}.safetensors"),
+        (
+            ["model_index.json", f"{UNET}.safetensors", f"{UNET}.fp16.safetensors", "vae/model.safetensors"],
+            f"{UNET}.safetensors",
+        ),
         (["model_index.json", f"{UNET}.fp16.safetensors"], f"{UNET}.fp16.safetensors"),
         (["config.json", "diffusion_pytorch_model.safetensors"], "diffusion_pytorch_model.safetensors"),
-        (["model_index.json", "transformer/diffusion_pytorch_model.safetensors"],
-         "transformer/diffusion_pytorch_model.safetensors"),
+        (
+            ["model_index.json", "transformer/diffusion_pytorch_model.safetensors"],
+            "transformer/diffusion_pytorch_model.safetensors",
+        ),
         (["model_index.json", f"{UNET}.bin"], None),
         ([f"{UNET}-00001-of-00002.safetensors", f"{UNET}-00002-of-00002.safetensors"], None),
     ],
-)  # fmt: skip
+)
 def test_the_denoiser_stands_for_a_whole_model(paths: list[str], denoiser: str | None) -> None:
     (item, *_) = units(repo(*paths), full_models=True)
     if denoiser is None:

@@ -51,8 +51,9 @@ def test_embeddings_belong_to_the_standard_name_before_their_own_stem() -> None:
 def test_embeddings_belong_to_their_own_stem_before_a_neighbour() -> None:
     found = select_files(["me.safetensors", "me_emb.safetensors", "other.safetensors"])
     assert {c.path: c.companions for c in found.chosen} == {
-        "me.safetensors": ("me_emb.safetensors",), "other.safetensors": (),
-    }  # fmt: skip
+        "me.safetensors": ("me_emb.safetensors",),
+        "other.safetensors": (),
+    }
 
 
 def test_embeddings_belong_to_a_neighbour_only_when_it_is_the_only_one() -> None:
@@ -60,8 +61,10 @@ def test_embeddings_belong_to_a_neighbour_only_when_it_is_the_only_one() -> None
     assert {c.path: c.companions for c in alone.chosen} == {"style.safetensors": ("me_emb.safetensors",)}
     several = select_files(["one.safetensors", "two.safetensors", "me_emb.safetensors"])
     assert {c.path: c.companions for c in several.chosen} == {
-        "one.safetensors": (), "two.safetensors": (), "me_emb.safetensors": (),
-    }  # fmt: skip
+        "one.safetensors": (),
+        "two.safetensors": (),
+        "me_emb.safetensors": (),
+    }
 
 
 def test_a_component_folder_makes_components_of_a_whole_model_only() -> None:

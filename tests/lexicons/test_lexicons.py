@@ -33,9 +33,16 @@ def test_general_is_broad() -> None:
     facets = Counter(c.facet for c in GENERAL.concepts)
     assert len(GENERAL.concepts) >= 600 and len(GENERAL.neutral_words) >= 30
     assert set(facets) == {
-        "medium", "palette", "light", "texture", "composition", "era_and_movement", "mood",
-        "rendering_quality", "subject_kinds",
-    }  # fmt: skip
+        "medium",
+        "palette",
+        "light",
+        "texture",
+        "composition",
+        "era_and_movement",
+        "mood",
+        "rendering_quality",
+        "subject_kinds",
+    }
     assert min(facets.values()) >= 50
     assert GENERAL.phrase("a boat", "gothic") == "a boat, gothic style"
 

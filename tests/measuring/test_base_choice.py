@@ -35,8 +35,16 @@ def _file(module: tuple[str, int, int], metadata: dict[str, str] | None = None) 
 
 
 def _item(*bases: str, trigger: str | None = None, source: str | None = None) -> WorkItem:
-    return WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x", file_sha256=None, trigger=trigger,
-                    trigger_source=source, base_name=bases[0] if bases else None, other_bases=bases[1:])  # fmt: skip
+    return WorkItem(
+        repo_id="a/b",
+        commit_sha="0" * 40,
+        path="x",
+        file_sha256=None,
+        trigger=trigger,
+        trigger_source=source,
+        base_name=bases[0] if bases else None,
+        other_bases=bases[1:],
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,11 +66,14 @@ def _item(*bases: str, trigger: str | None = None, source: str | None = None) ->
         (SELF, {"ss_sd_model_name": "v1-5-pruned.ckpt"}, (), ("sd15", False, False)),
         (SD_SELF, {}, ("sd21",), ("sd21", False, False)),
     ],
-)  # fmt: skip
+)
 def test_the_order_of_trust(
-    hub: Settings, module: tuple[str, int, int], metadata: dict[str, str], card: tuple[str, ...],
+    hub: Settings,
+    module: tuple[str, int, int],
+    metadata: dict[str, str],
+    card: tuple[str, ...],
     expected: tuple[str, bool, bool],
-) -> None:  # fmt: skip
+) -> None:
     choice = choose_base(_item(*card), _file(module, metadata), hub)
     assert (choice.base_name, choice.assumed, choice.mismatch) == expected
     assert choice.family == hub.recipe.bases[choice.base_name].family
@@ -194,8 +205,9 @@ def test_contradictions_are_kept(hub: Settings) -> None:
     choice = choose_base(_claimed("Qwen/Qwen-Image"), made, hub)
     assert (choice.base_name, choice.mismatch) == ("sdxl", True)
     assert choice.contradictions == (
-        "the file names flux-1-dev/lora (FLUX.1)", "the card names Qwen/Qwen-Image (Qwen-Image)",
-    )  # fmt: skip
+        "the file names flux-1-dev/lora (FLUX.1)",
+        "the card names Qwen/Qwen-Image (Qwen-Image)",
+    )
 
 
 def test_the_files_own_record_comes_before_the_card(hub: Settings) -> None:

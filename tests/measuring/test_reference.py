@@ -72,7 +72,7 @@ def whole(models: Models, tmp_path_factory: pytest.TempPathFactory) -> tuple[int
 
 def test_a_killed_making_goes_on_with_the_parts_it_has(
     models: Models, whole: tuple[int, dict[str, bytes]], tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     assert in_child(partial(make, models, tmp_path), crash_at="reference_shard_kept:3") == KILLED
     kept = [name for name in files(tmp_path) if name.endswith(".safetensors")]
     assert len(kept) == 3
@@ -85,7 +85,7 @@ def test_a_killed_making_goes_on_with_the_parts_it_has(
 
 def test_a_making_that_is_told_to_stop_keeps_its_parts(
     models: Models, whole: tuple[int, dict[str, bytes]], tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     asked = 0
 
     def stopping() -> bool:
@@ -103,7 +103,7 @@ def test_a_making_that_is_told_to_stop_keeps_its_parts(
 
 def test_tasks_at_the_same_time_share_the_work(
     models: Models, whole: tuple[int, dict[str, bytes]], tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     def count(number: int) -> None:
         (tmp_path / f"drawn-{number}").write_text(str(make(models, tmp_path)))
 

@@ -15,14 +15,8 @@ from auditor.audit.opening import open_base
 from auditor.common.package_paths import package_path
 from auditor.errors import ItemError
 from auditor.generation.diffusers_base import DiffusersBase
-from auditor.measuring.arms import (
-    ArmImages,
-    Measured,
-    dose_subject,
-    measure_dose,
-    measure_plain,
-    measure_trigger,
-)
+from auditor.measuring.arm_images import ArmImages
+from auditor.measuring.arms import Measured, dose_subject, measure_dose, measure_plain, measure_trigger
 from auditor.measuring.opened_base import OpenedBase
 from auditor.settings import resolve
 from tests.audit.conftest import QUICK
@@ -40,14 +34,13 @@ def worn(tmp_path_factory: pytest.TempPathFactory, reference_folder: Any) -> Ite
     opened = open_base(resolve(config=None, profile="pocket", work_dir=work, overrides=overrides).settings, "pocket")
     (path,) = package_path("pocket/zoo/mkr/alder-lora").glob("*.safetensors")
     opened.generator.apply(normalise(inspect_file(path, name=path.name), opened.generator.layout()))
-    yield opened, measure_plain(opened.generator, opened.encoder, opened.probes, opened.reference, opened.recipe)
+    yield opened, measure_plain(opened)
     opened.generator.remove()
 
 
 def arm_of(worn: Worn) -> ArmImages:
     opened, measured = worn
-    return measure_trigger(opened.generator, opened.encoder, opened.all_probes, opened.scorer, opened.recipe, TRIGGER,
-                           "card", measured)  # fmt: skip
+    return measure_trigger(opened, TRIGGER, "card", measured)
 
 
 def pictures(opened: OpenedBase, prompts: Sequence[str], **options: Any) -> Any:
@@ -87,8 +80,12 @@ def test_arms_equal_those_that_are_all_rendered_and_cost_half(worn: Worn) -> Non
     assert drawn(opened) - before - four_arms == four_arms // 2
     assert arm.rows.tolist() == list(range(len(plain))) and arm.dropped == 0
     np.testing.assert_array_equal(arm.differences, adapted_worded - base_worded)
-    norms = [(adapted - base), (base_worded - base), (adapted_worded - adapted),
-             (adapted_worded - base_worded) - (adapted - base)]  # fmt: skip
+    norms = [
+        (adapted - base),
+        (base_worded - base),
+        (adapted_worded - adapted),
+        (adapted_worded - base_worded) - (adapted - base),
+    ]
     got = arm.arms
     assert [got.weights_norm, got.trigger_on_base_norm, got.trigger_on_adapter_norm, got.interaction_norm] == [
         float(np.linalg.norm(difference.mean(0))) for difference in norms
@@ -102,7 +99,7 @@ def test_arms_equal_those_that_are_all_rendered_and_cost_half(worn: Worn) -> Non
 
 def test_an_adapter_that_breaks_with_its_trigger_only_is_not_scored(
     worn: Worn, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     break_pictures(monkeypatch, TRIGGER, slice(0, 2))
     with pytest.raises(ItemError, match="2 of 12 pictures") as error:
         arm_of(worn)
@@ -125,10 +122,9 @@ def test_an_unusable_picture_leaves_all_arms(worn: Worn, monkeypatch: pytest.Mon
 def test_the_dose_of_a_triggered_adapter_is_measured_with_its_trigger(worn: Worn) -> None:
     opened, measured = worn
     arm = arm_of(worn)
-    subject = dose_subject(opened.all_probes, opened.reference, opened.recipe, measured, arm)
+    subject = dose_subject(opened, measured, arm)
     count = opened.recipe.dose_probes
-    points, _ = measure_dose(opened.generator, opened.encoder, opened.scorer, opened.recipe,
-                             opened.scorer.shared(arm.differences), subject)  # fmt: skip
+    points, _ = measure_dose(opened, opened.scorer.shared(arm.differences), subject)
     for point in points:
         differences = pictures(opened, arm.prompts[:count], scale=point.scale) - arm.base_features[:count]
         assert point.norm == pytest.approx(float(np.linalg.norm(differences.mean(0))), rel=1e-3)
@@ -137,9 +133,12 @@ def test_the_dose_of_a_triggered_adapter_is_measured_with_its_trigger(worn: Worn
 
 def test_black_pictures_make_no_dose_point(worn: Worn, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, measured = worn
-    subject = dose_subject(opened.all_probes, opened.reference, opened.recipe, measured, None)
+    subject = dose_subject(opened, measured, None)
     break_pictures(monkeypatch, "", slice(None))
-    points, rises = measure_dose(opened.generator, opened.encoder, opened.scorer, opened.recipe,
-                                 opened.scorer.shared(measured.differences), subject)  # fmt: skip
+    points, rises = measure_dose(
+        opened,
+        opened.scorer.shared(measured.differences),
+        subject,
+    )
     assert [p.scale for p in points] == [1.0], "known from the plain arm; the other strengths show nothing"
     assert rises is None

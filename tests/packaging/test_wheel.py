@@ -90,8 +90,12 @@ def test_nothing_is_read_from_the_source_tree(installed: Installed) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     where = subprocess.run(
         [installed.python, "-c", code],
-        cwd=installed.folder, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=installed.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert Path(where.stdout.strip()).is_relative_to(installed.python.parents[1])
 
 

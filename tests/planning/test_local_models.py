@@ -53,9 +53,13 @@ def test_a_base_is_fetched_by_its_variant_and_found_again(
         from_hub_cache(wanted)
     with serve(HubIndex([repo])) as hub:
         snapshot_download(
-            wanted.repo, revision=wanted.revision, endpoint=hub.endpoint, cache_dir=tmp_path,
-            allow_patterns=list(wanted.include), ignore_patterns=list(wanted.exclude),
-        )  # fmt: skip
+            wanted.repo,
+            revision=wanted.revision,
+            endpoint=hub.endpoint,
+            cache_dir=tmp_path,
+            allow_patterns=list(wanted.include),
+            ignore_patterns=list(wanted.exclude),
+        )
     folder = from_hub_cache(wanted)
     assert {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()} == set(needed)
     next(folder.rglob("*.safetensors")).unlink()

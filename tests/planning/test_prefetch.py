@@ -44,10 +44,11 @@ def content(number: int) -> bytes:
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
     index = HubIndex(
-        synthetic_repo(f"a/r{n:02d}", {"adapter_model.safetensors": content(n), "adapter_config.json": b"{}"},
-                       tags=("lora",))
+        synthetic_repo(
+            f"a/r{n:02d}", {"adapter_model.safetensors": content(n), "adapter_config.json": b"{}"}, tags=("lora",)
+        )
         for n in range(REPOS)
-    )  # fmt: skip
+    )
     index.add([synthetic_repo("b/copy", {"x.safetensors": content(0)}, tags=("lora",))])
     tokens = {"hf_ok": Identity("me", frozenset({"a/r03"})), "hf_no": Identity("you")}
     with serve(index, tokens=tokens) as server:
@@ -130,8 +131,13 @@ def test_what_cannot_be_had_is_recorded_and_trouble_is_not(hub: HubServer, tmp_p
     hub.index.remove("a/r01")
     hub.index.change("a/r02", disabled=True)
     hub.index.change("a/r03", gated="manual")
-    hub.index.add([synthetic_repo("a/r04", {"adapter_model.safetensors": b"x" * 60_000}, tags=("lora",),
-                                  sha=hub.index.repos["a/r04"].sha)])  # fmt: skip
+    hub.index.add(
+        [
+            synthetic_repo(
+                "a/r04", {"adapter_model.safetensors": b"x" * 60_000}, tags=("lora",), sha=hub.index.repos["a/r04"].sha
+            )
+        ]
+    )
     hub.index.rename("a/r05", "a/other")
     hub.index.commit("a/r06", {"adapter_model.safetensors": b"newer"}, modified="2025-01-01T00:00:00.000Z")
     hub.faults.server_error("HEAD /a/r07", times=99)
@@ -141,9 +147,11 @@ def test_what_cannot_be_had_is_recorded_and_trouble_is_not(hub: HubServer, tmp_p
     assert (report.put_off, report.fetched) == (1, REPOS + 1 - 5)
     records = [read_result(path).record for path in list_results(workspace.results)]
     assert {(r.item.repo_id, r.outcome, r.reason) for r in records} == {
-        ("a/r01", "gone", "repo_gone"), ("a/r02", "gone", "repo_disabled"), ("a/r03", "skipped", "gated"),
+        ("a/r01", "gone", "repo_gone"),
+        ("a/r02", "gone", "repo_disabled"),
+        ("a/r03", "skipped", "gated"),
         ("a/r04", "skipped", "too_large"),
-    }  # fmt: skip
+    }
     pinned = next(item for item in manifest.items if item.repo_id == "a/r06")
     got = fetch(None, "a/r06", pinned.path, commit_sha=pinned.commit_sha, cache_dir=workspace.files)
     assert got.sha256 == hashlib.sha256(content(6)).hexdigest()

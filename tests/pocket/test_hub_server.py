@@ -129,9 +129,11 @@ def test_expand_returns_what_was_asked_for(api: HfApi) -> None:
     model = next(iter(api.list_models(search="ann/sepia", expand=["sha", "siblings", "cardData", "lastModified"])))
     assert model.sha is not None and len(model.sha) == 40
     assert [item.rfilename for item in model.siblings or []] == [
-        "README.md", "checkpoint-10/pytorch_lora_weights.safetensors", "evil.pkl",
+        "README.md",
+        "checkpoint-10/pytorch_lora_weights.safetensors",
+        "evil.pkl",
         "pytorch_lora_weights.safetensors",
-    ]  # fmt: skip
+    ]
     assert model.card_data is not None and model.card_data["instance_prompt"] == "a photo of sks"
     assert model.last_modified is not None and model.last_modified.month == 5
     assert model.likes is None
@@ -149,12 +151,14 @@ def test_model_info(api: HfApi) -> None:
     assert weights.lfs is not None
     assert weights.lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest() and weights.size == len(WEIGHTS)
     assert info.security_repo_status == {
-        "scansDone": True, "filesWithIssues": [{"path": "evil.pkl", "level": "unsafe"}],
-    }  # fmt: skip
+        "scansDone": True,
+        "filesWithIssues": [{"path": "evil.pkl", "level": "unsafe"}],
+    }
     assert api.model_info("ann/sepia", revision=info.sha).sha == info.sha
     assert api.model_info("ann/sepia", expand=["baseModels"]).base_models == {
-        "relation": "adapter", "models": [{"_id": api_id("pocket/base"), "id": "pocket/base"}],
-    }  # fmt: skip
+        "relation": "adapter",
+        "models": [{"_id": api_id("pocket/base"), "id": "pocket/base"}],
+    }
 
 
 def api_id(repo_id: str) -> str:
@@ -188,15 +192,20 @@ def test_downloads_go_over_the_cdn_and_are_byte_exact(hub: HubServer, api: HfApi
     sha = api.model_info("ann/sepia").sha
     before = len(hub.requests)
     got = hf_hub_download(
-        "ann/sepia", "pytorch_lora_weights.safetensors", revision=sha, endpoint=hub.endpoint,
-        cache_dir=tmp_path, token="hf_ann",
-    )  # fmt: skip
+        "ann/sepia",
+        "pytorch_lora_weights.safetensors",
+        revision=sha,
+        endpoint=hub.endpoint,
+        cache_dir=tmp_path,
+        token="hf_ann",
+    )
     assert Path(got).read_bytes() == WEIGHTS
     assert Path(got).resolve().name == hashlib.sha256(WEIGHTS).hexdigest()
     seen = list(hub.requests)[before:]
     assert [(item.side, item.method, item.authorized) for item in seen] == [
-        ("hub", "HEAD", True), ("cdn", "GET", False),
-    ]  # fmt: skip
+        ("hub", "HEAD", True),
+        ("cdn", "GET", False),
+    ]
     readme = hf_hub_download("ann/sepia", "README.md", endpoint=hub.endpoint, cache_dir=tmp_path, token=False)
     assert Path(readme).read_text() == CARD
 
@@ -204,8 +213,10 @@ def test_downloads_go_over_the_cdn_and_are_byte_exact(hub: HubServer, api: HfApi
 def test_snapshot_download(hub: HubServer, tmp_path: Path) -> None:
     folder = snapshot_download("pocket/base", endpoint=hub.endpoint, cache_dir=tmp_path, token=False)
     assert {path.name for path in Path(folder).rglob("*") if path.is_file()} == {
-        "README.md", "evil.pkl", "pytorch_lora_weights.safetensors",
-    }  # fmt: skip
+        "README.md",
+        "evil.pkl",
+        "pytorch_lora_weights.safetensors",
+    }
 
 
 @pytest.mark.parametrize(
@@ -253,8 +264,10 @@ def test_refusals(hub: HubServer, api: HfApi, tmp_path: Path) -> None:
 
 
 def test_private_repos_are_listed_for_their_readers_only(hub: HubServer) -> None:
-    listed = {token: {m.id for m in HfApi(endpoint=hub.endpoint, token=token).list_models(author="bob")}
-              for token in (False, "hf_bob")}  # fmt: skip
+    listed = {
+        token: {m.id for m in HfApi(endpoint=hub.endpoint, token=token).list_models(author="bob")}
+        for token in (False, "hf_bob")
+    }
     assert listed["hf_bob"] - listed[False] == {"bob/private"}
     assert HfApi(endpoint=hub.endpoint, token="hf_bob").whoami()["name"] == "bob"
 

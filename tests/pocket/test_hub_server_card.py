@@ -31,7 +31,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         ("---\n---\n", None),
         ("", None),
     ],
-)  # fmt: skip
+)
 def test_front_matter(readme: str, expected: object) -> None:
     assert front_matter(readme) == expected
 

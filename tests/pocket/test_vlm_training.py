@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from auditor.pocket.scenes import EDITS
+from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.style_pairs import separable_pairs
 from auditor.pocket.vlm.architecture import build_model

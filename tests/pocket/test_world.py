@@ -8,8 +8,10 @@ import pytest
 from auditor.common.package_paths import package_path
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from auditor.pocket.corpus import sample_example
-from auditor.pocket.scenes import EDITS, render, sample_scene
+from auditor.pocket.drawn_subjects import EDITS
+from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
 
 WEIGHT_LIMIT_BYTES = 24_000_000
@@ -39,7 +41,8 @@ def test_base_draws_what_it_is_asked_for(clip: OpenClipEncoder) -> None:
     rng = np.random.default_rng(11)
     captions = list({sample_scene(rng).caption(): None for _ in range(130)})[:100]
     base = DiffusersBase(
-        package_path("pocket/weights/base"), steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=25
+        package_path("pocket/weights/base"),
+        RenderOptions(steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=25),
     )
     shown = base.generate(captions[:40], range(40))
     found = (clip.encode_images(shown) @ clip.encode_texts(captions).T).argmax(1)

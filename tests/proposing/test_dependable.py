@@ -82,7 +82,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_server_that_dies_is_started_again_and_the_question_asked_again(
     served: Any, tmp_path: Path, pairs: Pairs
-) -> None:  # fmt: skip
+) -> None:
     proposals = served("exit:2").propose(*pairs)
     assert [p.text for p in proposals.phrases] == ["vibrant"] and proposals.groups_answered == 3
     assert len(starts(tmp_path)) == 2
@@ -99,7 +99,7 @@ def test_a_server_that_stands_still_is_replaced(served: Any, tmp_path: Path, pai
 @pytest.mark.parametrize("trouble", ["500:1", "hang:1"])
 def test_a_server_that_still_looks_at_pictures_is_not_restarted(
     served: Any, tmp_path: Path, pairs: Pairs, trouble: str
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(VlmUnavailable):
         served(trouble).propose(*pairs)
     assert len(starts(tmp_path)) == 1

@@ -29,11 +29,18 @@ Make = Callable[..., LocalServer]
 
 def plan(folder: Path, trouble: str = "", **changes: Any) -> ServerPlan:
     wanted: dict[str, Any] = {
-        "command": (sys.executable, str(STUB)), "model": "some/model", "revision": "a" * 40,
-        "endpoint": Endpoint("", "served-name", "r", deadline_s=5.0, outage_attempts=1), "dtype": "bfloat16",
-        "images_per_prompt": 6, "max_pixels": 448 * 448, "log_folder": folder / "logs", "flags": ("--extra", "1"),
-        "environment": {"STUB_TROUBLE": trouble, "STUB_STATE": str(folder)}, "start_timeout_s": 30.0,
-    }  # fmt: skip
+        "command": (sys.executable, str(STUB)),
+        "model": "some/model",
+        "revision": "a" * 40,
+        "endpoint": Endpoint("", "served-name", "r", deadline_s=5.0, outage_attempts=1),
+        "dtype": "bfloat16",
+        "images_per_prompt": 6,
+        "max_pixels": 448 * 448,
+        "log_folder": folder / "logs",
+        "flags": ("--extra", "1"),
+        "environment": {"STUB_TROUBLE": trouble, "STUB_STATE": str(folder)},
+        "start_timeout_s": 30.0,
+    }
     return ServerPlan(**wanted | changes)
 
 
@@ -77,9 +84,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         yield made
 
 
-def test_started_with_the_plan_and_without_secrets(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_started_with_the_plan_and_without_secrets(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "MY_SECRET", "VLLM_SERVER_DEV_MODE"):
         monkeypatch.setenv(name, "private")
     endpoint = make("late").start()
@@ -140,8 +145,12 @@ def test_no_server_outlives_its_task(tmp_path: Path, end: signal.Signals) -> Non
         "LocalServer(plan(Path(sys.argv[1]))).start(); print('ready', flush=True); time.sleep(600)"
     )
     repository = STUB.parent.parent
-    task = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=repository, stdout=subprocess.PIPE,
-                            env=os.environ | {"PYTHONPATH": str(repository)})  # fmt: skip
+    task = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+    )
     try:
         assert task.stdout is not None
         assert any(line == b"ready\n" for line in task.stdout)

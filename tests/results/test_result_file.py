@@ -27,8 +27,15 @@ from auditor.results.result_file import (
 
 def make_result(message: str = "Refused.", values: tuple[float, ...] = (1.0, 2.0)) -> Result:
     item = WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x.safetensors", file_sha256="ab" * 32, base_name=None)
-    record = AuditRecord(item=item, file_sha256="ab" * 32, recipe_id=ANY_RECIPE, outcome="quarantined",
-                         reason="corrupt_file", message=message, base_name=None)  # fmt: skip
+    record = AuditRecord(
+        item=item,
+        file_sha256="ab" * 32,
+        recipe_id=ANY_RECIPE,
+        outcome="quarantined",
+        reason="corrupt_file",
+        message=message,
+        base_name=None,
+    )
     return Result(record, {"divergence": np.asarray(values, np.float32)})
 
 

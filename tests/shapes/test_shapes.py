@@ -274,8 +274,9 @@ def test_twins_are_recognised_by_their_content(finished: Finished) -> None:
 def test_a_new_readme_is_no_new_work(finished: Finished) -> None:
     index = finished.hub.index
     for name in ("peft", "truncated", "ladder"):
-        index.commit(f"{OWNER}/{name}", {"README.md": b"---\nlicense: mit\n---\nhello"},
-                     modified="2026-10-01T00:00:00.000Z")  # fmt: skip
+        index.commit(
+            f"{OWNER}/{name}", {"README.md": b"---\nlicense: mit\n---\nhello"}, modified="2026-10-01T00:00:00.000Z"
+        )
     report = prepare(finished.settings)
     assert (report.fetched, report.put_off, report.failed.total()) == (0, 0, 0)
     assert report.done == report.items
@@ -309,8 +310,9 @@ WEIGHTS = bytes(range(256)) * 400
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Small]:
-    repo = synthetic_repo("a/one", {STANDARD: WEIGHTS}, card={"base_model": "pocket/base"},
-                          tags=("lora", "text-to-image"))  # fmt: skip
+    repo = synthetic_repo(
+        "a/one", {STANDARD: WEIGHTS}, card={"base_model": "pocket/base"}, tags=("lora", "text-to-image")
+    )
     with serve(HubIndex([repo])) as hub:
         settings = settings_over(hub, tmp_path)
         with connection.hub(settings) as client:
@@ -392,15 +394,19 @@ def test_the_crawl_alone_finds_them_with_the_default_queries(finished: Finished,
 def document(finished: Finished) -> str:
     """docs/shapes.md."""
     lines = [
-        "<!-- Written by `WRITE_DOCS=1 pytest tests/shapes`. Change the test, not this file. -->", "",
-        "# Forty shapes of repos", "",
+        "<!-- Written by `WRITE_DOCS=1 pytest tests/shapes`. Change the test, not this file. -->",
+        "",
+        "# Forty shapes of repos",
+        "",
         "What strangers' repos look like, and what becomes of each. Every row with a repo is one of the pocket Hub, "
         "made from the zoo's weights when the Hub starts (`auditor/pocket/odd_repos`), and was seen to end like this "
         "in the real chain: crawl, plan, prefetch, audit without a network, merge. Adapters shaped for larger models "
         "end as `unsupported_base` here, because the pocket profile has one small base. `make demo` includes them "
-        "all.", "",
-        "| # | shape | repo or test | file | outcome | reason | message |", "|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+        "all.",
+        "",
+        "| # | shape | repo or test | file | outcome | reason | message |",
+        "|---|---|---|---|---|---|---|",
+    ]
     rows: list[tuple[int, str]] = []
     alike: dict[tuple[str, str, str | None], list[tuple[str | None, str]]] = {}
     for name, path, outcome, reason, message in finished.rows():

@@ -46,7 +46,7 @@ def audit(world: World) -> TaskReport:
 @pytest.fixture
 def at_address(
     tmp_path: Path, reference_folder: Path, serving: tuple[str, ...], endpoint: Endpoint, monkeypatch: Any
-) -> World:  # fmt: skip
+) -> World:
     """A world whose tasks ask the session's server."""
     monkeypatch.setenv("OPENAI_API_KEY", endpoint.api_key)
     address = ("serving.timeout_s=60", f"serving.address={endpoint.base_url}")
@@ -56,7 +56,7 @@ def at_address(
 @pytest.fixture(scope="module")
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, reference_folder: Path, serving: tuple[str, ...], endpoint: Endpoint
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Concepts asked for at an address, one adapter after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", endpoint.api_key)
@@ -68,7 +68,7 @@ def undisturbed(
 
 def test_the_chain_names_as_it_does_in_process(
     undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path
-) -> None:  # fmt: skip
+) -> None:
     world = world_of(tmp_path, reference_folder)
     audit(world)
     here = {r.file_sha256: r for r, _ in snapshot(world).values()}
@@ -90,7 +90,7 @@ def test_concepts_proposed_afterwards_are_the_same(undisturbed: dict[str, Any], 
 
 def test_a_server_that_stands_still_costs_no_picture(
     undisturbed: dict[str, Any], at_address: World, server: LocalServer
-) -> None:  # fmt: skip
+) -> None:
     """Stopped for as long as a whole audit takes; the next one finishes what it left."""
     group = server._group
     assert group is not None
@@ -105,14 +105,19 @@ def test_a_server_that_stands_still_costs_no_picture(
         assert task.run(stages.plan(at_address.settings, client).items).outcomes == {"scored": 3}
         assert task.open_base("pocket").generator.calls.adapted == 0
     assert snapshot(at_address) == undisturbed
-    saw("VLM server stopped (SIGSTOP) for a whole audit",
-        "three results left pending, then all equal with no picture drawn")  # fmt: skip
+    saw(
+        "VLM server stopped (SIGSTOP) for a whole audit",
+        "three results left pending, then all equal with no picture drawn",
+    )
 
 
 def test_a_task_starts_its_server_and_starts_it_again_when_killed(
-    undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, serving: tuple[str, ...],
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    reference_folder: Path,
+    serving: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """The server is killed while the second adapter is on the base; its engine must go too."""
     servers: list[LocalServer] = []
     engines: list[int] = []
@@ -142,8 +147,9 @@ def test_a_task_starts_its_server_and_starts_it_again_when_killed(
     assert len(engines) >= 2 and gone(engines), "the API server and at least one engine process"
     assert not servers[0].running
     assert snapshot(world) == undisturbed and not waiting(world)
-    saw("VLM server killed (-9) while an audit runs",
-        "started again once, nothing of the first left running; all equal")  # fmt: skip
+    saw(
+        "VLM server killed (-9) while an audit runs", "started again once, nothing of the first left running; all equal"
+    )
 
 
 def saw(fault: str, seen: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from auditor.audit.proposers import load_proposer
-from auditor.pocket.scenes import SIZE
+from auditor.pocket.drawn_subjects import SIZE
 from auditor.pocket.vlm.pairs import Case, draw_case
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, Sampling

@@ -25,8 +25,11 @@ _DOUBLE = {
 _SINGLE = {
     **{f"mlp.{theirs}": f"ff.{ours}" for theirs, ours in _MLP.items()},
     "modCX.1": "norm1.linear",
-    "attn.w1q": "attn.to_q", "attn.w1k": "attn.to_k", "attn.w1v": "attn.to_v", "attn.w1o": "attn.to_out.0",
-}  # fmt: skip
+    "attn.w1q": "attn.to_q",
+    "attn.w1k": "attn.to_k",
+    "attn.w1v": "attn.to_v",
+    "attn.w1o": "attn.to_out.0",
+}
 
 
 def table(modules: Collection[str]) -> dict[str, Origin]:

@@ -57,9 +57,13 @@ def numbered_modules(modules: Collection[str]) -> dict[str, str]:
 def _place(module: str, inner: tuple[str, ...]) -> tuple[int, ...] | None:
     if match := _UNET.match(module):
         return (
-            _SIDES.index(match["side"]), int(match["block"] or 0), int(match["attention"]), int(match["layer"]),
-            inner.index(match["inner"]), _LINEAR.index(match["linear"]),
-        )  # fmt: skip
+            _SIDES.index(match["side"]),
+            int(match["block"] or 0),
+            int(match["attention"]),
+            int(match["layer"]),
+            inner.index(match["inner"]),
+            _LINEAR.index(match["linear"]),
+        )
     if match := _CLIP.match(module):
         return int(match["layer"]), _CLIP_LINEAR.index(match["linear"])
     return None

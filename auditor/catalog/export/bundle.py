@@ -97,8 +97,16 @@ def export(
                 described = [(table, rows[table.name], columns_of(connection, table)) for table in TABLES]
                 (folder / "README.md").write_text(dataset_card(facts, described), encoding="utf-8")
         on_step("checksums")
-        write_marker(folder, {"made_by": f"auditor {facts.package_version}", "schema": facts.schema_version,
-                              "made_at": facts.made_at, "formats": list(formats), "rows": rows})  # fmt: skip
+        write_marker(
+            folder,
+            {
+                "made_by": f"auditor {facts.package_version}",
+                "schema": facts.schema_version,
+                "made_at": facts.made_at,
+                "formats": list(formats),
+                "rows": rows,
+            },
+        )
         files = write_checksums(folder) + 1
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return ExportReport(target, rows, files, size, missing)
@@ -160,5 +168,12 @@ def _facts(connection: duckdb.DuckDBPyConnection) -> DatasetCardFacts:
         "SELECT DISTINCT base_name FROM audits WHERE base_name IS NOT NULL ORDER BY 1"
     ).fetchall()
     (number,) = connection.execute("SELECT max(number) FROM schema_migrations").fetchall()[0]
-    return DatasetCardFacts(listed, dict(outcomes), [row[0] for row in bases if row[0] is not None], lexicon, version,
-                     f"{made_at:%Y-%m-%d %H:%M}", str(number))  # fmt: skip
+    return DatasetCardFacts(
+        listed,
+        dict(outcomes),
+        [row[0] for row in bases if row[0] is not None],
+        lexicon,
+        version,
+        f"{made_at:%Y-%m-%d %H:%M}",
+        str(number),
+    )

@@ -67,8 +67,17 @@ def write_pieces(
     _write(folder, "core", everything)
     some, their_lists = _columns(rows[:FIRST], reached)
     counts = {name: Counter(row[name] for row in rows if row[name]).most_common(60) for name in ("base", "license")}
-    _write(folder, "first", {"columns": some, "lists": their_lists, "counts": counts,
-                             "partial": FIRST if len(rows) > FIRST else 0, "total": len(rows)})  # fmt: skip
+    _write(
+        folder,
+        "first",
+        {
+            "columns": some,
+            "lists": their_lists,
+            "counts": counts,
+            "partial": FIRST if len(rows) > FIRST else 0,
+            "total": len(rows),
+        },
+    )
     _write_words(connection, folder)
     _write_concepts(connection, folder, rows)
     _write_details(connection, folder, rows, hrefs)
@@ -96,15 +105,22 @@ def _columns(
         " ".join([*row["flags"], *(["nsfw"] if row["nsfw"] and "nsfw" not in row["flags"] else [])]) for row in rows
     ]
     plain: dict[str, list[Any]] = {
-        "repo": [_shown(row["repo_id"]) for row in rows], "path": [_shown(row["path"]) for row in rows],
-        "downloads": [row["downloads"] for row in rows], "likes": [row["likes"] for row in rows],
-        "size": [row["size_bytes"] or 0 for row in rows], "words": [int(row["words"]) for row in rows],
+        "repo": [_shown(row["repo_id"]) for row in rows],
+        "path": [_shown(row["path"]) for row in rows],
+        "downloads": [row["downloads"] for row in rows],
+        "likes": [row["likes"] for row in rows],
+        "size": [row["size_bytes"] or 0 for row in rows],
+        "words": [int(row["words"]) for row in rows],
         "reached": [reached.get(row["audit_id"]) for row in rows],
-        "base": [_shown(row["base"]) for row in rows], "family": [row["family"] for row in rows],
-        "license": [_shown(row["license"]) for row in rows], "trigger": [_shown(row["trigger"]) for row in rows],
-        "outcome": [row["outcome"] for row in rows], "created": [row["created"] for row in rows],
-        "weights": [row["weights"] or row["adapter_id"] for row in rows], "flags": flags,
-    }  # fmt: skip
+        "base": [_shown(row["base"]) for row in rows],
+        "family": [row["family"] for row in rows],
+        "license": [_shown(row["license"]) for row in rows],
+        "trigger": [_shown(row["trigger"]) for row in rows],
+        "outcome": [row["outcome"] for row in rows],
+        "created": [row["created"] for row in rows],
+        "weights": [row["weights"] or row["adapter_id"] for row in rows],
+        "flags": flags,
+    }
     lists: dict[str, list[Any]] = {}
     for name in _REPEATING:
         places: dict[Any, int] = {}
@@ -116,9 +132,11 @@ def _columns(
 
 def _reached(connection: duckdb.DuckDBPyConnection) -> dict[int, float]:
     """The weakest measured strength at which some concept is there."""
-    return dict(connection.execute(
-        "SELECT audit_id, min(scale) FROM dose WHERE list_max(map_values(projections)) >= 0.1 GROUP BY audit_id"
-    ).fetchall())  # fmt: skip
+    return dict(
+        connection.execute(
+            "SELECT audit_id, min(scale) FROM dose WHERE list_max(map_values(projections)) >= 0.1 GROUP BY audit_id"
+        ).fetchall()
+    )
 
 
 def _write_words(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -171,12 +189,15 @@ def _details(
     connection: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]], hrefs: Mapping[int, str]
 ) -> Iterator[dict[str, Any]]:
     audits = [row["audit_id"] for row in rows]
-    pairs = {audit: [_address(base), _address(adapter), clean(prompt, limit=_TEXT)] for audit, prompt, base, adapter in
-             connection.execute(
-                 "SELECT p.audit_id, p.prompt, b.picture, d.picture FROM pairs p JOIN images b ON b.image_sha256 = "
-                 "p.base_image JOIN images d ON d.image_sha256 = p.adapter_image WHERE list_contains(?::INTEGER[], "
-                 "p.audit_id) QUALIFY row_number() OVER (PARTITION BY p.audit_id ORDER BY p.probe) = 1", [audits]
-             ).fetchall()}  # fmt: skip
+    pairs = {
+        audit: [_address(base), _address(adapter), clean(prompt, limit=_TEXT)]
+        for audit, prompt, base, adapter in connection.execute(
+            "SELECT p.audit_id, p.prompt, b.picture, d.picture FROM pairs p JOIN images b ON b.image_sha256 = "
+            "p.base_image JOIN images d ON d.image_sha256 = p.adapter_image WHERE list_contains(?::INTEGER[], "
+            "p.audit_id) QUALIFY row_number() OVER (PARTITION BY p.audit_id ORDER BY p.probe) = 1",
+            [audits],
+        ).fetchall()
+    }
     chips = {table: _chips(connection, table, audits) for table in ("scores", "trigger_scores")}
     dose: dict[int, list[dict[str, object]]] = {}
     for audit, scale, norm, projections in connection.execute(
@@ -188,11 +209,14 @@ def _details(
         leading = chips["scores"].get(audit, [])
         strength = strength_for([leading[0][0]], dose.get(audit, [])) if leading else None
         yield {
-            "pair": pairs.get(audit), "chips": leading, "worded": chips["trigger_scores"].get(audit, []),
-            "probes": row["probes"], "href": hrefs.get(row["adapter_id"]),
+            "pair": pairs.get(audit),
+            "chips": leading,
+            "worded": chips["trigger_scores"].get(audit, []),
+            "probes": row["probes"],
+            "href": hrefs.get(row["adapter_id"]),
             "share": None if row["explained_share"] is None else f"{100 * row['explained_share']:.0f} %",
             "strength": None if strength is None else f"{strength.low:g} to {strength.high:g} for {leading[0][0]}",
-        }  # fmt: skip
+        }
 
 
 def _chips(connection: duckdb.DuckDBPyConnection, table: str, audits: Sequence[int]) -> dict[int, list[list[Any]]]:

@@ -92,9 +92,15 @@ def _write_page(
     )
     shown = result.__class__(result.record.model_copy(update={"item": item}), result.arrays)
     repo = ListedRepo(
-        record["repo_id"], record["commit_sha"], license=record["license"], tags=tuple(record["tags"]),
-        downloads=record["downloads"], likes=record["likes"], gated=record["gated"], nsfw=record["nsfw"],
-    )  # fmt: skip
+        record["repo_id"],
+        record["commit_sha"],
+        license=record["license"],
+        tags=tuple(record["tags"]),
+        downloads=record["downloads"],
+        likes=record["likes"],
+        gated=record["gated"],
+        nsfw=record["nsfw"],
+    )
     recipe = recipes.get(result.record.recipe_id)
     path.write_text(render_page(shown, repo, recipe=recipe, index_href="../../index.html"), encoding="utf-8")
     return href

@@ -51,9 +51,14 @@ class Faults:
         return fault
 
     def too_many_requests(
-        self, match: str = "", *, times: int = 1, skip: int = 0, reset: int | None = None,
+        self,
+        match: str = "",
+        *,
+        times: int = 1,
+        skip: int = 0,
+        reset: int | None = None,
         retry_after: int | None = None,
-    ) -> Fault:  # fmt: skip
+    ) -> Fault:
         """Answer 429: bare, with `RateLimit` (reset in seconds), or with `Retry-After`."""
         headers: dict[str, str] = {}
         if reset is not None:

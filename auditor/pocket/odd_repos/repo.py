@@ -54,9 +54,11 @@ class OddRepo:
     def _readme(self) -> bytes:
         """JSON values are YAML too."""
         card = {
-            "license": "other", "pipeline_tag": "text-to-image", "tags": ["lora", "text-to-image", "diffusers"],
+            "license": "other",
+            "pipeline_tag": "text-to-image",
+            "tags": ["lora", "text-to-image", "diffusers"],
             **(self.card or {}),
-        }  # fmt: skip
+        }
         lines = [f"{name}: {json.dumps(value)}" for name, value in card.items() if value is not None]
         name = self.repo_id.partition("/")[2]
         return "\n".join(["---", *lines, "---", "", f"# {name}", "", "Something I made. Have fun!", ""]).encode()
@@ -64,7 +66,10 @@ class OddRepo:
     def _meta(self) -> dict[str, Any]:
         stamp = int(hashlib.sha256(self.repo_id.encode()).hexdigest()[:6], 16)
         return {
-            "downloads": stamp % 500, "likes": stamp % 40, "createdAt": "2026-01-05T08:00:00.000Z",
-            "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z", "tags": ("lora", "text-to-image"),
+            "downloads": stamp % 500,
+            "likes": stamp % 40,
+            "createdAt": "2026-01-05T08:00:00.000Z",
+            "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
+            "tags": ("lora", "text-to-image"),
             **self.meta,
-        }  # fmt: skip
+        }

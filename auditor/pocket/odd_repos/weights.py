@@ -55,10 +55,14 @@ def kohya(change: Change, *, alpha: float | None = None) -> dict[str, Array]:
     for module, (down, up) in change.items():
         rank = down.shape[0]
         chosen = rank / 2 if alpha is None else alpha
-        tensors |= _flat(module, {
-            "lora_down.weight": down, "lora_up.weight": (up * np.float16(rank / chosen)).astype(np.float16),
-            "alpha": np.array(chosen, np.float16),
-        })  # fmt: skip
+        tensors |= _flat(
+            module,
+            {
+                "lora_down.weight": down,
+                "lora_up.weight": (up * np.float16(rank / chosen)).astype(np.float16),
+                "alpha": np.array(chosen, np.float16),
+            },
+        )
     return tensors
 
 
@@ -71,8 +75,9 @@ def mixed_ranks(change: Change) -> dict[str, Array]:
         wide_down = np.zeros((rank, down.shape[1]), np.float16)
         wide_up = np.zeros((up.shape[0], rank), np.float16)
         wide_down[: down.shape[0]], wide_up[:, : up.shape[1]] = down, up * np.float16(rank / alpha)
-        tensors |= _flat(module, {"lora_down.weight": wide_down, "lora_up.weight": wide_up,
-                                  "alpha": np.array(alpha, np.float16)})  # fmt: skip
+        tensors |= _flat(
+            module, {"lora_down.weight": wide_down, "lora_up.weight": wide_up, "alpha": np.array(alpha, np.float16)}
+        )
     return tensors
 
 
@@ -82,9 +87,10 @@ def diffusers_with_alpha(change: Change) -> dict[str, Array]:
     for number, (module, (down, up)) in enumerate(change.items()):
         alpha = (2.0, 4.0, 8.0)[number % 3]
         tensors |= {
-            f"unet.{module}.lora_A.weight": down, f"unet.{module}.alpha": np.array(alpha, np.float32),
+            f"unet.{module}.lora_A.weight": down,
+            f"unet.{module}.alpha": np.array(alpha, np.float32),
             f"unet.{module}.lora_B.weight": (up * np.float16(down.shape[0] / alpha)).astype(np.float16),
-        }  # fmt: skip
+        }
     return tensors
 
 
@@ -93,10 +99,16 @@ def loha(change: Change) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for module, (down, up) in change.items():
         rank = down.shape[0]
-        tensors |= _flat(module, {
-            "hada_w1_a": up, "hada_w1_b": down, "hada_w2_a": np.full(up.shape, 1 / rank, np.float16),
-            "hada_w2_b": np.ones(down.shape, np.float16), "alpha": np.array(rank, np.float16),
-        })  # fmt: skip
+        tensors |= _flat(
+            module,
+            {
+                "hada_w1_a": up,
+                "hada_w1_b": down,
+                "hada_w2_a": np.full(up.shape, 1 / rank, np.float16),
+                "hada_w2_b": np.ones(down.shape, np.float16),
+                "alpha": np.array(rank, np.float16),
+            },
+        )
     return tensors
 
 
@@ -104,10 +116,15 @@ def lokr(change: Change) -> dict[str, Array]:
     """LyCORIS LoKr: the Kronecker product of a single one with the change."""
     tensors: dict[str, Array] = {}
     for module, (down, up) in change.items():
-        tensors |= _flat(module, {
-            "lokr_w1": np.ones((1, 1), np.float16), "lokr_w2_a": up, "lokr_w2_b": down,
-            "alpha": np.array(down.shape[0], np.float16),
-        })  # fmt: skip
+        tensors |= _flat(
+            module,
+            {
+                "lokr_w1": np.ones((1, 1), np.float16),
+                "lokr_w2_a": up,
+                "lokr_w2_b": down,
+                "alpha": np.array(down.shape[0], np.float16),
+            },
+        )
     return tensors
 
 
@@ -117,10 +134,15 @@ def dora(change: Change, weights: Tensors) -> dict[str, Array]:
     for module, (down, up) in change.items():
         changed = weights[f"{module}.weight"].astype(np.float32) + up.astype(np.float32) @ down.astype(np.float32)
         magnitude = np.linalg.norm(changed, axis=0, keepdims=True)
-        tensors |= _flat(module, {
-            "lora_down.weight": down, "lora_up.weight": up, "alpha": np.array(down.shape[0], np.float16),
-            "dora_scale": magnitude.astype(np.float32),
-        })  # fmt: skip
+        tensors |= _flat(
+            module,
+            {
+                "lora_down.weight": down,
+                "lora_up.weight": up,
+                "alpha": np.array(down.shape[0], np.float16),
+                "dora_scale": magnitude.astype(np.float32),
+            },
+        )
     return tensors
 
 
@@ -132,8 +154,12 @@ def tucker(change: Change, weights: Tensors, module: str) -> dict[str, Array]:
     down = draw.standard_normal((2, in_channels, 1, 1)) / in_channels
     mid = draw.standard_normal((2, 2, height, width))
     up = draw.standard_normal((out_channels, 2, 1, 1)) * np.abs(weight).mean()
-    parts: dict[str, Array] = {"lora_down.weight": down.astype(np.float16), "lora_mid.weight": mid.astype(np.float16),
-                               "lora_up.weight": up.astype(np.float16), "alpha": np.array(2, np.float16)}  # fmt: skip
+    parts: dict[str, Array] = {
+        "lora_down.weight": down.astype(np.float16),
+        "lora_mid.weight": mid.astype(np.float16),
+        "lora_up.weight": up.astype(np.float16),
+        "alpha": np.array(2, np.float16),
+    }
     return kohya(change) | _flat(module, parts)
 
 
@@ -165,7 +191,7 @@ def text_pairs(style: Callable[[int, str], str], layers: int, width: int, *, see
                 f"{name}.lora_down.weight": (draw.standard_normal((4, width)) / width).astype(np.float16),
                 f"{name}.lora_up.weight": (draw.standard_normal((width, 4)) * 0.05).astype(np.float16),
                 f"{name}.alpha": np.array(2, np.float16),
-            }  # fmt: skip
+            }
     return tensors
 
 

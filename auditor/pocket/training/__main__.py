@@ -21,12 +21,27 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.base", "--out", str(weights / "base"), "--tokenizer", str(weights / "clip"), *common],
         ["auditor.pocket.training.adapters", "--base", str(weights / "base"), "--zoo-only", *common],
         ["auditor.pocket.training.zoo", "--out", str(out / "zoo"), *common],
-        *(["auditor.pocket.vlm.generated", "--kind", kind, "--out", str(work / f"vlm-{kind}"), *common]
-          for kind in ("restyled", "worded", "adapters")),
-        ["auditor.pocket.vlm.train", "--out", str(weights / "vlm"), "--vae", str(weights / "base" / "vae"),
-         "--extra-pool", str(work / "vlm-restyled"), "--extra-pool", str(work / "vlm-worded"),
-         "--extra-pool", str(work / "vlm-adapters"), "--extra-share", "0.6", *common],
-    ]  # fmt: skip
+        *(
+            ["auditor.pocket.vlm.generated", "--kind", kind, "--out", str(work / f"vlm-{kind}"), *common]
+            for kind in ("restyled", "worded", "adapters")
+        ),
+        [
+            "auditor.pocket.vlm.train",
+            "--out",
+            str(weights / "vlm"),
+            "--vae",
+            str(weights / "base" / "vae"),
+            "--extra-pool",
+            str(work / "vlm-restyled"),
+            "--extra-pool",
+            str(work / "vlm-worded"),
+            "--extra-pool",
+            str(work / "vlm-adapters"),
+            "--extra-share",
+            "0.6",
+            *common,
+        ],
+    ]
 
 
 def main() -> None:

@@ -63,11 +63,18 @@ def create_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH, num_hidden_layers=2,
-            num_attention_heads=4, max_position_embeddings=CONTEXT, projection_dim=TEXT_WIDTH,
-            bos_token_id=tokenizer.convert_tokens_to_ids("<|startoftext|>"), eos_token_id=end, pad_token_id=end,
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=CONTEXT,
+            projection_dim=TEXT_WIDTH,
+            bos_token_id=tokenizer.convert_tokens_to_ids("<|startoftext|>"),
+            eos_token_id=end,
+            pad_token_id=end,
         )
-    )  # fmt: skip
+    )
 
 
 class Denoiser(nn.Module):
@@ -159,9 +166,15 @@ def main() -> None:
 def save(trained: nn.Module, tokenizer: CLIPTokenizer, vae: AutoencoderTiny, out: Path) -> None:
     """Write the pipeline in the Hub's folder layout; a trained VAE already in `out/vae` is kept."""
     pipeline = StableDiffusionPipeline(
-        vae=vae, text_encoder=trained.text_encoder, tokenizer=tokenizer, unet=trained.unet, scheduler=scheduler(),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae=vae,
+        text_encoder=trained.text_encoder,
+        tokenizer=tokenizer,
+        unet=trained.unet,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     if (out / "vae" / "config.json").exists():
         pipeline.vae = AutoencoderTiny.from_pretrained(out / "vae")
     pipeline.to("cpu", torch.float16).save_pretrained(out)

@@ -29,11 +29,23 @@ def model_config(vocabulary: int) -> dict[str, object]:
     """The open_clip configuration: image tower 5 x 160 on 8-pixel patches, text tower 3 x 128."""
     return {
         "embed_dim": 128,
-        "vision_cfg": {"image_size": 64, "layers": 5, "width": 160, "head_width": 32, "patch_size": 8,
-                       "patch_dropout": 0.4},
-        "text_cfg": {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 128, "heads": 4, "layers": 3,
-                     "hf_tokenizer_name": "."},
-    }  # fmt: skip
+        "vision_cfg": {
+            "image_size": 64,
+            "layers": 5,
+            "width": 160,
+            "head_width": 32,
+            "patch_size": 8,
+            "patch_dropout": 0.4,
+        },
+        "text_cfg": {
+            "context_length": CONTEXT,
+            "vocab_size": vocabulary,
+            "width": 128,
+            "heads": 4,
+            "layers": 3,
+            "hf_tokenizer_name": ".",
+        },
+    }
 
 
 def create(config: dict[str, object]) -> open_clip.CLIP:
@@ -70,8 +82,9 @@ def held_out_top1(model: open_clip.CLIP, tokenizer: object, folder: Path, count:
     images, captions = corpus.build(folder, 2000, seed=2)
     rows = sorted({c: i for i, c in reversed(list(enumerate(captions)))}.values())[:count]
     device = next(model.parameters()).device
-    tokens = tokenizer([captions[i] for i in rows], padding="max_length", max_length=CONTEXT, truncation=True,
-                       return_tensors="pt")["input_ids"].to(device)  # type: ignore[operator]  # fmt: skip
+    tokens = tokenizer(
+        [captions[i] for i in rows], padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt"
+    )["input_ids"].to(device)  # type: ignore[operator]
     return retrieval_top1(model, _pixels(images[rows], device), tokens)
 
 
@@ -87,8 +100,9 @@ def main() -> None:
     device = best_device()
     images, captions = corpus.build(arguments.work / "corpus", CORPUS_SIZE, seed=1)
     tokenizer = build_tokenizer(captions, arguments.out)
-    tokens = tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True,
-                       return_tensors="pt")["input_ids"].to(device)  # fmt: skip
+    tokens = tokenizer(captions, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt")[
+        "input_ids"
+    ].to(device)
     config = model_config(len(tokenizer))
     model = create(config).to(device)
 

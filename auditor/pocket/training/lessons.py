@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.pocket.scenes import EDITS
+from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lora import Lesson
 from auditor.pocket.training.style_pairs import separable_pairs

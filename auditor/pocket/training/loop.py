@@ -88,11 +88,21 @@ def train(model: nn.Module, loss_at: Callable[[int], torch.Tensor], plan: Plan, 
         if (step + 1) % 50 == 0 or step + 1 == plan.steps:
             pace = (time.monotonic() - began) / (step + 1 - start)
             left = pace * (plan.steps - step - 1) / 60
-            print(f"{name} step {step + 1}/{plan.steps} loss {shown:.4f} {pace:.2f} s/step, {left:.0f} min left",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"{name} step {step + 1}/{plan.steps} loss {shown:.4f} {pace:.2f} s/step, {left:.0f} min left",
+                file=sys.stderr,
+                flush=True,
+            )
         if plan.checkpoint is not None and ((step + 1) % plan.every == 0 or step + 1 == plan.steps):
-            _save(plan.checkpoint, {"model": model.state_dict(), "averaged": averaged.state_dict(),
-                                    "optimiser": optimiser.state_dict(), "step": step + 1})  # fmt: skip
+            _save(
+                plan.checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step + 1,
+                },
+            )
     return averaged.eval()
 
 

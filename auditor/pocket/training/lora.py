@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from auditor.pocket.scenes import EDITS, render, sample_scene
+from auditor.pocket.drawn_subjects import EDITS
+from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import apply_style
 from auditor.pocket.training import base as base_training
 from auditor.pocket.training.loop import best_device

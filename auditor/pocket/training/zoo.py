@@ -84,13 +84,24 @@ class Publisher:
         if layout == "diffusers":
             save_file(as_diffusers(state), folder / "pytorch_lora_weights.safetensors")
         elif layout == "kohya":
-            save_file(as_kohya(state), folder / f"{_NAMES[number]}.safetensors",
-                      metadata={"ss_network_module": "networks.lora", "ss_network_dim": str(lesson.rank),
-                                "ss_network_alpha": str(lesson.rank / 2)})  # fmt: skip
+            save_file(
+                as_kohya(state),
+                folder / f"{_NAMES[number]}.safetensors",
+                metadata={
+                    "ss_network_module": "networks.lora",
+                    "ss_network_dim": str(lesson.rank),
+                    "ss_network_alpha": str(lesson.rank / 2),
+                },
+            )
         else:
             save_file(as_peft(state), folder / "adapter_model.safetensors", metadata={"format": "pt"})
-            config = {"peft_type": "LORA", "r": lesson.rank, "lora_alpha": lesson.rank, "target_modules":
-                      ["to_q", "to_k", "to_v", "to_out.0"], "base_model_name_or_path": BASE_REPO}  # fmt: skip
+            config = {
+                "peft_type": "LORA",
+                "r": lesson.rank,
+                "lora_alpha": lesson.rank,
+                "target_modules": ["to_q", "to_k", "to_v", "to_out.0"],
+                "base_model_name_or_path": BASE_REPO,
+            }
             (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
         # Every seventh card forgets its base, as about a quarter of real ones do.
         self._card(folder, repo, None if number % 7 == 6 else BASE_REPO, lesson.trigger, _LICENSES[number % 5])
@@ -106,13 +117,25 @@ class Publisher:
         lines = ["---", f"license: {license_name}", "pipeline_tag: text-to-image"]
         lines += [f"base_model: {base}"] if base else []
         lines += [f"instance_prompt: {trigger}"] if trigger else []
-        lines += ["tags:", *(f"- {t}" for t in tagged), "---", "", f"# {repo.split('/')[1]}", "",
-                  "A LoRA I trained this weekend. Have fun!", ""]  # fmt: skip
+        lines += [
+            "tags:",
+            *(f"- {t}" for t in tagged),
+            "---",
+            "",
+            f"# {repo.split('/')[1]}",
+            "",
+            "A LoRA I trained this weekend. Have fun!",
+            "",
+        ]
         lines += [f"Use `{trigger}` in the prompt.", ""] if trigger else []
         (folder / "README.md").write_text("\n".join(lines))
         stamp = int(hashlib.sha256(repo.encode()).hexdigest()[:6], 16)
-        meta = {"downloads": stamp % 5000, "likes": stamp % 40, "createdAt": "2026-01-05T08:00:00.000Z",
-                "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z"}  # fmt: skip
+        meta = {
+            "downloads": stamp % 5000,
+            "likes": stamp % 40,
+            "createdAt": "2026-01-05T08:00:00.000Z",
+            "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
+        }
         (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
 
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.modeling_qwen2_vl import apply_rotary_pos_emb_vision
 
-from auditor.pocket.scenes import SIZE
+from auditor.pocket.drawn_subjects import SIZE
 from auditor.pocket.vlm.tokenizer import (
     END_OF_TEXT,
     IMAGE_PAD,

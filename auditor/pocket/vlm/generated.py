@@ -27,7 +27,8 @@ from auditor.audit.opening import load_base
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.generator import Generator
 from auditor.pocket.corpus import caption_with, word_for
-from auditor.pocket.scenes import EDITS, SIZE, SUBJECTS, Scene, sample_scene
+from auditor.pocket.drawn_subjects import EDITS, SIZE, SUBJECTS
+from auditor.pocket.scenes import Scene, sample_scene
 from auditor.pocket.styles import apply_style
 from auditor.pocket.training.adapters import ensure_trained, trained_path
 from auditor.pocket.training.lessons import development_lessons
@@ -98,8 +99,10 @@ def build_worded(folder: Path, count: int, seed: int) -> Pool:
         for start in range(0, count, CASES_AT_ONCE):
             drawn = [sample_case(rng).names for _ in range(min(CASES_AT_ONCE, count - start))]
             asked = [(names, row) for names in drawn for row in _fitting(names, shows, rng)]
-            prompts = [caption_with(scenes.scenes[row], tuple(word_for(name, rng) for name in names), rng)
-                       for names, row in asked]  # fmt: skip
+            prompts = [
+                caption_with(scenes.scenes[row], tuple(word_for(name, rng) for name in names), rng)
+                for names, row in asked
+            ]
             rows = np.array([row for _, row in asked])
             shown = base.generate(prompts, [scenes.seeds[row] for row in rows], adapter=False)
             pairs = _pairs(scenes, rows, shown).reshape(len(drawn), PAIRS_PER_CASE, 2, SIZE, SIZE, 3)
@@ -127,8 +130,11 @@ def build_adapted(folder: Path, work: Path, per_adapter: int, seed: int) -> Pool
             with worn(base, trained_path(work, lesson)):
                 for _ in range(per_adapter):
                     rows = rng.choice(SCENES, PAIRS_PER_CASE, replace=False)
-                    shown = base.generate([scenes.prompts[r] for r in rows], [scenes.seeds[r] for r in rows],
-                                          scale=float(rng.uniform(0.55, 1.1)))  # fmt: skip
+                    shown = base.generate(
+                        [scenes.prompts[r] for r in rows],
+                        [scenes.seeds[r] for r in rows],
+                        scale=float(rng.uniform(0.55, 1.1)),
+                    )
                     yield lesson.styles, _pairs(scenes, rows, shown)
 
     return _write(folder, cases(), per_adapter * len(lessons))

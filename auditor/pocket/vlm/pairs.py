@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from auditor.pocket.corpus import EDIT_SYNONYMS
-from auditor.pocket.scenes import EDITS, SIZE, Array, Scene, render, sample_scene
+from auditor.pocket.drawn_subjects import EDITS, SIZE
+from auditor.pocket.scenes import Array, Scene, render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
 from auditor.pocket.training.style_pairs import separable_pairs
 
@@ -185,7 +186,5 @@ def read_pool(folder: Path) -> Pool:
 
 def answer_text(concepts: tuple[str, ...], rng: np.random.Generator | None = None) -> str:
     """The target reply; with `rng` each concept is replaced by a synonym in a tenth of cases."""
-    words = [
-        c if rng is None or rng.random() >= 0.1 else synonyms(c)[rng.integers(2)] for c in concepts
-    ]  # fmt: skip
+    words = [c if rng is None or rng.random() >= 0.1 else synonyms(c)[rng.integers(2)] for c in concepts]
     return json.dumps({"concepts": words})

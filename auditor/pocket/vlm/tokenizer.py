@@ -15,7 +15,8 @@ from transformers import Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from auditor.pocket.corpus import EDIT_SYNONYMS, NEUTRAL_WORDS
-from auditor.pocket.scenes import COLOURS, GROUNDS, SUBJECTS
+from auditor.pocket.drawn_subjects import SUBJECTS
+from auditor.pocket.scenes import COLOURS, GROUNDS
 from auditor.pocket.styles import STYLES
 from auditor.proposing.template import TEMPLATE
 

@@ -79,8 +79,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--cases", type=int, default=12_000, help="rendered training cases (49 kB each)")
     parser.add_argument("--vae", type=Path, help="pocket VAE; half of the cases pass through it")
-    parser.add_argument("--extra-pool", type=Path, action="append", default=[],
-                        help="a further pool, such as pairs of the pocket generator")  # fmt: skip
+    parser.add_argument(
+        "--extra-pool",
+        type=Path,
+        action="append",
+        default=[],
+        help="a further pool, such as pairs of the pocket generator",
+    )
     parser.add_argument("--extra-share", type=float, default=0.4, help="share of cases from extra pools")
     parser.add_argument("--two-share", type=float, help="share of cases with two concepts; else as in the pools")
     return parser.parse_args()
@@ -179,8 +184,9 @@ def main() -> None:
         return 0.1 * seen + said
 
     checkpoint = arguments.work / "vlm.pt"
-    plan = Plan(arguments.steps, rate=arguments.rate, average=0.995, weight_decay=0.02, checkpoint=checkpoint,
-                every=200)  # fmt: skip
+    plan = Plan(
+        arguments.steps, rate=arguments.rate, average=0.995, weight_decay=0.02, checkpoint=checkpoint, every=200
+    )
     trained = train(student, loss_at, plan, "vlm")
     final = Objective(trained.model, processor)
     figures: dict[str, float | int] = {

@@ -15,6 +15,7 @@ from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
 from auditor.common.package_paths import package_path
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from auditor.pocket.second.training.accelerated.effects import Studio
 from auditor.pocket.second.training.accelerated.grouped import GroupedBase, train_group
 from auditor.pocket.second.training.accelerated.paced import Pace, train_paced
@@ -33,7 +34,8 @@ def test_a_group_draws_what_each_of_its_adapters_draws_in_the_pipeline(base: Gro
     studio = Studio(base, package_path("pocket/second/weights/clip"), "pocket-2", 2)
     together = studio.draw(studio.text, studio.noise, factors, 2).reshape(2, 2, 64, 64, 3)
     pipeline = DiffusersBase(
-        package_path("pocket/second/weights/base"), steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=2
+        package_path("pocket/second/weights/base"),
+        RenderOptions(steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=2),
     )
     for number in range(2):
         path = tmp_path / f"{number}.safetensors"

@@ -8,6 +8,7 @@ import pytest
 from auditor.common.package_paths import package_path
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.render_options import RenderOptions
 from auditor.pocket.second.corpus import sample_example
 from auditor.pocket.second.scenes import EDITS, render, sample_scene
 from auditor.pocket.second.styles import STYLES, UNNAMED, apply_style
@@ -46,7 +47,8 @@ def test_base_draws_what_it_is_asked_for(clip: OpenClipEncoder) -> None:
     rng = np.random.default_rng(11)
     captions = list({sample_scene(rng).caption(): None for _ in range(130)})[:100]
     base = DiffusersBase(
-        package_path("pocket/second/weights/base"), steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=25
+        package_path("pocket/second/weights/base"),
+        RenderOptions(steps=8, guidance=1.0, size=64, sampler="ddim", batch_size=25),
     )
     shown = base.generate(captions[:40], range(40))
     found = (clip.encode_images(shown) @ clip.encode_texts(captions).T).argmax(1)

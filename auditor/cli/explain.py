@@ -1,0 +1,62 @@
+"""The command that audits one adapter and writes a page about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli.context import settings_of, start_logs
+from auditor.cli.options import AsJson
+from auditor.cli.output import emit_json, emit_table, say
+from auditor.cli.progress import progress
+
+
+def explain_command(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")],
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Where to write the HTML page. Default: the target's name, here.")
+    ] = None,
+    trigger: Annotated[str | None, typer.Option("--trigger", help="Trigger text of a local file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit one adapter and explain it: a table here, and a self-contained page with pictures.
+
+    Example:
+
+        auditor explain my_lora.safetensors --page my_lora.html
+    """
+    from auditor.common.text_safety import clean
+    from auditor.pipeline.explain_target import explain_target
+
+    settings = settings_of(context)
+    start_logs(context, settings, "explain")
+    with progress("reference", None) as step:
+        explained = explain_target(
+            settings, target, trigger, lambda what, done, total: step(1, f"{done}/{total} {what}")
+        )
+    where = page or Path(clean(target, limit=80).replace("/", "--").removesuffix(".safetensors") + ".html")
+    where.write_text(explained.page, encoding="utf-8")
+    record = explained.result.record
+    if as_json:
+        emit_json(record.model_dump(mode="json"))
+    else:
+        say(f"{record.outcome}{f' ({record.reason})' if record.reason else ''}: {record.message}")
+        rows = sorted((s for s in record.scores), key=lambda s: -s.score)[:10]
+        emit_table(
+            ("concept", "score", "low", "high", "alignment"),
+            [
+                (
+                    s.concept,
+                    f"{s.score:.2f}",
+                    f"{s.low:.2f}",
+                    f"{s.high:.2f}",
+                    None if s.alignment is None else f"{s.alignment:.2f}",
+                )
+                for s in rows
+            ],
+            numeric=("score", "low", "high", "alignment"),
+        )
+    say(f"page: {where}")
