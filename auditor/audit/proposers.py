@@ -11,6 +11,7 @@ from auditor.planning.local_models import HubFiles, best_device, cached_commit, 
 from auditor.proposing.dependable import Breaker, ServedProposer
 from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import Proposer, ProposerOptions, Sampling
+from auditor.proposing.readiness import ServerCheck, check_questions
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision, is_commit
 from auditor.proposing.server import LocalServer, ServerPlan
@@ -30,11 +31,7 @@ def load_proposer(settings: Settings) -> Proposer | None:
     chosen = settings.recipe.proposer
     if chosen.kind == "none":
         return None
-    wanted = ProposerOptions(
-        Sampling(chosen.temperature, chosen.retry_temperature, chosen.max_tokens, chosen.seed, chosen.attempts),
-        pairs_per_group=chosen.pairs_per_request,
-        max_side=chosen.max_side,
-    )
+    wanted = _wanted(settings)
     cache = ReplyCache(Workspace(settings.work.dir).replies)
     if chosen.kind == "openai":
         return _on_a_server(settings, wanted, cache)
@@ -44,6 +41,15 @@ def load_proposer(settings: Settings) -> Proposer | None:
 
     folder = chosen.path or from_hub_cache(HubFiles(chosen.model or "", chosen.revision))
     return TransformersProposer(folder, wanted, cache, device=best_device(), dtype=getattr(torch, chosen.dtype))
+
+
+def ask_server(settings: Settings) -> ServerCheck:
+    """Put a question as an audit puts it to the server at `serving.address`, about pictures known to be good.
+
+    Raises:
+        PrerequisiteMissing: The commit that the model's revision means is not on this machine.
+    """
+    return check_questions(_endpoint(settings), _wanted(settings), settings.serving.timeout_s)
 
 
 def shown_identity(proposer: Proposer, requests: int) -> str:
@@ -56,11 +62,19 @@ def works_ahead(settings: Settings) -> int:
     return settings.serving.ahead if settings.recipe.proposer.kind == "openai" else 0
 
 
-def _on_a_server(settings: Settings, wanted: ProposerOptions, cache: ReplyCache) -> Proposer:
+def _wanted(settings: Settings) -> ProposerOptions:
+    chosen = settings.recipe.proposer
+    return ProposerOptions(
+        Sampling(chosen.temperature, chosen.retry_temperature, chosen.max_tokens, chosen.seed, chosen.attempts),
+        pairs_per_group=chosen.pairs_per_request,
+        max_side=chosen.max_side,
+    )
+
+
+def _endpoint(settings: Settings) -> Endpoint:
     chosen, serving = settings.recipe.proposer, settings.serving
-    hosted = serving.address is not None
-    revision = _revision(chosen.path, chosen.model or "", chosen.revision, hosted=hosted)
-    endpoint = Endpoint(
+    revision = _revision(chosen.path, chosen.model or "", chosen.revision, hosted=serving.address is not None)
+    return Endpoint(
         serving.address or "",
         chosen.model or "",
         f"{revision}:{chosen.dtype}",
@@ -68,15 +82,20 @@ def _on_a_server(settings: Settings, wanted: ProposerOptions, cache: ReplyCache)
         deadline_s=serving.timeout_s,
         parallel=serving.parallel,
     )
+
+
+def _on_a_server(settings: Settings, wanted: ProposerOptions, cache: ReplyCache) -> Proposer:
+    chosen, serving, endpoint = settings.recipe.proposer, settings.serving, _endpoint(settings)
     inner: Proposer
     if serving.address is not None:
         inner = OpenAIProposer(endpoint, wanted, cache)
     else:
+        revision = None if chosen.path else endpoint.revision.rpartition(":")[0]
         tiles = -(-chosen.max_side // TILE)
         plan = ServerPlan(
             command=serving.command,
             model=str(chosen.path.absolute()) if chosen.path else chosen.model or "",
-            revision=None if chosen.path else revision,
+            revision=revision,
             endpoint=endpoint,
             dtype=chosen.dtype,
             images_per_prompt=2 * chosen.pairs_per_request,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.catalog.base_doubts import EVIDENCE, base_doubts
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
 
@@ -24,6 +25,8 @@ class Card:
     dose: tuple[Record, ...]
     copies_in: tuple[str, ...]
     """Other repos with the same bytes."""
+    base_doubts: tuple[str, ...] = ()
+    """Why the base may not be the one it was made for."""
 
 
 _DETAILS = {
@@ -36,6 +39,7 @@ _DETAILS = {
     "dose": "SELECT scale, norm, projections FROM dose WHERE audit_id = ? ORDER BY scale",
     "trigger": "SELECT * EXCLUDE (audit_id) FROM trigger_effects WHERE audit_id = ?",
     "subject": "SELECT * EXCLUDE (audit_id) FROM subject_effects WHERE audit_id = ?",
+    "evidence": EVIDENCE,
 }
 
 
@@ -81,6 +85,7 @@ def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Ca
                     subject=details["subject"][0] if details["subject"] else None,
                     dose=tuple(details["dose"]),
                     copies_in=tuple(str(row[0]) for row in copies.rows),
+                    base_doubts=tuple(text for row in details["evidence"] for text in base_doubts(row)),
                 )
             )
         return cards

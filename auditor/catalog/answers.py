@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import duckdb
 
+from auditor.catalog.base_doubts import EVIDENCE, base_doubts
 from auditor.catalog.evidence_sql import BANDS
 from auditor.catalog.questions.question import Question
 from auditor.catalog.reading import fetch
@@ -36,7 +37,8 @@ class Hit:
     `score` is the geometric mean over what was wanted, `at_least` the same of the lower ends; either is 0 when the
     joint fit leaves a wanted concept nothing. `fit` is the cosine that ranks when several concepts are wanted, or that
     with the adapter asked about. `with_trigger`: the evidence is that of pictures drawn with the trigger.
-    `side_effects` are the strongest other concepts whose intervals lie above 0.
+    `side_effects` are the strongest other concepts whose intervals lie above 0. `base_doubts` say why the base may not
+    be the one it was made for.
     """
 
     place: int
@@ -60,6 +62,7 @@ class Hit:
     flags: tuple[str, ...]
     copies: int
     audit_id: int | None
+    base_doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def _hit(connection: duckdb.DuckDBPyConnection, record: dict[str, object], quest
     wanted = question.concepts("wanted") or others[:1]
     if not asked and not question.phrases:
         shown, others = others[:3], others[3:]
+    evidence = fetch(connection, EVIDENCE, [audit]).records()
     fit = record["cosine"] if record["cosine"] is not None else record["fit"]
     return Hit(
         place=cast(int, record["place"]),
@@ -121,6 +125,7 @@ def _hit(connection: duckdb.DuckDBPyConnection, record: dict[str, object], quest
         flags=tuple(cast(list[str], card["flags"])),
         copies=cast(int, card["copies"]),
         audit_id=cast("int | None", audit),
+        base_doubts=tuple(text for row in evidence for text in base_doubts(row)),
     )
 
 

@@ -181,7 +181,7 @@ def _row(hit: Hit) -> tuple[object, ...]:
         f"{hit.trigger} (needed)" if hit.with_trigger else hit.trigger,
         hit.base,
         hit.license,
-        ", ".join(hit.flags) or None,
+        ", ".join([*hit.flags, *hit.base_doubts]) or None,
     )
 
 
@@ -219,6 +219,7 @@ def _show(card: Card) -> None:
         "recipe_id",
     )
     rows = [(name, _cell(facts[name])) for name in fields if facts[name] not in (None, [])]
+    rows += [("about the base", text) for text in card.base_doubts]
     if card.copies_in:
         rows.append(("same bytes in", ", ".join(card.copies_in[:10])))
     if card.trigger is not None:

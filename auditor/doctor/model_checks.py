@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from auditor.audit.proposers import ask_server
+from auditor.common.text_safety import clean
 from auditor.doctor.check import Check
 from auditor.doctor.weight_headers import fault_of_files, fault_of_folder, fault_of_pipeline
 from auditor.errors import PrerequisiteMissing
@@ -75,7 +77,7 @@ def check_proposer(settings: Settings) -> Check:
         return Check("proposer", "warning", "none: only the lexicon is scored", advice)
     if proposer.kind == "openai":
         if settings.serving.address is not None:
-            return _server(settings.serving.address, proposer.model or "")
+            return _server(settings, settings.serving.address, proposer.model or "")
         return _server_program(settings)
     if proposer.path is not None:
         fault = fault_of_folder(proposer.path)
@@ -98,24 +100,29 @@ def _cached_proposer(model: str, revision: str, found: str) -> Check:
     return Check("proposer", "ok", f"{model} {found}")
 
 
-def _server(base_url: str, model: str) -> Check:
-    """Whether an OpenAI-compatible server is up and serves the model."""
-    start = f"start it: /opt/vllm/bin/vllm serve {model} --generation-config vllm"
+def _server(settings: Settings, base_url: str, model: str) -> Check:
+    """Whether an OpenAI-compatible server is up, serves the model, and answers questions as an audit puts them."""
     try:
         reply = get_json(f"{base_url.rstrip('/')}/models")
+    except urllib.error.HTTPError:
+        reply = None  # not every provider lists its models to everybody: the question below decides
     except (OSError, ValueError) as error:
-        return Check(
-            "proposer",
-            "missing",
-            f"no VLM server at {base_url}: {error}",
-            f"{start}, or set serving.address",
-        )
+        start = f"start it: /opt/vllm/bin/vllm serve {model} --generation-config vllm"
+        advice = f"{start}, or set serving.address"
+        return Check("proposer", "missing", f"no VLM server at {base_url}: {error}", advice)
     entries = reply.get("data") if isinstance(reply, dict) else None
-    served = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
-    if model not in served:
-        found = f"{base_url} serves {', '.join(served) or 'nothing'}, not {model}"
+    served = [clean(str(entry.get("id")), limit=80) for entry in entries or [] if isinstance(entry, dict)]
+    if served and model not in served:
+        found = f"{base_url} serves {', '.join(served[:20])}, not {model}"
         return Check("proposer", "missing", found, "set recipe.proposer.model, or serve it with --served-model-name")
-    return Check("proposer", "ok", f"{model} at {base_url}")
+    try:
+        asked = ask_server(settings)
+    except PrerequisiteMissing as error:
+        return Check("proposer", "missing", f"{model} at {base_url}", str(error))
+    if not asked.ready:
+        advice = "look at the server's log; OPENAI_API_KEY is its key, docs/vlm.md says what it must be able to do"
+        return Check("proposer", "missing", f"{base_url} does not answer questions: {asked.detail}", advice)
+    return Check("proposer", "ok", f"{base_url}: {asked.detail}")
 
 
 def _server_program(settings: Settings) -> Check:

@@ -24,6 +24,8 @@ def filled(tmp_path_factory):
     module.fill(world)
     hostile = module.rich_result(world.item("eve/\x1b[31mred\u202e"), world.recipe, lexicon, "\x1b[2J")
     module.write_result(world.results, hostile)
+    doubts = {"family": "sdxl", "claimed_base": "someone/tune", "base_distance": 2, "base_assumed": True}
+    world.add("fay/doubted", {"foggy": 0.4}, contradictions=("the card names Qwen/Qwen-Image (Qwen-Image)",), **doubts)
     world.merge()
     return world
 
@@ -83,6 +85,16 @@ def test_show(ask):
     assert json.loads(ask("show", "ann/vivid-paint", "--json").stdout)[0]["card"]["license"] == "mit"
     unknown = ask("show", "no/body")
     assert unknown.code == errors.EXIT_USAGE
+
+
+def test_what_speaks_against_the_base_is_said(ask):
+    for said in (ask("show", "fay/doubted").stdout, ask("search", "foggy").stdout):
+        assert "the card names Qwen/Qwen-Image (Qwen-Image)" in said and "the file is taken for sdxl" in said
+        assert "audited on an ancestor of someone/tune, 2 steps of training away" in said
+        assert "base_assumed" in said
+    assert "about the base" not in ask("show", "ann/vibrant").stdout
+    (card,) = json.loads(ask("show", "fay/doubted", "--json").stdout)
+    assert len(card["base_doubts"]) == 3
 
 
 def test_no_catalog_is_a_missing_prerequisite(auditor, tmp_path):

@@ -14,6 +14,7 @@ from auditor.doctor import local_checks
 from auditor.doctor.check import Check, something_missing
 from auditor.doctor.local_checks import examine
 from auditor.settings import resolve
+from tests.stub_vlm import GOOD, Refused, StubServer, completion
 
 
 @pytest.fixture
@@ -84,7 +85,13 @@ def test_too_little_disk_is_missing(complete):
 
 class _Models(BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({"data": [{"id": "served-model"}]}).encode()
+        self._send(json.dumps({"data": [{"id": "served-model"}]}).encode())
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(completion(GOOD))
+
+    def _send(self, body):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -104,17 +111,47 @@ def server_url():
 
 
 def test_the_vlm_server_must_answer_and_serve_the_model(complete, server_url):
-    def check(address, model):
-        settings = _with_proposer(complete, kind="openai", path=None, model=model)
+    def check(address, model, revision="of today"):
+        settings = _with_proposer(complete, kind="openai", path=None, model=model, revision=revision)
         return _by_name(examine(_with_serving(settings, address=address)))["proposer"]
 
     assert check(server_url, "served-model").status == "ok"
+    unknown = check(server_url, "served-model", "main")
+    assert unknown.status == "missing" and "recipe.proposer.revision" in (unknown.advice or "")
     other = check(server_url, "another-model")
     assert other.status == "missing"
     assert "served-model" in other.found
     down = check("http://127.0.0.1:9/v1", "served-model")
     assert down.status == "missing"
     assert "vllm serve" in (down.advice or "")
+
+
+@pytest.fixture
+def stub():
+    server = StubServer()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "said"),
+    [
+        (None, "ok", "looked at 6 pictures"),
+        (lambda request: "max_tokens" in request and Refused(400, "Use 'max_completion_tokens' instead of max_tokens."),
+         "ok", "asked with: max_completion_tokens"),
+        (lambda request: Refused(429, "You exceeded your current quota.", "insufficient_quota"), "missing", "quota"),
+        (lambda request: Refused(401, "Incorrect API key provided."), "missing", "401"),
+        (lambda request: Refused(400, "This model has no vision."), "missing", "no vision"),
+    ],
+)  # fmt: skip
+def test_a_server_is_asked_as_an_audit_asks_it(complete, stub, trouble, status, said):
+    """Even one that lists no models: the question alone decides."""
+    if trouble is not None:
+        stub.behave = lambda request, number: trouble(request) or GOOD
+    settings = _with_serving(_with_proposer(complete, kind="openai"), address=stub.url)
+    check = _by_name(examine(settings))["proposer"]
+    assert check.status == status and said in check.found, check
+    assert stub.requests
 
 
 def test_a_server_to_start_needs_its_program_and_its_model(complete, tmp_path):

@@ -37,15 +37,9 @@ NOTHING_OF_UPLOADERS = {
     "config": "settings",
     "demo": "the pocket world, by commands that are listed here",
     "cluster init": "batch files",
-    "evaluate levels": "our own adapters",
-    "evaluate aspects": "our own adapters",
-    "evaluate naming": "our own adapters",
-    "evaluate captions": "our own adapters",
-    "evaluate proposals": "our own adapters",
-    "evaluate search": "our own questions",
-    "evaluate nulls": "the base alone",
+    "evaluate": "our own adapters, whose content is known",
 }  # fmt: skip
-"""Command → what it is about instead."""
+"""Command, or group of commands → what it is about instead."""
 
 REPO, OTHER = f"{OWNER}/script", f"{OWNER}/line"
 COMMANDS: dict[str, list[tuple[str, ...]]] = {
@@ -176,7 +170,8 @@ def leaves(command: Any, name: str = "") -> Iterator[str]:
 
 
 def test_every_command_is_listed() -> None:
-    assert set(leaves(typer.main.get_command(app))) == set(COMMANDS) | set(NOTHING_OF_UPLOADERS)
+    about_others = {name for name in leaves(typer.main.get_command(app)) if name.split()[0] not in NOTHING_OF_UPLOADERS}
+    assert about_others - set(NOTHING_OF_UPLOADERS) == set(COMMANDS)
 
 
 def test_the_attacks_reach_the_catalog(night: Night) -> None:
