@@ -136,7 +136,7 @@ _VIDEO: Task = "video"
 TOLD_APART: tuple[Family, ...] = (
     Family("sdxl_refiner", "SDXL refiner", "stabilityai/stable-diffusion-xl-refiner-1.0", "unet", _UNET, 1280,
            text_encoders=("text_encoder_2",), task="image_editing"),
-    # its tokenizer needs a package that is not among the dependencies
+    # its text encoder is part of diffusers' pipeline, not a component that a base here may have
     Family("kolors", "Kolors", "Kwai-Kolors/Kolors-diffusers", "unet", _XL, 2048, input_layer="conv_in",
            stands_back_for="sdxl"),
     _kin("playground25", "Playground v2.5", "playgroundai/playground-v2.5-1024px-aesthetic", "sdxl", _XL, 2048),

@@ -82,12 +82,29 @@ def load_pipeline(folder: Path, options: RenderOptions) -> Any:
             f"The base model in {folder} cannot be loaded ({type(error).__name__}: {str(error)[:200]}). "
             "Fetch it again with its safetensors weights."
         ) from error
+    except (ImportError, ValueError) as error:
+        # a tokenizer or another part whose package is not installed; libraries raise either
+        said = " ".join(str(error).split())[:300]
+        raise PrerequisiteMissing(
+            f"The base model in {folder} cannot be loaded ({type(error).__name__}: {said}). If it names a package, "
+            "install that with `pip install`; else fetch the model again."
+        ) from error
+    _require_vocabularies(pipe, folder)
     pipe.scheduler = _scheduler(pipe.scheduler, options.sampler)
     pipe.to(options.device)
     pipe.set_progress_bar_config(disable=True)
     for component in modules_of(pipe).values():
         component.eval().requires_grad_(False)
     return pipe
+
+
+def _require_vocabularies(pipe: Any, folder: Path) -> None:
+    """A tokenizer whose vocabulary is not in the folder loads without a word, and takes every prompt for the same."""
+    for name, part in pipe.components.items():
+        if name.startswith("tokenizer") and part is not None and part("a dog").input_ids == part("my car").input_ids:
+            raise PrerequisiteMissing(
+                f"The {name} in {folder} has no vocabulary: it cannot tell words apart. Fetch the model again."
+            )
 
 
 def modules_of(pipe: Any) -> dict[str, torch.nn.Module]:

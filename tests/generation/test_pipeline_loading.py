@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import transformers
 
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.render_options import RenderOptions
 from tests.generation.conftest import SETTINGS
+from tests.small_pipelines import save
 
 
 def _copy(folder: Path, tmp_path: Path, **changes: object) -> Path:
@@ -68,3 +70,50 @@ def test_layout_lists_denoiser_and_text_encoder(shared_base: DiffusersBase) -> N
     assert set(components) == {"unet", "text_encoder"}
     assert components["unet"]["mid_block.resnets.0.conv1"] == (64, 64, 3, 3)
     assert len(components["text_encoder"]) == 2 * 6
+
+
+def _pixart_with_pieces(folder: Path) -> Path:
+    """PixArt as its authors publish it: the tokenizer's vocabulary is a SentencePiece model and nothing else."""
+    import sentencepiece
+
+    save("PixArtAlphaPipeline", folder)
+    shutil.rmtree(folder / "tokenizer")
+    (folder / "tokenizer").mkdir()
+    sentences = [f"a {colour} {thing} on grass, number {n}" for n in range(40) for colour in ("red", "blue")
+                 for thing in ("dog", "boat", "tree", "car")]  # fmt: skip
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_prefix=str(folder / "tokenizer" / "spiece"), vocab_size=50,
+        hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 77, "pad_token": "<pad>",
+                "eos_token": "</s>", "unk_token": "<unk>"}  # fmt: skip
+    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings))
+    index = json.loads((folder / "model_index.json").read_text())
+    index["tokenizer"] = ["transformers", "T5Tokenizer"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+PIXART = RenderOptions(pipeline="PixArtAlphaPipeline", sampler="dpmsolver++", steps=1, size=64)
+
+
+def test_a_tokenizer_of_pieces_alone_is_read(tmp_path: Path) -> None:
+    base = DiffusersBase(_pixart_with_pieces(tmp_path / "base"), PIXART)
+    tokens = [base._pipe.tokenizer(text).input_ids for text in ("a red dog", "a blue boat")]
+    assert tokens[0] != tokens[1] and not {2} & {*tokens[0], *tokens[1]}
+
+
+@pytest.mark.parametrize("package", ["sentencepiece", "protobuf"])
+def test_a_package_that_a_base_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    known = transformers.utils.import_utils.BACKENDS_MAPPING
+    monkeypatch.setitem(known, package, (lambda: False, f"{{0}} requires {package}: pip install {package}"))
+    with pytest.raises(PrerequisiteMissing, match=r"sentencepiece|protobuf|tiktoken"):
+        DiffusersBase(_pixart_with_pieces(tmp_path / "base"), PIXART)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
+    """It loads without a word, and every prompt would be the same."""
+    folder = _pixart_with_pieces(tmp_path / "base")
+    (folder / "tokenizer" / "spiece.model").unlink()
+    with pytest.raises(PrerequisiteMissing, match="vocabulary"):
+        DiffusersBase(folder, PIXART)
