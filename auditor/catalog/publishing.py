@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import structlog
 
 from auditor.catalog.migrations import migrate
 from auditor.common.atomic_files import sync
 from auditor.common.crash_points import crash_point
 from auditor.errors import PrerequisiteMissing, TransientError
 
+log = structlog.get_logger(__name__)
 STORAGE_VERSION = "v1.4.0"
 """File format: the long-term one, readable by older command-line programs too."""
 
@@ -107,6 +109,29 @@ def publish(temporary: Path, database: Path) -> None:
     """Put a finished file on disk under its final name, durably."""
     sync(temporary)
     crash_point("merge_checkpointed")
+    _keep(database)
     os.replace(temporary, database)
     crash_point("merge_published")
     sync(database.parent)
+
+
+def catalog_before(database: Path) -> Path:
+    """Where the catalog that the present one replaced is kept, for the report of what changed."""
+    return database.with_name(f"{database.stem}.before{database.suffix}")
+
+
+def _keep(database: Path) -> None:
+    """Give the published catalog a second name. On a disk without hard links there is none, and nothing to compare."""
+    if not database.exists():
+        return
+    kept = catalog_before(database)
+    link = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+    try:
+        link.unlink(missing_ok=True)
+        os.link(database, link)
+        os.replace(link, kept)
+    except OSError as error:
+        log.warning("the catalog before is not kept", path=str(kept), error=str(error))
+        kept.unlink(missing_ok=True)
+    finally:
+        link.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from auditor.cli.export import export_command
 from auditor.cli.help_text import HELP_WIDTH, SummaryGroup
 from auditor.cli.lexicon import app as lexicon_app
 from auditor.cli.propose import propose_command
+from auditor.cli.report import report_command
 from auditor.cli.run import (
     audit_command,
     crawl_command,
@@ -72,6 +73,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "audit": audit_command,
         "propose": propose_command,
         "merge": merge_command,
+        "report": report_command,
         "export": export_command,
     },
     _ASK: {

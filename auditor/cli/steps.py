@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli.output import say, summary, warn
@@ -170,6 +171,20 @@ def merge(settings: Settings, *, rebuild: bool = False) -> MergeReport:
     )
     if report.rejected:
         warn(f"{len(report.rejected)} result files were damaged and set aside; run `auditor audit` to redo them")
+    write_morning_report(settings)
     if not report.reconciles:
         raise UserError("listed units do not equal outcomes plus pending; run `auditor plan` and `auditor merge` again")
     return report
+
+
+def write_morning_report(settings: Settings) -> tuple[Path, Path]:
+    """Write the morning report; say where.
+
+    Raises:
+        PrerequisiteMissing: There is no catalog.
+    """
+    from auditor.pipeline.morning_report import write_report
+
+    page, text = write_report(settings)
+    say(f"report: {page}")
+    return page, text

@@ -52,3 +52,16 @@ def _shown(character: str, multiline: bool) -> str:
     if category in {"Cc", "Cf"} and character not in _ZERO_WIDTH_JOINERS:
         return ""
     return character
+
+
+def markdown_code(text: str, *, limit: int | None = None) -> str:
+    """Text as a Markdown code span, in which nothing is a link, a heading or HTML; also inside of a table.
+
+    The fence is longer than any run of backticks in the text. A bar, which would end a table's cell even there, becomes
+    a broken bar.
+    """
+    shown = clean(text, limit=limit).replace("|", "¦").strip() or " "
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    blank = " " if longest else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"

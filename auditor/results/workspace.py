@@ -53,6 +53,11 @@ class Workspace:
         return self.root / "results"
 
     @property
+    def reports(self) -> tuple[Path, Path]:
+        """The morning report, as a page and as Markdown."""
+        return self.root / "report.html", self.root / "report.md"
+
+    @property
     def waiting(self) -> Path:
         """Pictures of pending results, until a proposer has named what they show."""
         return self.root / "waiting"

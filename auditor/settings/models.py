@@ -154,6 +154,13 @@ class ExportSettings(Section):
     """Most pages of single adapters, the scored and most downloaded first; about 40 kB each."""
 
 
+class ReportSettings(Section):
+    """The morning report."""
+
+    follow: tuple[str, ...] = ()
+    """Concepts whose best adapters the report shows, and which of them are new."""
+
+
 class Settings(BaseSettings):
     """All settings of a run. Made by `auditor.settings.resolve`, never read by the stages themselves."""
 
@@ -186,6 +193,7 @@ class Settings(BaseSettings):
     """The database."""
 
     export: ExportSettings = ExportSettings()
+    report: ReportSettings = ReportSettings()
     """Pages and files for others."""
 
     cluster: ClusterSettings = ClusterSettings()

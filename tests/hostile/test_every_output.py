@@ -52,6 +52,7 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "audit": [("--json",), ("--dry-run",)],
     "propose": [("--json",), ("--dry-run",)],
     "merge": [("--rebuild", "--json")],
+    "report": [(), ("--json",)],
     "export": [("--out", "out"), ("--out", "out-json", "--json"), ("--dry-run",)],
     "search": [("vibrant",), ("vibrant", "--json"), ("vibrant", "--explain"), ("vibrant", "--base", "nothing like it"),
                ("vibrant", "--license", "nothing like it"), (f"like {REPO} but more vibrant",), (f"{OWNER}/prompt",),
@@ -297,6 +298,12 @@ def test_explained_pages(night: Night) -> None:
         assert said.code == 0, said.stderr
         traces.terminal(said.stderr)
         traces.html(page.read_text())
+
+
+def test_the_morning_report(night: Night) -> None:
+    page, text = (night.folder / "work" / f"report.{kind}" for kind in ("html", "md"))
+    assert MARK in traces.html(page.read_text()) + page.read_text(), "a report in which nothing was hostile"
+    traces.markdown(text.read_text())
 
 
 def test_nothing_was_written_dropped_or_run_by_an_attack(night: Night) -> None:
