@@ -138,7 +138,8 @@ def _fits(base_family: str, family: str | None, evidence: FamilyEvidence) -> boo
 def _require_pictures_from_text(adapter: AdapterFile, claims: Sequence[_Claim], family: str | None) -> None:
     known = FAMILIES.get(family or "")
     if known is not None and known.task != "text_to_image":
-        message = f"It is made for {known.title}, {_a_model_for(known.task)} ({adapter.family.reasons[0]})."
+        why = f"{adapter.family.reasons[0]}{_said(claims)}"
+        message = f"It is made for {known.title}, {_a_model_for(known.task)} ({why})."
         raise ItemError("skipped", "not_text_to_image", message)
     cards = [claim.base for claim in claims if claim.source == "the card"]
     if any(base.family == family and base.task == "text_to_image" for base in cards):
@@ -147,6 +148,11 @@ def _require_pictures_from_text(adapter: AdapterFile, claims: Sequence[_Claim], 
         if claim.base.task != "text_to_image" and claim.base.family in (family, None):
             message = f"{claim.source.capitalize()} names {claim.base.text[:80]}, {_a_model_for(claim.base.task)}."
             raise ItemError("skipped", "not_text_to_image", message)
+
+
+def _said(claims: Sequence[_Claim]) -> str:
+    """The base that the card, or else the file, names, to be added to a reason."""
+    return next((f"; {claim.source} names {claim.base.text[:80]}" for claim in reversed(claims)), "")
 
 
 def _a_model_for(task: Task) -> str:
@@ -175,7 +181,7 @@ def _named(
 
 def _nothing_fits(evidence: FamilyEvidence, family: str | None, claims: Sequence[_Claim], settings: Settings) -> str:
     """Why no active base fits, with the base that the card or the file names, and what would help."""
-    said = next((f"; {claim.source} names {claim.base.text[:80]}" for claim in reversed(claims)), "")
+    said = _said(claims)
     off = [name for name, base in settings.recipe.bases.items() if not base.enabled and base.family == family]
     help_ = f" It can be switched on: recipe.bases.{off[0]}.enabled = true." if off else ""
     if family is not None:

@@ -31,6 +31,7 @@ from auditor.records.result import AuditRecord
 from auditor.results.result_file import list_results, read_result
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
+from tests.shapes.servers import SERVERS
 
 pytestmark = pytest.mark.timeout(900)  # half a minute when idle; the limit is there for a hang, not for a busy machine
 STANDARD = "pytorch_lora_weights.safetensors"
@@ -420,12 +421,21 @@ def document(finished: Finished) -> str:
     for shape, (about, expected, test) in BEHAVIOURS.items():
         rows.append((shape, f"| {shape} | {about} | `{test}` | – | {expected} | – | – |"))
     lines += [row for _, row in sorted(rows, key=lambda row: row[0])]
+    lines += ["", "## Kinds of servers and sites", "",
+              "What each of them says, and what it was asked with, is in [reliability.md](reliability.md).", "",
+              "| server | how it behaves | what happens | test |", "|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {kind} | {how} | {expected} | `{test}` |"
+              for kind, ways in SERVERS.items() for how, (expected, test) in ways.items()]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
 def test_the_document_is_up_to_date(finished: Finished, repository: Path) -> None:
     for _, _, test in BEHAVIOURS.values():
         assert test in globals() or (repository / test).exists()
+    for ways in SERVERS.values():
+        for _, test in ways.values():
+            path, _, name = test.partition("::")
+            assert not name or f"def {name}(" in (repository / path).read_text(encoding="utf-8"), test
     path = repository / "docs" / "shapes.md"
     text = document(finished)
     if os.environ.get("WRITE_DOCS"):
