@@ -25,7 +25,7 @@ from auditor.planning.recipes_in_force import publish_recipe
 from auditor.probes.loader import ProbeSet, load_probes
 from auditor.probes.subjects import SubjectContexts, load_contexts
 from auditor.proposing.proposer import Proposer
-from auditor.records.recipe import Recipe, algorithm_version
+from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace, basis_path
 from auditor.settings import BaseModelSettings, Settings
 
@@ -152,7 +152,7 @@ def _recipe(
     chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
     contexts = subject_contexts(settings)
     return Recipe(
-        algorithm_version=algorithm_version(chosen.solver.basis),
+        algorithm_version=ALGORITHM_VERSION,
         base_name=base_name,
         base_repo=base.repo or base_name,
         base_fingerprint=generator.base_fingerprint,

@@ -62,7 +62,7 @@ def no_effect(result: Result) -> bool:
 
 def scores_of(scorer: Scorer, result: Result, solver: str = "nnls") -> dict[str, float]:
     """Shared-basis scores of all concepts, computed again from the stored differences."""
-    options = ScoreOptions(solver=solver, resamples=1)  # type: ignore[arg-type]
+    options = ScoreOptions(solver=solver)  # type: ignore[arg-type]
     found = score(result.arrays["differences"].astype(np.float64), scorer.basis, options)
     return {name: float(value) for name, value in zip(found.names, found.score, strict=True)}
 

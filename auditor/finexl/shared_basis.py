@@ -5,9 +5,14 @@ atoms with the same solver, which gives one score per concept, comparable betwee
 score stands the single projection, which credits each concept alone: look at it where near-synonyms share a
 joint score between them.
 
-Intervals come from resampling probes. Where text side and image side of a concept disagree (low alignment),
-its direction itself is in doubt, which resampling cannot see; the interval is therefore stretched about its
-score by 1 / alignment.
+The interval of a score says what another audit of the same adapter would give: Student's t over probes of the linear
+estimate that the fit is, once it is known which atoms carry weight. A concept without weight gets the interval of what
+it would get beside them. Noise gives small weights to atoms that do not belong, at the cost of those that do, so that
+scores are a little low. How much is not known: the lower end takes all weights for real, and the upper end none of
+those that are no larger than their own interval, where that reaches further. Percentiles of fits to resampled probes
+would lie lower still, as each resample adds noise of its own.
+
+How far a concept's direction itself is known is another matter: see levels.py.
 """
 
 from __future__ import annotations
@@ -20,15 +25,9 @@ from scipy.special import stdtrit
 
 from auditor.finexl.arrays import TINY, FloatArray, as_array, as_rows, as_vectors, canonical_rows, unit
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.solvers import Solver, projections, solve, solve_batch
+from auditor.finexl.solvers import LEAST_RIDGE, Solver, projections, solve
 
 __all__ = ["Basis", "PhraseScore", "ScoreOptions", "SharedScores", "make_basis", "score", "score_phrase"]
-
-SCREEN_ABOVE = 96
-"""Bases with more atoms than this are screened before the bootstrap."""
-
-RIVALS = 32
-"""Atoms without weight that a screened bootstrap may still turn to."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,14 @@ class ScoreOptions:
     Attributes:
         solver: "nnls" (default), "ols" or "projection".
         ridge: Penalty in units of the mean squared atom length; spreads a score over near-synonyms.
-        resamples: Bootstrap draws over probes.
         confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
-        alignment_floor: Alignments below this stretch an interval no further (1 / 0.2 = five times).
-        unknown_alignment: Stands in where only one side of a concept was measured.
+        alignment_floor: Alignments below this stretch a phrase's interval no further (1 / 0.2 = five times).
+        unknown_alignment: Alignment of a phrase of which only the text side is known.
     """
 
     solver: Solver = "nnls"
     ridge: float = 0.0
-    resamples: int = 200
     confidence: float = 0.95
-    seed: int = 0
     alignment_floor: float = 0.2
     unknown_alignment: float = 0.5
 
@@ -120,16 +115,11 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     weights = solve(target, basis.atoms, chosen.solver, chosen.ridge)
     left = float(((target - weights @ basis.atoms) ** 2).sum())
     square = float((target**2).sum())
-    stretch = 1.0 / np.maximum(_alignment(basis, chosen), chosen.alignment_floor)
-
     joint = _per_concept(weights[None, :], basis)[0]
-    low, high = _joint_interval(scaled, weights, joint, basis, chosen)
+    below, above = _joint_interval(scaled, weights, joint, basis, chosen)
     single = _single_projections(scaled, basis)
     alone = single.mean(axis=0)
-    half = _projection_error(single, scaled, basis, chosen.confidence) * stretch
-    below, above = joint - (joint - low) * stretch, joint + (high - joint) * stretch
-    if chosen.solver == "nnls":
-        below = np.maximum(below, 0.0)
+    half = _t_error(single, scaled, basis, chosen.confidence)
     inside = (rows.mean(axis=0) / largest) @ basis.common.T
     return SharedScores(
         basis.names,
@@ -175,7 +165,7 @@ def score_phrase(
     single = projections(rows, basis.atoms)
     value = float(single.mean())
     known = chosen.unknown_alignment if alignment is None else alignment
-    half = float(_projection_error(single, rows, basis, chosen.confidence)[0])
+    half = float(_t_error(single, rows, basis, chosen.confidence)[0])
     half /= max(known, chosen.alignment_floor)
     cosine = float(unit(rows.mean(axis=0)) @ unit(basis.atoms[0]))
     return PhraseScore(value, value - half, value + half, max(-1.0, min(1.0, cosine)))
@@ -194,8 +184,8 @@ def _single_projections(rows: FloatArray, basis: Basis) -> FloatArray:
     return _per_concept(projections(rows, basis.atoms) / atoms_each[basis.owner], basis)
 
 
-def _projection_error(single: FloatArray, rows: FloatArray, basis: Basis, confidence: float) -> FloatArray:
-    """Half-width of the interval of a mean projection (k,): Student's t over probes.
+def _t_error(single: FloatArray, rows: FloatArray, basis: Basis, confidence: float) -> FloatArray:
+    """Half-width of the interval of the mean of `single` (n, k): Student's t over probes.
 
     One probe has no spread; then all of V might be noise, and the half-width is |V| / |f|.
     """
@@ -212,44 +202,48 @@ def _projection_error(single: FloatArray, rows: FloatArray, basis: Basis, confid
 def _joint_interval(
     scaled: FloatArray, weights: FloatArray, joint: FloatArray, basis: Basis, options: ScoreOptions
 ) -> tuple[FloatArray, FloatArray]:
-    """Percentile interval of the joint scores over resampled probes (k,), always around the score."""
-    n = len(scaled)
-    if n == 1:
-        half = _projection_error(joint[None, :], scaled, basis, options.confidence)
-        return joint - half, joint + half
-    drawn = np.random.default_rng(options.seed).multinomial(n, np.full(n, 1.0 / n), size=options.resamples)
-    # Resampling n of n shrinks the variance by (n - 1) / n, which matters for few probes.
-    widen = np.sqrt(n / (n - 1.0))
-    shares = (1.0 - widen) / n + widen * drawn / n
-    chosen = _screened(scaled.mean(axis=0), weights, basis, options.solver)
-    atoms = basis.atoms[chosen]
-    refitted = np.zeros((options.resamples, len(basis.atoms)))
-    # The penalty is in units of the mean squared length, which must stay that of the whole basis.
-    ridge = options.ridge * _mean_square(basis.atoms) / max(_mean_square(atoms), TINY**2)
-    refitted[:, chosen] = solve_batch(shares @ (scaled @ atoms.T), atoms @ atoms.T, options.solver, ridge)
-    tail = (1.0 - options.confidence) / 2.0
-    low, high = np.quantile(_per_concept(refitted, basis), [tail, 1.0 - tail], axis=0)
+    """Interval of the joint scores for another audit (k,), always around the score."""
+    nonnegative = options.solver == "nnls"
+    used = weights > 0.0 if nonnegative else np.ones(len(weights), dtype=bool)
+    low, high = _ends(scaled, used, basis, options)
+    if nonnegative:
+        leaders = np.unique(basis.group, return_index=True)[1]
+        sure = used & (low[leaders] > 0.0)[basis.owner]
+        high = np.maximum(high, _ends(scaled, sure, basis, options)[1])
+        low = np.maximum(low, 0.0)
     return np.minimum(low, joint), np.maximum(high, joint)
 
 
-def _screened(target: FloatArray, weights: FloatArray, basis: Basis, solver: Solver) -> NDArray[np.intp]:
-    """Atoms that resampled fits may use.
+def _ends(
+    scaled: FloatArray, used: NDArray[np.bool_], basis: Basis, options: ScoreOptions
+) -> tuple[FloatArray, FloatArray]:
+    single = _refitted(scaled, used, basis, options)
+    centre, half = single.mean(axis=0), _t_error(single, scaled, basis, options.confidence)
+    return centre - half, centre + half
 
-    All of a small basis. Of a large one, those with weight and the `RIVALS` that came closest to getting
-    some: a resample rarely reaches beyond them, and refitting a thousand atoms 200 times takes minutes.
+
+def _refitted(rows: FloatArray, used: NDArray[np.bool_], basis: Basis, options: ScoreOptions) -> FloatArray:
+    """Weight of each concept by each difference alone (n, k) in a free fit of the used atoms (m,).
+
+    A concept without a used atom is added to them by itself. With the atoms that carry weight in a non-negative fit,
+    the mean over probes is the score.
     """
-    if solver != "nnls" or len(weights) <= SCREEN_ABOVE:
-        return np.arange(len(weights))
-    gradient = np.where(weights > 0.0, -np.inf, basis.atoms @ (target - weights @ basis.atoms))
-    rivals = np.argsort(-gradient, kind="stable")[:RIVALS]
-    return np.union1d(np.flatnonzero(weights > 0.0), rivals)
-
-
-def _mean_square(atoms: FloatArray) -> float:
-    return float((atoms**2).sum(axis=1).mean()) if len(atoms) else 0.0
-
-
-def _alignment(basis: Basis, options: ScoreOptions) -> FloatArray:
-    if basis.alignment is None:
-        return np.full(len(basis.names), options.unknown_alignment)
-    return basis.alignment
+    if options.solver == "projection" or len(basis.atoms) == 0:
+        return _per_concept(projections(rows, basis.atoms), basis)
+    gram, responses = basis.atoms @ basis.atoms.T, rows @ basis.atoms.T
+    penalty = max(options.ridge, LEAST_RIDGE) if options.solver == "nnls" else options.ridge
+    gram += penalty * float(np.diag(gram).mean()) * np.eye(len(gram))
+    inside = np.linalg.pinv(gram[np.ix_(used, used)], rcond=1e-10, hermitian=True)
+    single = np.zeros_like(responses)
+    single[:, used] = responses[:, used] @ inside
+    cross = gram[np.ix_(used, ~used)]
+    left = np.diag(gram)[~used] - ((inside @ cross) * cross).sum(axis=0)
+    known = left > TINY
+    alone = (responses[:, ~used] - single[:, used] @ cross) / np.where(known, left, 1.0)
+    single[:, ~used] = np.where(known, alone, 0.0)
+    # Atoms of a concept share its weight; where none has any, each was added by itself.
+    count = int(basis.owner.max()) + 1
+    belongs = (basis.owner[:, None] == np.arange(count)).astype(np.float64)
+    carries = (used.astype(np.float64) @ belongs > 0.0)[basis.owner]
+    shares = np.where(carries, used, 1.0 / belongs.sum(axis=0)[basis.owner])
+    return _per_concept(single * shares, basis)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor.encoding.encoder import Encoder
 from auditor.finexl import robust
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.clusters import clusters
+from auditor.finexl.clusters import clusters, reading_error
 from auditor.finexl.concepts import combine, common_span, half_differences
 from auditor.finexl.divergence import divergence, precision
 from auditor.finexl.levels import LevelMap, Levels, choose_penalty, level_map, levels
@@ -38,6 +38,7 @@ class Scorer:
     encoder: Encoder
     basis: Basis
     level_map: LevelMap
+    halves: NDArray[np.float64]
 
     def concept_scores(
         self, differences: NDArray[np.floating], shared: SharedScores | None = None
@@ -54,14 +55,14 @@ class Scorer:
 
     def clusters(self) -> NDArray[np.intp]:
         """First concept that each one cannot be told apart from (k,), as its place in the lexicon."""
-        return clusters(self.vectors(self.lexicon.names), self.level_map.reliability)
+        vectors = self.vectors(self.lexicon.names)
+        return clusters(vectors, self.level_map.reliability, reading_error(vectors, self.halves))
 
     def shared(self, differences: NDArray[np.floating]) -> SharedScores:
         """Scores on the shared basis of differences (n, D)."""
         options = ScoreOptions(
             solver=self.solver.fit,
             ridge=self.solver.ridge,
-            resamples=self.solver.bootstrap,
             confidence=1 - self.solver.alpha,
         )
         return score(differences, self.basis, options)
@@ -174,11 +175,12 @@ def make_scorer(
     )
     basis = make_basis(lexicon.names, combined, common=image_span if solver.basis == "image" else text_span)
     halves = half_differences(reference.text.vectors, reference.image.vectors, text_span, image_span)
-    halves = halves * np.linalg.norm(combined.atoms, axis=1)[combined.owner.argsort(kind="stable")].reshape(
+    scaled = halves * np.linalg.norm(combined.atoms, axis=1)[combined.owner.argsort(kind="stable")].reshape(
         len(halves), -1
     ).mean(axis=1, keepdims=True)
-    penalty = solver.level_penalty or choose_penalty(basis, halves, reference.noise, len(prompts))
-    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis, level_map(basis, penalty, halves))
+    penalty = solver.level_penalty or choose_penalty(basis, scaled, reference.noise, len(prompts))
+    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis, level_map(basis, penalty, scaled),
+                  halves)  # fmt: skip
 
 
 def concept_scores(shared: SharedScores, signed: Levels, basis: Basis) -> tuple[ConceptScore, ...]:

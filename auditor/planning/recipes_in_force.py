@@ -12,7 +12,7 @@ from auditor.lexicons import load_lexicon
 from auditor.planning.local_models import cached_commit
 from auditor.probes import load_probes
 from auditor.records.outcomes import TRANSIENT_REASONS
-from auditor.records.recipe import Recipe, algorithm_version
+from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, portable
 
@@ -41,7 +41,7 @@ def settings_key(settings: Settings) -> str:
     canonical = json.dumps(
         {
             "recipe": portable(settings)["recipe"],
-            "algorithm": algorithm_version(chosen.solver.basis),
+            "algorithm": ALGORITHM_VERSION,
             "lexicon": lexicon.content_hash,
             "probes": probes.content_hash,
             # A branch means another commit once its repo is fetched anew.

@@ -78,7 +78,7 @@ class ConceptScore(_Record):
     score: float
     """Joint weight (non-negative least squares by default)."""
     low: float
-    """Lower end of the bootstrap interval over probes."""
+    """Lower end of the interval over probes: what another audit of the same adapter may give."""
     high: float
     """Upper end."""
     projection: float

@@ -144,9 +144,6 @@ class SolverSettings(Section):
     e_decomp: float = Field(default=0.2, ge=0, lt=1)
     """Relative residual below which no more concepts are added (Eq. 11)."""
 
-    bootstrap: int = Field(default=1000, ge=1)
-    """Resamples over probes behind each interval."""
-
     null_draws: int = Field(default=1000, ge=1)
     """Sign flips behind each p-value."""
 

@@ -34,7 +34,6 @@ QUICK = (
     "recipe.dose_probes=2",
     "recipe.bases.pocket.steps=4",
     "recipe.solver.image_probes=1",
-    "recipe.solver.bootstrap=50",
     "recipe.solver.null_draws=200",
     "recipe.proposer.requests=1",
 )

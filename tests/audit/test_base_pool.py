@@ -27,7 +27,7 @@ from tests.audit.conftest import QUICK, World, small_hub
 
 FLUX = f"{OWNER}/flux"
 REPOS = ("ana-k/harbor-lora", "mkr/moss-lora")
-FEW = ("recipe.probe_count=8", "recipe.dose_scales=[]", "recipe.solver.bootstrap=10")
+FEW = ("recipe.probe_count=8", "recipe.dose_scales=[]")
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_planted_scores_are_recovered(seed: int, planted: int, solver: Solver) -
     truth = np.zeros(8)
     truth[:planted] = rng.uniform(0.5, 2.0, size=planted)
     rows = truth @ vectors + 0.05 * rng.normal(size=(30, 16))
-    result = score(rows, make_basis(names(8), vectors), ScoreOptions(solver=solver, resamples=25))
+    result = score(rows, make_basis(names(8), vectors), ScoreOptions(solver=solver))
     assert result.score == pytest.approx(truth, abs=0.2)
     assert result.explained_share > 0.9
     assert ((result.low <= result.score) & (result.score <= result.high)).all()
@@ -48,7 +48,7 @@ def test_planted_scores_are_recovered(seed: int, planted: int, solver: Solver) -
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.sampled_from(SOLVERS), st.sampled_from([0.0, 0.1]))
 def test_linear_and_order_free(seed: int, scale: float, solver: Solver, ridge: float) -> None:
     rows, vectors = problem(seed)
-    basis, options = make_basis(names(6), vectors), ScoreOptions(solver=solver, ridge=ridge, resamples=25)
+    basis, options = make_basis(names(6), vectors), ScoreOptions(solver=solver, ridge=ridge)
     first = score(rows, basis, options)
     shuffled = score(np.random.default_rng(seed).permutation(rows), basis, options)
     scaled = score(scale * rows, basis, options)
@@ -62,7 +62,7 @@ def test_linear_and_order_free(seed: int, scale: float, solver: Solver, ridge: f
 @given(st.integers(0, 2**31), st.integers(0, 5), st.floats(0.5, 3.0), st.sampled_from(SOLVERS))
 def test_a_duplicate_concept_changes_nothing(seed: int, copied: int, length: float, solver: Solver) -> None:
     rows, vectors = problem(seed)
-    options = ScoreOptions(solver=solver, resamples=25)
+    options = ScoreOptions(solver=solver)
     plain = score(rows, make_basis(names(6), vectors), options)
     doubled = make_basis([*names(6), "copy"], np.concatenate([vectors, length * vectors[copied : copied + 1]]))
     again = score(rows, doubled, options)
@@ -82,7 +82,7 @@ def test_opposites_are_not_merged() -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_degenerate_inputs_stay_finite(solver: Solver, n: int) -> None:
-    options = ScoreOptions(solver=solver, resamples=20)
+    options = ScoreOptions(solver=solver)
     vectors = np.array([[1.0, 0, 0], [2.0, 0, 0], [0, 0, 0], [-1.0, 0, 0], [0.9, 0.1, 0]])
     basis = make_basis(names(5), vectors)
     rng = np.random.default_rng(n)
@@ -108,7 +108,7 @@ def test_intervals_shrink_with_probes_and_cover() -> None:
     rng = np.random.default_rng(0)
     vectors = np.eye(8)[:3]
     basis, truth, covered, widths = make_basis(names(3), vectors), np.array([1.0, 0.5, 0.2]), 0, []
-    aligned = ScoreOptions(unknown_alignment=1.0, resamples=100)
+    aligned = ScoreOptions()
     for _ in range(40):
         result = score(truth @ vectors + 0.3 * rng.normal(size=(20, 8)), basis, aligned)
         covered += int(((result.low <= truth) & (truth <= result.high)).sum())
@@ -118,19 +118,17 @@ def test_intervals_shrink_with_probes_and_cover() -> None:
     assert longer.high[0] - longer.low[0] < 0.5 * np.mean(widths)
 
 
-def test_low_alignment_widens_the_interval() -> None:
-    rows = problem(3)[0]
-    text = ConceptDirections(np.eye(10)[:2], np.full(2, 0.1))
-    tilted = np.eye(10)[:2]
-    tilted[1, 5] = 2.0
-    image = ConceptDirections(tilted, np.full(2, 0.1))
-    combined = combine(text, image, "text")
-    known = score(rows, make_basis(["a", "b"], combined))
-    assert combined.alignment is not None
-    sure = score(rows, make_basis(["a", "b"], combine(text, text, "text")))
-    width, narrow = known.projection_high - known.projection_low, sure.projection_high - sure.projection_low
-    lengths = np.linalg.norm(combined.atoms, axis=1)
-    assert width * lengths == pytest.approx(narrow / combined.alignment)
+def test_noise_biases_the_joint_fit_and_the_interval_still_covers_a_longer_audit() -> None:
+    rng = np.random.default_rng(11)
+    vectors = 0.8 * rng.normal(size=(60, 50)) + 0.6 * rng.normal(size=50)
+    basis, covered = make_basis(names(60), vectors), []
+    for _ in range(60):
+        chosen = rng.choice(60, 2, replace=False)
+        mean = rng.uniform(0.3, 1.0, 2) @ vectors[chosen]
+        longer = score(mean[None, :], basis).score
+        found = score(mean + 2.5 * rng.normal(size=(24, 50)), basis)
+        covered += ((found.low <= longer) & (longer <= found.high))[longer > 0.05].tolist()
+    assert 0.93 <= np.mean(covered) <= 0.99
 
 
 @pytest.mark.parametrize("mode", ["stacked", "either"])
@@ -156,7 +154,8 @@ def test_phrase_outside_the_lexicon() -> None:
     result = score(rows, make_basis(names(6), vectors))
     phrase = score_phrase(rows, vectors[2])
     assert phrase.score == pytest.approx(result.projection[2])
-    assert (phrase.low, phrase.high) == pytest.approx((result.projection_low[2], result.projection_high[2]))
+    width = result.projection_high[2] - result.projection_low[2]
+    assert phrase.high - phrase.low == pytest.approx(width / ScoreOptions().unknown_alignment)
     alone = score_phrase(rows.mean(axis=0), vectors[2])
     assert alone.score == pytest.approx(phrase.score) and alone.high - alone.low > phrase.high - phrase.low
     assert score_phrase(rows, np.zeros(10)).cosine == 0.0
@@ -178,11 +177,11 @@ def test_bad_input_is_named() -> None:
         score_phrase(np.ones((2, 3)), np.ones(2))
 
 
-def test_a_large_basis_is_screened_and_still_scored() -> None:
+def test_a_large_basis_is_scored() -> None:
     rng = np.random.default_rng(7)
     vectors = rng.normal(size=(150, 200)) + 0.5 * rng.normal(size=200)
     rows = vectors[3] + 0.5 * vectors[140] + 0.3 * rng.normal(size=(15, 200))
-    result = score(rows, make_basis(names(150), vectors), ScoreOptions(resamples=20))
+    result = score(rows, make_basis(names(150), vectors), ScoreOptions())
     assert result.score[[3, 140]] == pytest.approx([1.0, 0.5], abs=0.1)
     assert set(np.argsort(-result.score)[:2]) == {3, 140}
     assert result.low[3] > 0.5 and (result.high >= result.score).all()

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import t as student
 
 from auditor.finexl.divergence import next_look, precision
-from auditor.finexl.shared_basis import ScoreOptions, make_basis, score
+from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_phrase
 from auditor.finexl.significance import effect_test, sign_flip_p_value
 
-SURE = ScoreOptions(solver="ols", resamples=4000, confidence=0.9, unknown_alignment=1.0)
+SURE = ScoreOptions(solver="ols", confidence=0.9, unknown_alignment=1.0)
 
 
 @pytest.mark.parametrize(("floor", "reason"), [(0.49, "effect"), (0.5, "below_floor"), (0.51, "below_floor")])
@@ -76,12 +76,34 @@ def test_a_look_that_just_suffices_is_enough() -> None:
     assert next_look(rows[:1]).reason != "target_reached"
 
 
-def test_resampling_is_widened_to_the_spread_of_the_mean() -> None:
-    """Of two probes a and b a resample has the mean a, b or between; widened, the ends lie sqrt(2) times as far."""
-    a, b = 1.0, 2.0
-    result = score([[a, 0.0], [b, 0.0]], make_basis(["x"], [[1.0, 0.0]]), SURE)
-    half = np.sqrt(2.0) * (b - a) / 2
-    assert (result.low[0], result.high[0]) == pytest.approx((1.5 - half, 1.5 + half))
+def test_a_score_has_students_interval() -> None:
+    rows = np.random.default_rng(2).normal(size=(9, 3)) + np.array([2.0, 0.5, 0.0])
+    result = score(rows, make_basis(["x", "y"], np.eye(3)[:2]), SURE)
+    half = student.ppf(0.95, 8) * rows[:, :2].std(axis=0, ddof=1) / 3.0
+    assert result.score == pytest.approx(rows.mean(axis=0)[:2])
+    assert (result.low, result.high) == (pytest.approx(result.score - half), pytest.approx(result.score + half))
+
+
+def test_the_upper_end_takes_weights_within_their_own_interval_for_noise() -> None:
+    rows = np.random.default_rng(6).normal(size=(12, 2)) * 0.4 + np.array([1.0, -0.1])
+    vectors = np.array([[1.0, 0.0], [0.6, 0.8]])
+    result = score(rows, make_basis(["x", "y"], vectors))
+    assert result.score[1] > 0.0 == result.low[1]
+    alone = rows[:, 0]
+    half = student.ppf(0.975, 11) * alone.std(ddof=1) / np.sqrt(12)
+    assert result.high[0] == pytest.approx(alone.mean() + half, abs=1e-4)
+    assert result.high[0] - result.score[0] > result.score[0] - result.low[0]
+
+
+def test_a_concept_without_weight_has_the_interval_of_what_it_would_get_beside_the_others() -> None:
+    rows = np.random.default_rng(5).normal(size=(12, 3)) * 0.3 + np.array([1.0, -0.2, 0.0])
+    vectors = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
+    result = score(rows, make_basis(["x", "y"], vectors))
+    assert result.score[1] == 0.0
+    beside = (rows @ np.linalg.pinv(vectors))[:, 1]
+    half = student.ppf(0.975, 11) * beside.std(ddof=1) / np.sqrt(12)
+    assert result.low[1] == 0.0
+    assert result.high[1] == pytest.approx(max(0.0, beside.mean() + half), abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 5])
@@ -105,13 +127,8 @@ def test_the_common_share_is_that_of_any_strength(strength: float) -> None:
 @pytest.mark.parametrize(("alignment", "stretch"), [(1.0, 1.0), (0.5, 2.0), (0.2, 5.0), (0.1, 5.0)])
 def test_an_alignment_below_the_floor_stretches_no_further(alignment: float, stretch: float) -> None:
     rows = np.random.default_rng(3).normal(size=(6, 2)) + 1.0
-    basis = make_basis(["x"], [[1.0, 0.0]])
-    widths = []
-    for known in (1.0, alignment):
-        result = score(rows, basis, ScoreOptions(solver="ols", resamples=200, unknown_alignment=known))
-        widths.append((result.projection_high - result.projection_low, result.high - result.low))
-    assert widths[1][0] == pytest.approx(stretch * widths[0][0])
-    assert widths[1][1] == pytest.approx(stretch * widths[0][1])
+    found = [score_phrase(rows, [1.0, 0.0], alignment=known) for known in (1.0, alignment)]
+    assert found[1].high - found[1].low == pytest.approx(stretch * (found[0].high - found[0].low))
 
 
 @pytest.mark.parametrize(("solver", "negative"), [("nnls", False), ("ols", True), ("projection", True)])
@@ -119,5 +136,5 @@ def test_only_a_fit_without_negative_weights_has_no_negative_interval(
     solver: Literal["nnls", "ols", "projection"], negative: bool
 ) -> None:
     rows = np.random.default_rng(4).normal(size=(8, 2)) * 2.0 + [0.3, 0.0]
-    result = score(rows, make_basis(["x"], [[1.0, 0.0]]), ScoreOptions(solver=solver, resamples=100))
+    result = score(rows, make_basis(["x"], [[1.0, 0.0]]), ScoreOptions(solver=solver))
     assert bool(result.low[0] < 0.0) == negative

@@ -14,7 +14,6 @@ from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import Reference
 from auditor.measuring.scoring import Scorer, effect_record, make_scorer
 from auditor.records.proposals import ProposedPhrase
-from auditor.records.recipe import algorithm_version
 from auditor.settings import SolverSettings
 
 LEXICON = load_lexicon("pocket-1")
@@ -36,7 +35,7 @@ def scorer(basis: str, *, sides_agree: bool = True) -> Scorer:
     empty = np.zeros((0, D), np.float32)
     few = np.zeros((3, D), np.float32)
     reference = Reference(np.zeros((3, 2, 2, 3), np.uint8), few, few, few, text, image, empty, empty)
-    solver = SolverSettings(basis=basis, bootstrap=1)  # type: ignore[arg-type]
+    solver = SolverSettings(basis=basis)  # type: ignore[arg-type]
     return make_scorer(solver, LEXICON, ("a", "b", "c"), reference, NoEncoder())  # type: ignore[arg-type]
 
 
@@ -77,19 +76,16 @@ def test_algorithm_1_takes_phrases_in_the_order_of_discovery(monkeypatch: pytest
         assert [c.concept for c in paper.concepts] == order[:1]
 
 
-def test_a_p_value_needs_draws_and_only_the_stacked_basis_has_another_version() -> None:
+def test_a_p_value_needs_draws() -> None:
     with pytest.raises(ValidationError, match="null_draws"):
         SolverSettings(null_draws=0)
-    assert [algorithm_version(basis) for basis in ("mean", "either", "stacked")] == [1, 1, 2]
 
 
 def test_a_smaller_alpha_gives_a_wider_interval() -> None:
     made, random = scorer("mean"), np.random.default_rng(3)
     vectors = made.reference.text.vectors
     differences = vectors[2] + random.normal(size=(12, D)) * 0.5
-    scorers = [
-        replace(made, solver=made.solver.model_copy(update={"alpha": alpha, "bootstrap": 400})) for alpha in (0.05, 0.5)
-    ]
+    scorers = [replace(made, solver=made.solver.model_copy(update={"alpha": alpha})) for alpha in (0.05, 0.5)]
     wide, narrow = (each.shared(differences) for each in scorers)
     assert wide.low[2] < narrow.low[2] <= narrow.high[2] < wide.high[2]
     assert (wide.projection_high - wide.projection_low > narrow.projection_high - narrow.projection_low).all()

@@ -26,7 +26,6 @@ QUICK = (
     "recipe.dose_scales=[]",
     "recipe.trigger_arms=false",
     "recipe.solver.image_probes=1",
-    "recipe.solver.bootstrap=50",
     "recipe.proposer.kind=none",
 )
 

@@ -123,7 +123,7 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
         ([], {}, 'profile = "hubb"\n', "choose pocket or hub; did you mean hub?"),
         (["recipe.probe_count=many"], {}, "", "recipe.probe_count = 'many' (flag --set recipe.probe_count)"),
         (["recipe.probe_count=1"], {}, "", "greater than or equal to 2"),
-        (["recipe.solver.bootstrap=0"], {}, "", "greater than or equal to 1"),
+        (["recipe.solver.null_draws=0"], {}, "", "greater than or equal to 1"),
         (["recipe.solver.null_draws=0"], {}, "", "greater than or equal to 1"),
         (["recipe.looks=[5, 3]"], {}, "", "increasing"),
         (["recipe.probe_count=5"], {}, "", "fewer than 6 probes"),

@@ -139,7 +139,6 @@ QUICK = (
     "recipe.dose_scales=[]",
     "recipe.trigger_arms=false",
     "recipe.solver.image_probes=1",
-    "recipe.solver.bootstrap=50",
     "recipe.solver.null_draws=200",
     "recipe.proposer.kind=none",
 )

@@ -85,7 +85,7 @@ def _about(facts: DatasetCardFacts) -> list[str]:
         "",
         f"Made by auditor {facts.package_version} at {facts.made_at} UTC.",
         "",
-        "- A score of 1 is as far as the concept's words reach in the text encoder; `low` and `high` are a bootstrap "
+        "- A score of 1 is as far as the concept's words reach in the text encoder; `low` and `high` are a 95 % "
         "interval over image pairs. Scores compare within one recipe (one base) only.",
         "- Every listed adapter is here with its outcome; those that could not be measured say why (`failures`).",
         "- Names, tags, trigger words and claims about bases are texts by uploaders: quote them, never run them.",
