@@ -22,9 +22,12 @@ __all__ = ["evaluate_app"]
 _NAMING = ("named", "named by cluster", "synonyms joined", "joined are synonyms", "seconds")
 _AMOUNTS = ("level order", "score order", "projection order", "level error", "score error", "projection error")
 _COVERS = (
-    "score covers a longer audit", "level covers a longer audit", "level covers the truth",
-    "level covers the truth, absent", "level covers the truth, synonyms",
-)  # fmt: skip
+    "score covers a longer audit",
+    "level covers a longer audit",
+    "level covers the truth",
+    "level covers the truth, absent",
+    "level covers the truth, synonyms",
+)
 
 
 @evaluate_app.command("scale")
@@ -48,16 +51,19 @@ def scale_command(
     from auditor.finexl.attribution import chance_random
 
     with progress("scale", len(GEOMETRIES)) as step:
-        found = evaluate_scale(concepts, dimension, cases=cases, ladders=ladders, development=development,
-                               note=lambda name: step(1, name))  # fmt: skip
+        found = evaluate_scale(
+            concepts, dimension, cases=cases, ladders=ladders, development=development, note=lambda name: step(1, name)
+        )
     if as_json:
         emit_json(asdict(found))
         return
     for title, rows in (("geometry", found.geometries), ("cases", found.cells)):
         for names in (_NAMING, _AMOUNTS, _COVERS):
             _figures(title, rows, names)
-    say(f"{concepts} concepts, {dimension} dimensions; order: chance {chance_random(len(AMOUNTS)):.2f}; "
-        "in brackets: 95 % interval, cases")  # fmt: skip
+    say(
+        f"{concepts} concepts, {dimension} dimensions; order: chance {chance_random(len(AMOUNTS)):.2f}; "
+        "in brackets: 95 % interval, cases"
+    )
 
 
 @evaluate_app.command("coverage")
@@ -92,12 +98,17 @@ def coverage_command(
     emit_table(
         ("of size", "covered", "95 % interval", "too high", "too low", "worst concept"),
         [
-            (r.what, _percent(r.covered.mean), f"{100 * r.covered.low:.1f} to {100 * r.covered.high:.1f} %",
-             _percent(r.below), _percent(r.above),
-             f"{r.worst[1]} {_percent(r.worst[0])}" if r.worst else "too few cases")
+            (
+                r.what,
+                _percent(r.covered.mean),
+                f"{100 * r.covered.low:.1f} to {100 * r.covered.high:.1f} %",
+                _percent(r.below),
+                _percent(r.above),
+                f"{r.worst[1]} {_percent(r.worst[0])}" if r.worst else "too few cases",
+            )
             for r in found.rows
         ],
-    )  # fmt: skip
+    )
     say(f"{found.adapters} adapters, {found.audits} audits of {found.probes} probes each; wanted: 95 %")
 
 

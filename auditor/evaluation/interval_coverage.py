@@ -72,7 +72,7 @@ class _Found:
 
 def evaluate_coverage(
     bank: Bank, adapters: Sequence[ZooAdapter], passes: int = 4, note: Note | None = None
-) -> Coverage:  # fmt: skip
+) -> Coverage:
     """Deal the probes of each adapter's long audit into usual ones and count.
 
     Args:
@@ -116,9 +116,9 @@ def deal(scorer: Scorer, flat: FloatArray, dealt: NDArray[np.intp], name: str) -
             ("score", shared.score, shared.low, shared.high, scorer.shared(rest).score),
             ("level", signed.level, signed.low, signed.high, scorer.level_map.matrix @ rest.mean(axis=0)),
         ):
-            missed[kind].append((
-                longer < value - wider * (value - low) - 1e-9, longer > value + wider * (high - value) + 1e-9
-            ))  # fmt: skip
+            missed[kind].append(
+                (longer < value - wider * (value - low) - 1e-9, longer > value + wider * (high - value) + 1e-9)
+            )
     found = {}
     for kind, value in zip(missed, whole, strict=True):
         below, above = (np.array([miss[side] for miss in missed[kind]]) for side in (0, 1))

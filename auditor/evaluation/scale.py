@@ -63,9 +63,15 @@ class Scale:
 
 
 def evaluate_scale(
-    concepts: int = 997, dimension: int = 768, *, cases: int = 2, ladders: int = 6, development: bool = False,
-    geometries: Sequence[Geometry] = GEOMETRIES, note: Note | None = None,
-) -> Scale:  # fmt: skip
+    concepts: int = 997,
+    dimension: int = 768,
+    *,
+    cases: int = 2,
+    ladders: int = 6,
+    development: bool = False,
+    geometries: Sequence[Geometry] = GEOMETRIES,
+    note: Note | None = None,
+) -> Scale:
     """Measure planted adapters in every geometry.
 
     Args:
@@ -89,9 +95,7 @@ def evaluate_scale(
     return Scale(concepts, dimension, tuple(rows), tuple(ScaleRow(name, _means(m)) for name, m in cells.items()))
 
 
-def _geometry(
-    world: PlantedWorld, seed: int, cases: int, ladders: int, cells: dict[str, Measures]
-) -> Measures:  # fmt: skip
+def _geometry(world: PlantedWorld, seed: int, cases: int, ladders: int, cells: dict[str, Measures]) -> Measures:
     rng = np.random.default_rng(seed + 1)
     found: Measures = defaultdict(list)
     for probes, (effect, reach), true in itertools.product(PROBES, EFFECTS.items(), TRUE):

@@ -179,8 +179,7 @@ def make_scorer(
         len(halves), -1
     ).mean(axis=1, keepdims=True)
     penalty = solver.level_penalty or choose_penalty(basis, scaled, reference.noise, len(prompts))
-    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis, level_map(basis, penalty, scaled),
-                  halves)  # fmt: skip
+    return Scorer(solver, lexicon, tuple(prompts), reference, encoder, basis, level_map(basis, penalty, scaled), halves)
 
 
 def concept_scores(shared: SharedScores, signed: Levels, basis: Basis) -> tuple[ConceptScore, ...]:

@@ -28,7 +28,7 @@ from tests.stub_vlm import StubServer
 pytestmark = pytest.mark.timeout(900)
 QUICK = (
     "recipe.bases.pocket.steps=4", "recipe.probe_count=8", "recipe.looks=[]", "recipe.dose_scales=[0.5]",
-    "recipe.dose_probes=2", "recipe.solver.image_probes=1", "recipe.solver.bootstrap=50",
+    "recipe.dose_probes=2", "recipe.solver.image_probes=1",
     "recipe.solver.null_draws=200", "recipe.proposer.kind=openai", "recipe.proposer.requests=1",
     "recipe.trigger_arms=true",
 )  # fmt: skip
