@@ -82,9 +82,16 @@ def _pixart_with_pieces(folder: Path) -> Path:
     sentences = [f"a {colour} {thing} on grass, number {n}" for n in range(40) for colour in ("red", "blue")
                  for thing in ("dog", "boat", "tree", "car")]  # fmt: skip
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_prefix=str(folder / "tokenizer" / "spiece"), vocab_size=50,
-        hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(sentences),
+        model_prefix=str(folder / "tokenizer" / "spiece"),
+        vocab_size=50,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
     settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 77, "pad_token": "<pad>",
                 "eos_token": "</s>", "unk_token": "<unk>"}  # fmt: skip
     (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings))

@@ -420,11 +420,20 @@ def document(finished: Finished) -> str:
     for shape, (about, expected, test) in BEHAVIOURS.items():
         rows.append((shape, f"| {shape} | {about} | `{test}` | – | {expected} | – | – |"))
     lines += [row for _, row in sorted(rows, key=lambda row: row[0])]
-    lines += ["", "## Kinds of servers and sites", "",
-              "What each of them says, and what it was asked with, is in [reliability.md](reliability.md).", "",
-              "| server | how it behaves | what happens | test |", "|---|---|---|---|"]  # fmt: skip
-    lines += [f"| {kind} | {how} | {expected} | `{test}` |"
-              for kind, ways in SERVERS.items() for how, (expected, test) in ways.items()]  # fmt: skip
+    lines += [
+        "",
+        "## Kinds of servers and sites",
+        "",
+        "What each of them says, and what it was asked with, is in [reliability.md](reliability.md).",
+        "",
+        "| server | how it behaves | what happens | test |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {kind} | {how} | {expected} | `{test}` |"
+        for kind, ways in SERVERS.items()
+        for how, (expected, test) in ways.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
