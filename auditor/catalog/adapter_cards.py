@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from auditor.catalog.base_doubts import EVIDENCE, base_doubts
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
@@ -43,6 +45,14 @@ _DETAILS = {
 }
 
 
+def _detail(connection: duckdb.DuckDBPyConnection, sql: str, audit_id: object) -> list[Record]:
+    """Rows of one detail; none where the catalog was made before there was such a table."""
+    try:
+        return fetch(connection, sql, [audit_id]).records()
+    except duckdb.CatalogException:
+        return []
+
+
 def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Card]:
     """Every listed unit of a repo, or the one at `path`.
 
@@ -68,7 +78,7 @@ def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Ca
             raise UserError(f"the catalog has no {what}" + (f"; near names: {names}" if names else ""))
         cards = []
         for card in table.records():
-            details = {name: fetch(connection, sql, [card["audit_id"]]).records() for name, sql in _DETAILS.items()}
+            details = {name: _detail(connection, sql, card["audit_id"]) for name, sql in _DETAILS.items()}
             copies = fetch(
                 connection,
                 "SELECT DISTINCT repo_id FROM adapters WHERE repo_id <> ? AND weights IN "

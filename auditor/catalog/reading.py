@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from auditor.catalog.migrations import load_migrations
 from auditor.catalog.sql_guard import refuse_telltales, within, without_paths
 from auditor.errors import PrerequisiteMissing, UserError
 
@@ -76,9 +77,22 @@ def reading_catalog(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             yield connection
         except duckdb.Error as error:
+            if isinstance(error, duckdb.CatalogException):
+                check_schema(connection, database)  # it lacks what earlier versions did not have
             if not is_damage(error):
                 raise
             raise damaged(database, error) from error
+
+
+def check_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Make sure that this version's migrations were all applied.
+
+    Raises:
+        UserError: An earlier version made the catalog.
+    """
+    (newest,) = connection.execute("SELECT max(number) FROM schema_migrations").fetchall()[0]
+    if newest < len(load_migrations()):
+        raise UserError(f"{database} was made by an earlier version, which lacks what is asked; run: auditor merge")
 
 
 def is_damage(error: duckdb.Error) -> bool:

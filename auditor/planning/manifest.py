@@ -282,19 +282,19 @@ def read_manifest(folder: Path) -> Manifest:
     if not items.exists() or not settled.exists():
         raise UserError(f"there is no plan in {folder}; run: auditor plan")
     with reading(items, "plan", "auditor plan"):
-        wanted = tuple(WorkItem(**row) for row in _half_rows(items, _ITEM_SCHEMA))
+        rows, untold = _half_rows(items, _ITEM_SCHEMA)
+        wanted = tuple(WorkItem(**row) for row in rows)
     with reading(settled, "plan", "auditor plan"):
-        return Manifest(wanted, tuple(SettledItem(**row) for row in _half_rows(settled, _SETTLED_SCHEMA)))
+        return Manifest(wanted, tuple(SettledItem(**row) for row in _half_rows(settled, _SETTLED_SCHEMA, untold)[0]))
 
 
-def _half_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    """Rows of one half. Earlier versions had fewer columns; none had one of another type."""
+def _half_rows(path: Path, schema: pa.Schema, empty: bool = False) -> tuple[list[dict[str, Any]], bool]:
+    """Rows of one half, and whether it is of an earlier version: they had fewer columns and told no number."""
+    # A garbled list may lose rows and number together: it is believed to be `empty` only beside one that tells none.
     table = pq.read_table(path, page_checksum_verification=True)
     if any(field.name not in schema.names or field.type != schema.field(field.name).type for field in table.schema):
         raise ValueError("its columns are those of another version, or garbled")
     told = (table.schema.metadata or {}).get(_ROWS.encode())
-    # Files of earlier versions do not tell; a garbled list may lose rows and telling together.
-    if told != str(table.num_rows).encode() and (told is not None or not table.num_rows):
+    if told != str(table.num_rows).encode() and (told is not None or not (table.num_rows or empty)):
         raise ValueError(f"it holds {table.num_rows} rows, not as many as were written")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+    return table.to_pylist(), told is None

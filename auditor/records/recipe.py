@@ -11,6 +11,9 @@ ALGORITHM_VERSION = 3
 """Raised whenever our own code changes scores for the same inputs. 2: explanations on the basis `stacked` weighed √2
 less. 3: intervals of scores over probes by Student's t, levels by their response to the concept."""
 
+_LATER_FIELDS = ("subject_contexts", "subject_contexts_hash", "subject_probes")
+"""Fields that recipes of earlier releases did not have: at their defaults such a recipe keeps its id and results."""
+
 
 class Recipe(BaseModel):
     """One way of auditing adapters of one base. Work is done when a result exists for (file sha256, recipe_id)."""
@@ -72,6 +75,7 @@ class Recipe(BaseModel):
 
     @property
     def recipe_id(self) -> str:
-        """First 16 hex digits of the SHA-256 over the canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """First 16 hex digits of the SHA-256 over the canonical JSON, without later fields that say nothing."""
+        silent = {name for name in _LATER_FIELDS if getattr(self, name) == Recipe.model_fields[name].default}
+        canonical = json.dumps(self.model_dump(mode="json", exclude=silent), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

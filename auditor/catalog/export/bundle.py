@@ -16,7 +16,7 @@ from auditor.catalog.export.folders import check_replaceable, new_folder, write_
 from auditor.catalog.export.sidecars import Annotated, annotate_folder, count_sidecars, write_sidecars
 from auditor.catalog.export.site import write_site
 from auditor.catalog.export.tables import TABLES, columns_of, count_rows, write_tables
-from auditor.catalog.reading import damaged, is_damage, open_catalog, reading_catalog
+from auditor.catalog.reading import check_schema, damaged, is_damage, open_catalog, reading_catalog
 from auditor.errors import UserError
 
 ExportFormat = Literal["tables", "jsonl", "csv", "sidecars", "site"]
@@ -67,9 +67,11 @@ def export(
         on_step: Told what is being written.
 
     Raises:
-        UserError: `target` holds something that is not an export.
+        UserError: `target` holds something that is not an export, or an earlier version made the catalog.
     """
     check_replaceable(target)
+    with reading_catalog(database) as connection:
+        check_schema(connection, database)
     if dry_run:
         return ExportReport(target, planned_rows(database, formats, max_pages))
     with new_folder(target) as folder:
