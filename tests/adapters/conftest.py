@@ -4,6 +4,11 @@ import pytest
 
 from auditor.adapters.layout import BaseLayout
 
+# Formulas are checked by what they make of a base; the fixtures of bases stand with the room that loads them.
+from tests.generation.conftest import base, pocket_base, sd_folder, shared_base, shared_pocket_base
+
+__all__ = ["base", "layout", "pocket_base", "sd_folder", "shared_base", "shared_pocket_base"]
+
 BLOCK = "down_blocks.0.attentions.0"
 SHAPES = {
     f"{BLOCK}.proj_in": (32, 32, 1, 1),

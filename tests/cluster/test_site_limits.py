@@ -18,7 +18,8 @@ from auditor.errors import TransientError, UserError
 from auditor.planning.manifest import Manifest, write_manifest
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
-from tests.cluster.test_stored_slices import make_item, publish
+from tests.cluster.test_run_chain import publish
+from tests.work_items import make_item
 
 TASKS = re.compile(r"--array=0-(\d+)%\d+")
 

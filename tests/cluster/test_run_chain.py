@@ -1,4 +1,4 @@
-"""Slices, tags, Slurm's output, run folders: what needs no cluster."""
+"""Tags, Slurm's output, run folders, chains: what needs no cluster."""
 
 from __future__ import annotations
 
@@ -21,55 +21,14 @@ from auditor.errors import TransientError, UserError
 from auditor.measuring.reference import reference_path
 from auditor.planning.manifest import Manifest, write_manifest
 from auditor.planning.recipes_in_force import publish_recipe, settings_key
-from auditor.planning.slices import cut, item_keys, read_slice, slices_id, write_slices
+from auditor.planning.slices import cut, write_slices
 from auditor.records.result import ANY_RECIPE, AuditRecord, WorkItem
 from auditor.results.result_file import Result, write_result
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve
 from tests.cluster.table import FAULTS, FaultTable
 from tests.synthetic_results import SyntheticWorld
-
-
-def make_item(number: int, base: str | None = "pocket", content: int | None = None) -> WorkItem:
-    sha256 = f"{number if content is None else content:064x}"
-    return WorkItem(
-        repo_id=f"o/{number}", commit_sha="0" * 40, path="x.safetensors", file_sha256=sha256, base_name=base
-    )
-
-
-items = st.lists(
-    st.tuples(st.integers(0, 400), st.sampled_from(["a", "b", None]), st.integers(0, 60)), unique_by=lambda t: t[0]
-).map(lambda rows: [make_item(*row) for row in rows])
-
-
-@given(items=items, size=st.integers(1, 9))
-def test_every_item_is_in_one_slice_of_one_base_and_copies_stay_together(items: list[WorkItem], size: int) -> None:
-    slices = cut(items, size)
-    flat = [item for part in slices for item in part]
-    assert sorted(item.key for item in flat) == sorted(item.key for item in items)
-    where: dict[tuple[str | None, str | None], set[int]] = {}
-    for number, part in enumerate(slices):
-        assert len({item.base_name for item in part}) == 1
-        assert 1 <= len({item.file_sha256 for item in part}) <= size
-        for item in part:
-            where.setdefault((item.base_name, item.file_sha256), set()).add(number)
-    assert all(len(numbers) == 1 for numbers in where.values())
-    assert cut(items, size) == slices and slices_id(slices) == slices_id(cut(items, size))
-
-
-def test_slices_are_read_back_and_damage_is_noticed(tmp_path: Path) -> None:
-    slices = cut([make_item(n, base) for base in ("a", "b") for n in range(5)], 2)
-    stored = write_slices(tmp_path, slices)
-    assert tuple(read_slice(tmp_path, stored, n) for n in range(len(slices))) == slices
-    assert item_keys(tmp_path, stored, [0, 1]) == {i.key for part in slices[:2] for i in part}
-    with pytest.raises(UserError, match="no number 99"):
-        read_slice(tmp_path, stored, 99)
-    with pytest.raises(UserError, match="no slices"):
-        read_slice(tmp_path, "../../etc/passwd", 0)
-    other = write_slices(tmp_path, slices[:1])
-    (tmp_path / f"{stored}.parquet").write_bytes((tmp_path / f"{other}.parquet").read_bytes())
-    with pytest.raises(UserError, match="does not hold"):
-        read_slice(tmp_path, stored, 0)
+from tests.work_items import make_item
 
 
 def test_tags_survive_the_comment(tmp_path: Path) -> None:
