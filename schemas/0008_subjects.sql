@@ -21,6 +21,10 @@ COMMENT ON COLUMN trigger_effects.trigger_on_base_norm IS 'Effect of the words o
 COMMENT ON COLUMN trigger_effects.trigger_on_adapter_norm IS 'Effect of the words on the adapted model';
 COMMENT ON COLUMN trigger_effects.interaction_norm IS 'Effect of the words that only the adapter brings; null for a subject';
 
+COMMENT ON TABLE pairs IS 'A few pictures of each adapter beside the base, on the same noise: plain prompts, or those with the trigger of an adapter that acts only with it';
+COMMENT ON COLUMN pairs.probe IS 'Place in the probe set, or in the contexts of a subject';
+COMMENT ON COLUMN pairs.prompt IS 'Prompt of the adapter''s picture; it may hold the trigger, which the uploader wrote';
+
 CREATE TABLE subject_effects (
     audit_id INTEGER PRIMARY KEY,
     token VARCHAR NOT NULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -67,6 +67,42 @@ def score_bars(scores: Sequence[ConceptScore]) -> Markup:
         for end in (s.low, s.high):
             parts.append(_line(axis(end), middle - 5, axis(end), middle + 5, "whisker"))
         parts.append(_text(_WIDTH, middle + 5, _numbers(s), "value", "end") + "</g>")
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def paired_bars(names: tuple[str, str], rows: Sequence[Mapping[str, object]]) -> Markup:
+    """Two bars with their intervals per concept, one adapter's over the other's.
+
+    Args:
+        names: Of the two, for the legend; may be a stranger's.
+        rows: With concept, score_a, low_a, high_a and the same of b.
+    """
+    if not rows:
+        return Markup("")
+    row, top = 44, 30
+
+    def value(record: Mapping[str, object], name: str) -> float:
+        return float(str(record[name]))
+
+    highest = max(value(record, f"high_{side}") for record in rows for side in "ab")
+    axis = Axis(0.0, max(0.1, highest * 1.04), 200.0, _WIDTH - 60.0)
+    bottom = top + row * len(rows)
+    parts = [_open(bottom + 26, "Scores of both adapters with intervals")]
+    for index, (name, kind) in enumerate(zip(names, ("bar", "bar b"), strict=True)):
+        parts.append(f'<rect class="{kind}" x="{200 + 260 * index}" y="6" width="12" height="12" rx="2"/>')
+        parts.append(_text(218 + 260 * index, 17, clean(name, limit=30), "label", "start"))
+    for tick in axis.ticks():
+        parts.append(_line(axis(tick), top, axis(tick), bottom, "grid unit" if abs(tick - 1.0) < 1e-9 else "grid"))
+        parts.append(_text(axis(tick), bottom + 18, f"{tick:g}", "tick", "middle"))
+    for index, record in enumerate(rows):
+        y = top + row * index
+        parts.append(_text(190, y + row / 2 + 5, clean(str(record["concept"]), limit=_LABEL_CHARS), "label", "end"))
+        for place, (side, kind) in enumerate((("a", "bar"), ("b", "bar b"))):
+            middle = y + 13 + 18 * place
+            width = max(axis(value(record, f"score_{side}")) - axis(0.0), 1.0)
+            parts.append(f'<rect class="{kind}" x="200" y="{middle - 7}" width="{width:.1f}" height="14" rx="3"/>')
+            low, high = axis(value(record, f"low_{side}")), axis(value(record, f"high_{side}"))
+            parts.append(_line(low, middle, high, middle, "whisker"))
     return Markup("".join([*parts, "</svg>"]))
 
 

@@ -220,7 +220,8 @@ def _followed(connection: duckdb.DuckDBPyConnection, concept: str, since: dateti
         return Followed(concept, False, ())
     rows = connection.execute(
         f"SELECT m.repo_id, m.path, m.matched[1].score, m.matched[1].low, m.matched[1].high, {_of_the_night(since)} "
-        f"FROM most_of([{literal(named[0])}], k := {_BEST}) m JOIN audits u ON u.audit_id = m.audit_id ORDER BY m.place"
+        f"FROM most_of([{literal(named[0])}], k := {_BEST}) m JOIN audits u ON u.audit_id = m.audit_id "
+        "WHERE m.matched[1].low > 0 ORDER BY m.place"
     ).fetchall()
     return Followed(concept, True, tuple(Best(*row) for row in rows))
 

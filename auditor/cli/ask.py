@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,9 @@ def search_command(
     show_sql: Annotated[
         bool, typer.Option("--explain", "--show-sql", help="Print the SQL; it runs as it stands.")
     ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Also write a PNG: two pairs of pictures of each answer.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find adapters by what they do to images.
@@ -86,6 +90,22 @@ def search_command(
         )
         return
     _emit_hits(answer.hits)
+    if sheet is not None:
+        _write_sheet(settings, answer.hits, sheet)
+
+
+def _write_sheet(settings: Settings, hits: Sequence[Hit], path: Path) -> None:
+    """Two pairs of each answer as one picture."""
+    from auditor.catalog.picture_sheets import picture_sheet, stored_pairs
+
+    groups = [
+        (hit.repo_id, stored_pairs(settings.catalog_path, hit.audit_id)) for hit in hits if hit.audit_id is not None
+    ]
+    if any(pairs for _, pairs in groups):
+        path.write_bytes(picture_sheet(groups))
+        say(f"pictures: {path}")
+    else:
+        warn("no pictures of these adapters are in the catalog (catalog.pairs)")
 
 
 def sql_command(

@@ -44,17 +44,26 @@ def compare_command(
     context: typer.Context,
     first: Annotated[str, typer.Argument(metavar="A", help="owner/name.")],
     second: Annotated[str, typer.Argument(metavar="B", help="owner/name.")],
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Also write an HTML page: a figure, and pictures side by side.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what one adapter does more than another, beyond both intervals, and list both concept by concept.
 
     Example:
 
-        auditor compare owner/one owner/two
+        auditor compare owner/one owner/two --page both.html
     """
     from auditor.catalog.comparisons import compare
 
-    found = compare(settings_of(context).catalog_path, first, second)
+    database = settings_of(context).catalog_path
+    found = compare(database, first, second)
+    if page is not None:
+        from auditor.catalog.compare_page import render_comparison
+
+        page.write_text(render_comparison(database, found), encoding="utf-8")
+        say(f"page: {page}")
     if as_json:
         emit_json({**asdict(found), "table": found.table.records(), "words": found.words})
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
 
+if TYPE_CHECKING:
+    from auditor.records.recipe import Recipe
+    from auditor.results.result_file import Result
+
 
 def explain_command(
     context: typer.Context,
@@ -19,14 +23,20 @@ def explain_command(
     page: Annotated[
         Path | None, typer.Option("--page", help="Where to write the HTML page. Default: the target's name, here.")
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", help="Also write into this folder: a section for the model card, and its picture."),
+    ] = None,
     trigger: Annotated[str | None, typer.Option("--trigger", help="Trigger text of a local file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit one adapter and explain it: a table here, and a self-contained page with pictures.
 
+    With --card, also audit.md and audit.png, to paste into a model card and to upload beside it. Nothing is sent.
+
     Example:
 
-        auditor explain my_lora.safetensors --page my_lora.html
+        auditor explain my_lora.safetensors --page my_lora.html --card for-my-card
     """
     from auditor.common.text_safety import clean
     from auditor.pipeline.explain_target import explain_target
@@ -40,6 +50,8 @@ def explain_command(
     where = page or Path(clean(target, limit=80).replace("/", "--").removesuffix(".safetensors") + ".html")
     where.write_text(explained.page, encoding="utf-8")
     record = explained.result.record
+    if card is not None:
+        write_card(explained.result, explained.recipe, card)
     if as_json:
         emit_json(record.model_dump(mode="json"))
     else:
@@ -60,3 +72,16 @@ def explain_command(
             numeric=("score", "low", "high", "alignment"),
         )
     say(f"page: {where}")
+
+
+def write_card(result: Result, recipe: Recipe | None, folder: Path) -> None:
+    """Write the section for a model card, and its picture when pairs are stored."""
+    from auditor.catalog.model_card_section import model_card_section, section_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = section_picture(result)
+    if picture is not None:
+        (folder / "audit.png").write_bytes(picture)
+    text = model_card_section(result, recipe, "audit.png" if picture is not None else None)
+    (folder / "audit.md").write_text(text, encoding="utf-8")
+    say(f"section for a model card: {folder / 'audit.md'}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,7 @@ def _audit_applied(
     elif acts:
         with watch.stage("explain"):
             explanations = opened.scorer.explain(_acting(measured, arm, test), ())
+    pairs = _kept_pairs(opened, measured, arm if acts else None, test)
     record = AuditRecord(
         item=item,
         file_sha256=file_sha256,
@@ -119,13 +121,13 @@ def _audit_applied(
         arms=arm.arms if arm else None,
         dose=dose,
         dose_rises=rises,
-        thumbnails=_captions(opened, measured),
+        thumbnails=tuple((pair.place, pair.prompt) for pair in pairs),
         timings_s=watch.seconds,
         versions=versions(),
         finished_at=now(),
         **common,
     )
-    return AuditedFile(Result(record, _arrays(opened, measured, arm)), shown)
+    return AuditedFile(Result(record, _arrays(measured, arm, pairs)), shown)
 
 
 def _trigger(
@@ -183,20 +185,33 @@ def _nothing_learned(normalised: NormalisedAdapter) -> ItemError:
     return ItemError("no_effect", "no_learned_change", message)
 
 
-def _captions(opened: OpenedBase, measured: Measured) -> tuple[tuple[int, str], ...]:
-    rows = spread_rows(len(measured.rows), THUMBNAILS)
-    return tuple((int(measured.rows[r]), opened.probes.prompts[int(measured.rows[r])]) for r in rows)
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A pair to keep as small pictures: its place among the probes, or among the subject's contexts, and its prompt."""
+
+    place: int
+    prompt: str
+    base: NDArray[np.uint8]
+    adapter: NDArray[np.uint8]
 
 
-def _arrays(opened: OpenedBase, measured: Measured, arm: ArmImages | None) -> dict[str, NDArray[np.generic]]:
+def _kept_pairs(opened: OpenedBase, measured: Measured, arm: ArmImages | None, test: EffectTest) -> list[_Shown]:
+    """Pairs of the arm that acts: those without the trigger show nothing of an adapter that needs it."""
+    if test.status == "effect" or arm is None:
+        places = [(r, int(measured.rows[r])) for r in spread_rows(len(measured.rows), THUMBNAILS)]
+        return [_Shown(p, opened.probes.prompts[p], opened.reference.images[p], measured.images[r]) for r, p in places]
+    rows = spread_rows(len(arm.rows), THUMBNAILS)
+    return [_Shown(int(arm.rows[r]), arm.prompts[r], arm.base_images[r], arm.images[r]) for r in rows]
+
+
+def _arrays(measured: Measured, arm: ArmImages | None, pairs: Sequence[_Shown]) -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {
         "differences": measured.differences.astype(np.float16),
         "divergence": measured.differences.mean(0).astype(np.float32),
     }
     if arm is not None:
         arrays["trigger_differences"] = arm.differences.astype(np.float16)
-    for row in spread_rows(len(measured.rows), THUMBNAILS):
-        probe = int(measured.rows[row])
-        arrays[f"thumb_{probe}_base"] = thumbnail_bytes(opened.reference.images[probe])
-        arrays[f"thumb_{probe}_adapter"] = thumbnail_bytes(measured.images[row])
+    for pair in pairs:
+        arrays[f"thumb_{pair.place}_base"] = thumbnail_bytes(pair.base)
+        arrays[f"thumb_{pair.place}_adapter"] = thumbnail_bytes(pair.adapter)
     return arrays

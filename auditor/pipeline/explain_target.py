@@ -29,10 +29,11 @@ _LOCAL_COMMIT = "0" * 40
 
 @dataclass(frozen=True)
 class Explained:
-    """A result and its page."""
+    """A result, its page, and its recipe when that is at hand."""
 
     result: Result
     page: str
+    recipe: Recipe | None
 
 
 def explain_target(
@@ -47,12 +48,14 @@ def explain_target(
     path = Path(target)
     if path.is_file():
         result = _local(settings, path, trigger, on_reference)
-        return Explained(result, render_page(result, None, recipe=_recipe(settings, result)))
+        recipe = _recipe(settings, result)
+        return Explained(result, render_page(result, None, recipe=recipe), recipe)
     repo, item = _planned(settings, target)
     with connection.hub(settings) as client, closing(Task(settings, client, on_reference=on_reference)) as task:
         task.run([item])
         result = _stored(settings, task, item)
-    return Explained(result, render_page(result, repo, recipe=_recipe(settings, result)))
+    recipe = _recipe(settings, result)
+    return Explained(result, render_page(result, repo, recipe=recipe), recipe)
 
 
 def _recipe(settings: Settings, result: Result) -> Recipe | None:

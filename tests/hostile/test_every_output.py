@@ -60,7 +60,8 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "show": [*[(f"{OWNER}/{name}",) for name in ATTACKS], (REPO, "--json"), (f"{OWNER}/scrip",),
              (REPO, "--file", "nothing like it")],
     "similar": [(REPO,), (REPO, "--json"), (f"{OWNER}/x",)],
-    "compare": [(REPO, OTHER), (REPO, OTHER, "--json"), (REPO, f"{OWNER}/x")],
+    "compare": [(REPO, OTHER), (REPO, OTHER, "--json"), (REPO, f"{OWNER}/x"),
+                (REPO, OTHER, "--page", "both.html")],
     "duplicates": [(), ("--json",), ("--by-effect",)],
     "diff": [("old.duckdb", "CATALOG"), ("CATALOG", "old.duckdb"), ("old.duckdb", "CATALOG", "--json")],
     "sql": [*[(f"SELECT CAST({field} AS INTEGER) FROM lora_card WHERE repo_id = '{OWNER}/{name}'",)
@@ -294,8 +295,10 @@ def test_sidecars_beside_local_files(night: Night) -> None:
 def test_explained_pages(night: Night) -> None:
     for name in ("script", "line", *(f"metadata-{number}" for number in range(METADATA_FILES))):
         page = night.folder / "here" / f"page-{name}.html"
-        said = night.auditor("explain", f"{OWNER}/{name}", "--page", str(page))
+        card = night.folder / "here" / f"card-{name}"
+        said = night.auditor("explain", f"{OWNER}/{name}", "--page", str(page), "--card", str(card))
         assert said.code == 0, said.stderr
+        traces.markdown((card / "audit.md").read_text())
         traces.terminal(said.stderr)
         traces.html(page.read_text())
 
@@ -304,6 +307,12 @@ def test_the_morning_report(night: Night) -> None:
     page, text = (night.folder / "work" / f"report.{kind}" for kind in ("html", "md"))
     assert MARK in traces.html(page.read_text()) + page.read_text(), "a report in which nothing was hostile"
     traces.markdown(text.read_text())
+
+
+def test_the_page_of_two_adapters(night: Night) -> None:
+    page = night.folder / "here" / "two.html"
+    assert night.auditor("compare", REPO, OTHER, "--page", str(page)).code == 0
+    traces.html(page.read_text())
 
 
 def test_nothing_was_written_dropped_or_run_by_an_attack(night: Night) -> None:
