@@ -117,7 +117,11 @@ def naming_command(context: typer.Context, development: Development = False, as_
         return
     emit_table(
         ("variant", "named right", "95 % interval"),
-        [_share("robust", found.shipped), _share("paper", found.published), _share("VLM proposals", found.vlm_named)],
+        [
+            share_row("robust", found.shipped),
+            share_row("paper", found.published),
+            share_row("VLM proposals", found.vlm_named),
+        ],
     )
     say(f"chance: {100 * found.chance:.1f} %; wrong: {', '.join(f'{a} as {b}' for a, b in found.mistakes) or 'none'}")
 
@@ -147,8 +151,8 @@ def nulls_command(
     emit_table(
         ("what", "count", "95 % interval"),
         [
-            _share("base against base, effect claimed", found.base_against_base),
-            _share("adapters that learned nothing, no_effect", found.idle),
+            share_row("base against base, effect claimed", found.base_against_base),
+            share_row("adapters that learned nothing, no_effect", found.idle),
         ],
     )
     say(f"the test's own level is {100 * found.alpha:.0f} %")
@@ -192,7 +196,7 @@ def search_quality_command(
         emit_json(asdict(found))
         return
     emit_table(("question", "first answer", "right"), [(q, a, "yes" if r else "no") for q, a, r in found.answers])
-    emit_table(("search", "right first", "95 % interval"), [_share("two styles", found.right)])
+    emit_table(("search", "right first", "95 % interval"), [share_row("two styles", found.right)])
     say(f"chance: {100 * found.chance:.1f} % of {found.adapters} adapters")
 
 
@@ -219,7 +223,7 @@ def subjects_command(context: typer.Context, as_json: AsJson = False) -> None:
             for c in found.cases
         ],
     )
-    emit_table(("subjects", "right first", "95 % interval"), [_share("one subject", found.right)])
+    emit_table(("subjects", "right first", "95 % interval"), [share_row("one subject", found.right)])
     say(f"chance: {100 * found.chance:.1f} %")
 
 
@@ -280,9 +284,10 @@ def captions_command(
     if as_json:
         emit_json(asdict(found))
         return
-    emit_table(("what", "right", "95 % interval"), [_share(f"own caption of {count}", found.right)])
+    emit_table(("what", "right", "95 % interval"), [share_row(f"own caption of {count}", found.right)])
     say(f"chance: {100 * found.chance:.1f} %; such as {'; '.join(f'{a} as {b}' for a, b in found.mistakes[:3])}")
 
 
-def _share(name: str, found: Share) -> tuple[str, str, str]:
+def share_row(name: str, found: Share) -> tuple[str, str, str]:
+    """A proportion as a row of a table."""
     return name, f"{found.right} of {found.cases}", f"{100 * found.low:.0f} to {100 * found.high:.0f} %"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli.context import settings_of, start_logs
-from auditor.cli.evaluate import Development, evaluate_app
+from auditor.cli.evaluate import Development, evaluate_app, share_row
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
@@ -110,6 +110,38 @@ def coverage_command(
         ],
     )
     say(f"{found.adapters} adapters, {found.audits} audits of {found.probes} probes each; wanted: 95 %")
+
+
+@evaluate_app.command("unseen")
+def unseen_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
+    """Leave each style out of the lexicon and count its adapters that are then called unexplained.
+
+    Example:
+
+        auditor evaluate unseen
+    """
+    from auditor.evaluation.bank import Bank
+    from auditor.evaluation.unseen import evaluate_unseen
+
+    settings = settings_of(context)
+    start_logs(context, settings, "evaluate-unseen")
+    with progress("unseen") as step:
+        found = evaluate_unseen(Bank(settings, proposals=False), not development, note=lambda n: step(1, n))
+    if as_json:
+        emit_json(asdict(found))
+        return
+    emit_table(
+        ("style", "explained with its concept", "without", "then taken for"),
+        [(s.style, _percent(s.known), _percent(s.unseen), s.taken_for) for s in found.styles],
+    )
+    emit_table(
+        ("what", "count", "95 % interval"),
+        [
+            share_row("no concept names it: unexplained", found.unexplained),
+            share_row("a concept names it: unexplained all the same", found.false_alarms),
+        ],
+    )
+    say(f"limit: {_percent(found.limit)}, the least that is explained of a development style")
 
 
 def _figures(title: str, rows: tuple[ScaleRow, ...], names: tuple[str, ...]) -> None:

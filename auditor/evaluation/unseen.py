@@ -1,0 +1,101 @@
+"""Is an adapter of a style that no concept names called unexplained?
+
+Each style's concept, with its synonyms, is left out of the lexicon in turn. The share of V that the rest explains is
+set against a limit: the least share that the whole lexicon explains of a development style. Shares are of what of |V|²
+is not scatter of few probes, which no concept can explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.long_audits import ZooAdapter, long_audit, zoo_adapters
+from auditor.evaluation.top_concept import Share, share
+from auditor.finexl.arrays import TINY, FloatArray
+from auditor.finexl.concepts import ConceptDirections
+from auditor.measuring.scoring import Scorer, make_scorer
+
+
+@dataclass(frozen=True)
+class UnseenStyle:
+    """One adapter: shares explained with its style's concept in the lexicon and without, and the name it then gets."""
+
+    style: str
+    known: float
+    unseen: float
+    taken_for: str
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What a limit does.
+
+    Attributes:
+        limit: Least share explained of a known development style.
+        unexplained: Adapters below the limit when no concept names their style.
+        false_alarms: Adapters below it although a concept does.
+        styles: Each adapter.
+    """
+
+    limit: float
+    unexplained: Share
+    false_alarms: Share
+    styles: tuple[UnseenStyle, ...]
+
+
+def evaluate_unseen(bank: Bank, held_out: bool = True, note: Note | None = None) -> Unseen:
+    """Leave each style out of the lexicon and see whether its adapter is explained all the same.
+
+    Args:
+        bank: Where the pictures' embeddings are kept.
+        held_out: Judge held-out styles; else the development styles that the limit comes from.
+        note: Told after each adapter that had to be drawn.
+    """
+    single = zoo_adapters(styles=1)
+    limit = min(style.known for style in _styles(bank, [a for a in single if not a.held_out], note))
+    judged = _styles(bank, [a for a in single if a.held_out == held_out], note)
+    return Unseen(
+        limit,
+        share(sum(style.unseen < limit for style in judged), len(judged)),
+        share(sum(style.known < limit for style in judged), len(judged)),
+        tuple(judged),
+    )
+
+
+def explained(scorer: Scorer, differences: FloatArray) -> tuple[float, str]:
+    """Share of V's square, less what scatter adds to it, that the lexicon explains, at most 1; and the top concept."""
+    found = scorer.shared(differences)
+    square = found.norm**2
+    noise = float(differences.var(axis=0, ddof=1).sum()) / len(differences)
+    top = found.names[int(np.argmax(found.score))]
+    if square - noise <= TINY**2:
+        return 0.0, top
+    return min(1.0, found.explained_share * square / (square - noise)), top
+
+
+def without(scorer: Scorer, style: str) -> Scorer:
+    """The scorer of a lexicon that lacks one concept."""
+    keep = [i for i, name in enumerate(scorer.lexicon.names) if name != style]
+    lexicon = replace(scorer.lexicon, concepts=tuple(scorer.lexicon.concepts[i] for i in keep))
+    text, image = (
+        ConceptDirections(known.vectors[keep], known.noise[keep])
+        for known in (scorer.reference.text, scorer.reference.image)
+    )
+    reference = replace(scorer.reference, text=text, image=image)
+    return make_scorer(scorer.solver, lexicon, scorer.prompts, reference, scorer.encoder)
+
+
+def _styles(bank: Bank, adapters: Sequence[ZooAdapter], note: Note | None) -> list[UnseenStyle]:
+    scorer, size = bank.opened.scorer, len(bank.opened.probes)
+    judged = []
+    for adapter in adapters:
+        (style,) = adapter.styles
+        differences = long_audit(bank, adapter, 1, note)[0][:size]
+        known, _ = explained(scorer, differences)
+        unseen, taken_for = explained(without(scorer, style), differences)
+        judged.append(UnseenStyle(style, known, unseen, taken_for))
+    return judged
