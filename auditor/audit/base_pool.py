@@ -1,4 +1,4 @@
-"""The workbenches of a task: one base at a time, encoder and proposer loaded once, and the bases that are not here."""
+"""The bases of a task: one is open at a time, encoder and proposer loaded once, and the bases that are not here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BasePool:
         """Of every base that was opened, by its name."""
 
     def open(self, base_name: str) -> OpenedBase:
-        """The workbench of a base, in place of the one before.
+        """A base, opened in place of the one before.
 
         Raises:
             PrerequisiteMissing: The base, the encoder or the proposer is not here, or does not fit into memory.
@@ -82,7 +82,7 @@ class BasePool:
         return self.current
 
     def open_or_skip(self, base_name: str) -> OpenedBase:
-        """The workbench of a base that may not be here: its adapters are skipped, those of the others go on.
+        """A base, opened, that may not be here: its adapters are skipped, those of the others go on.
 
         Raises:
             ItemError: `base_unavailable`; tried again on the next run.

@@ -37,10 +37,10 @@ class ProposalQueue:
     """Takes audited adapters, gives them back with their proposals, first come first served.
 
     Args:
-        proposer: Asked from the desk's own thread when `ahead` is positive.
+        proposer: Asked from the queue's own thread when `ahead` is positive.
         on_answer: Called in the thread that calls `put` and `drain`, with seconds asked; the proposals are None when
             none could be had now.
-        ahead: Adapters that may be on the desk when `put` returns. 0: `put` returns with the answer, no thread.
+        ahead: Adapters that may wait when `put` returns. 0: `put` returns with the answer, no thread.
         stopping: Asked while waiting. Once it says yes, waiting ends after `GRACE_S` seconds.
     """
 
@@ -85,7 +85,7 @@ class ProposalQueue:
                 break
 
     def drain(self) -> list[AuditedFile]:
-        """Wait for everything on the desk. Returns what was left unanswered because the task is stopping."""
+        """Wait for everything in the queue. Returns what was left unanswered because the task is stopping."""
         while self._orders and self._collect():
             pass
         left = [order.audited for order in self._orders]

@@ -246,11 +246,11 @@ class Task:
             return failed_file(item, fetched.sha256, Refused("unexpected_tensors", message), opened.recipe.recipe_id)
 
     def open_base(self, base_name: str) -> OpenedBase:
-        """The workbench of a base; one is kept at a time, encoder and proposer are shared."""
+        """A base, opened; one is kept at a time, encoder and proposer are shared."""
         return self._pool.open(base_name)
 
     def _base_of(self, base_name: str) -> OpenedBase:
-        """The workbench of a base for an item.
+        """The base of an item, opened.
 
         Raises:
             OtherBaseOpen: Another one is open, and items of other bases are to come later.

@@ -57,7 +57,7 @@ class Bank:
 
     @property
     def opened(self) -> OpenedBase:
-        """The workbench, opened when first needed."""
+        """The base, opened when first needed."""
         if self._opened is None:
             self._opened = open_base(self.settings, self.base_name)
         return self._opened

@@ -77,7 +77,7 @@ def long_audit(bank: Bank, adapter: ZooAdapter, passes: int, note: Note | None =
 
 
 def _pass(bank: Bank, path: Path, number: int) -> FloatArray:
-    """Embeddings of one pass with whatever the base wears (prompts, D), from disk where they are."""
+    """Embeddings of one pass with whatever is on the base (prompts, D), from disk where they are."""
     if not path.exists():
         probes = bank.opened.all_probes
         seeds = [(seed + number * SEED_SHIFT) % 2**32 for seed in probes.seeds]

@@ -19,7 +19,7 @@ from auditor.finexl.attribution import bootstrap_mean
 from auditor.pocket.training.adapters import trained_path
 from auditor.pocket.training.lessons import stacked_lesson, style_lesson
 from auditor.pocket.training.lora import Lesson
-from auditor.pocket.vlm.generated import draw_scenes, worn
+from auditor.pocket.vlm.generated import draw_scenes, with_adapter
 
 SCENE_SEED = 97
 """Of scenes and noise that no training has seen."""
@@ -136,7 +136,7 @@ class _Asker:
     def about(self, lesson: Lesson, questions: int, pairs: int) -> list[Said]:
         """The replies to questions of so many pairs; a question without a usable reply said nothing."""
         count, scenes = questions * pairs, self.scenes
-        with worn(self.opened.generator, trained_path(self.bank.folder, lesson)):
+        with with_adapter(self.opened.generator, trained_path(self.bank.folder, lesson)):
             shown = self.opened.generator.generate(scenes.prompts[:count], scenes.seeds[:count])
         return [self._said(scenes.images[a : a + pairs], shown[a : a + pairs]) for a in range(0, count, pairs)]
 

@@ -1,4 +1,4 @@
-"""A diffusers pipeline as a base that wears one adapter at a time."""
+"""A diffusers pipeline as a base, with at most one adapter on it."""
 
 from __future__ import annotations
 
@@ -166,13 +166,13 @@ class DiffusersBase:
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
         if any(not 0 <= seed < _MAX_SEED for seed in seeds):
             raise ValueError("a seed is outside 0 to 2^63 - 1")
-        worn = adapter and self._adapter is not None and scale != 0.0
+        adapted = adapter and self._adapter is not None and scale != 0.0
         images = np.zeros((len(prompts), self.options.size, self.options.size, 3), np.uint8)
         nonfinite = np.zeros(len(prompts), np.bool_)
         if self._adapter is not None:
-            self._applier.set_strength(scale if worn else 0.0)
-        self._watch.purpose = "adapted" if worn else "base"
-        state = self._text_state(scale) if worn else _BASE_TEXT
+            self._applier.set_strength(scale if adapted else 0.0)
+        self._watch.purpose = "adapted" if adapted else "base"
+        state = self._text_state(scale) if adapted else _BASE_TEXT
 
         def render(rows: slice) -> None:
             images[rows], nonfinite[rows] = self._render(prompts[rows], seeds[rows], state)

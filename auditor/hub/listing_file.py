@@ -142,7 +142,7 @@ def _check_rows(parquet: pq.ParquetFile, rows: int) -> None:
         raise ValueError(f"it holds {rows} rows, not as many as were written")
 
 
-def check_inventory(path: Path, kind: str) -> None:
+def check_readable(path: Path, kind: str) -> None:
     """Read a listing or quarantine file through.
 
     Raises:

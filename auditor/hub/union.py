@@ -14,7 +14,7 @@ import structlog
 from auditor.common.own_files import Damaged
 from auditor.hub.client import HubClient
 from auditor.hub.listed_entries import MalformedEntry, entry_id, excerpt, identify, parse_entry
-from auditor.hub.listing_file import check_inventory, iter_listing, read_quarantine, write_listing, write_quarantine
+from auditor.hub.listing_file import check_readable, iter_listing, read_quarantine, write_listing, write_quarantine
 from auditor.hub.pages import PageStore
 from auditor.hub.vanished import confirm
 from auditor.records.listing import CrawlReport, ListedRepo, QuarantinedEntry, QueryReport
@@ -38,7 +38,7 @@ def earlier_is_whole(state_dir: Path) -> bool:
     for path, kind in ((listing_path(state_dir), "listing"), (quarantine_path(state_dir), "quarantine file")):
         try:
             if path.exists():
-                check_inventory(path, kind)
+                check_readable(path, kind)
         except Damaged as error:
             log.warning("made anew", error=str(error))
             whole = False

@@ -70,7 +70,7 @@ class SubjectMeter:
     """What subjects of one base are measured with.
 
     Attributes:
-        generator: Wears the adapter.
+        generator: The base, with the adapter on it.
         encoder: The recipe's encoder.
         scorer: Of the recipe.
         recipe: Says how many contexts, the looks, and the strength.

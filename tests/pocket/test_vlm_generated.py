@@ -10,7 +10,7 @@ import pytest
 from auditor.common.package_paths import package_path
 from auditor.evaluation.captions import evaluate_captions
 from auditor.pocket.vlm import generated
-from auditor.pocket.vlm.generated import build_restyled, build_worded, draw_scenes, pocket_base, worn
+from auditor.pocket.vlm.generated import build_restyled, build_worded, draw_scenes, pocket_base, with_adapter
 from auditor.settings import resolve
 
 
@@ -40,7 +40,7 @@ def test_an_adapter_is_worn_inside_the_block_only() -> None:
     base, _ = pocket_base()
     file = next(package_path("pocket/zoo").glob("*/*/pytorch_lora_weights.safetensors"))
     scenes = draw_scenes(base, 2, seed=5)
-    with worn(base, file):
+    with with_adapter(base, file):
         assert (base.generate(scenes.prompts, scenes.seeds) != scenes.images).any()
     assert (base.generate(scenes.prompts, scenes.seeds) == scenes.images).all()
 

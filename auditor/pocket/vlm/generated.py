@@ -127,7 +127,7 @@ def build_adapted(folder: Path, work: Path, per_adapter: int, seed: int) -> Pool
     def cases() -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
         rng = np.random.default_rng(seed)
         for lesson in lessons:
-            with worn(base, trained_path(work, lesson)):
+            with with_adapter(base, trained_path(work, lesson)):
                 for _ in range(per_adapter):
                     rows = rng.choice(SCENES, PAIRS_PER_CASE, replace=False)
                     shown = base.generate(
@@ -141,8 +141,8 @@ def build_adapted(folder: Path, work: Path, per_adapter: int, seed: int) -> Pool
 
 
 @contextmanager
-def worn(base: Generator, path: Path) -> Iterator[None]:
-    """The base wears an adapter file inside the block."""
+def with_adapter(base: Generator, path: Path) -> Iterator[None]:
+    """The adapter in a file is on the base inside the block."""
     base.apply(normalise(inspect_file(path), base.layout()))
     try:
         yield
