@@ -15,7 +15,7 @@ from auditor.adapters.normalise import normalise
 from auditor.errors import ItemError, Refused
 from auditor.generation.diffusers_base import DiffusersBase
 from tests.adapter_files import write
-from tests.generation.test_lycoris import METHODS, train
+from tests.adapters.test_lycoris import METHODS, train
 from tests.tiny_models import random_factors
 
 MODULE = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
