@@ -119,6 +119,7 @@ def naming_command(context: typer.Context, development: Development = False, as_
         ("variant", "named right", "95 % interval"),
         [
             share_row("robust", found.shipped),
+            share_row("private robust", found.private),
             share_row("paper", found.published),
             share_row("VLM proposals", found.vlm_named),
         ],

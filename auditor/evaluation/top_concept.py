@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
 
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
-from auditor.evaluation.variants import published_scores, scores_of
+from auditor.evaluation.variants import no_effect, published_scores, scores_of
 from auditor.finexl.significance import effect_test
 from auditor.pocket.training.lessons import IDLE, idle_lesson, style_lesson
+from auditor.results.result_file import Result
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Naming:
-    """Named right by the default and by the published variant; wrong names in plain sight."""
+    """Adapters named right by each variant; the default's wrong names in plain sight."""
 
     shipped: Share
     published: Share
+    private: Share
+    """By the private explanation that is the default, `robust`."""
     chance: float
     mistakes: tuple[tuple[str, str], ...]
     vlm_named: Share
@@ -46,24 +49,27 @@ def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None)
     cases = {style: TrainedAdapter(style_lesson(style), style_lesson(style).steps) for style in styles}
     results = bank.results(list(cases.values()), note)
     scorer = bank.opened.scorer
-    mistakes, published, proposed = [], 0, 0
+    named: dict[str, list[str]] = {"shared": [], "paper": [], "robust": []}
+    proposed = 0
     for style, case in cases.items():
-        scores = scores_of(scorer, results[case])
-        top = max(scores, key=lambda name: scores[name])
-        if top != style or scores[top] <= 0:
-            mistakes.append((style, top))
-        weights = published_scores(scorer, results[case])
-        published += max(weights, key=lambda name: weights[name]) == style and weights[style] > 0
-        said = {scorer.lexicon.canonical(p.text) for p in results[case].record.phrases}
+        result = results[case]
+        named["shared"].append(top_concept(result, scores_of(scorer, result)))
+        for variant in ("paper", "robust"):
+            named[variant].append(top_concept(result, published_scores(scorer, result, variant)))
+        said = {scorer.lexicon.canonical(p.text) for p in result.record.phrases}
         proposed += style in said
     n = len(cases)
-    return Naming(
-        share(n - len(mistakes), n),
-        share(published, n),
-        1 / len(scorer.lexicon.names),
-        tuple(mistakes),
-        share(proposed, n),
+    shipped, published, private = (
+        share(sum(top == style for top, style in zip(tops, cases, strict=True)), n) for tops in named.values()
     )
+    mistakes = tuple((style, top) for style, top in zip(cases, named["shared"], strict=True) if top != style)
+    return Naming(shipped, published, private, 1 / len(scorer.lexicon.names), mistakes, share(proposed, n))
+
+
+def top_concept(result: Result, weights: Mapping[str, float]) -> str:
+    """Strongest concept; "nothing" where there is no effect or no weight above 0, whatever the variant."""
+    top = max(weights, key=lambda name: weights[name])
+    return "nothing" if no_effect(result) or weights[top] <= 0 else top
 
 
 @dataclass(frozen=True)

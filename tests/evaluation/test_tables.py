@@ -9,11 +9,14 @@ import pytest
 
 from auditor.evaluation.aspects import CHANCE, levels_from_scores
 from auditor.evaluation.proposal_quality import both_by_chance, together
-from auditor.evaluation.top_concept import share
+from auditor.evaluation.top_concept import share, top_concept
 from auditor.evaluation.training_lengths import style_names
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lessons import GRID, LEVELS, PAIRS_HELD_OUT, STEPS, evaluation_lessons, mixture_lesson
 from auditor.pocket.training.lora import PICTURES, training_pictures
+from auditor.records.outcomes import Outcome
+from auditor.records.result import AuditRecord, WorkItem
+from auditor.results.result_file import Result
 
 
 def test_levels_by_rank() -> None:
@@ -70,3 +73,24 @@ def test_replies_of_an_audit_are_joined_and_chance_counts_what_was_said() -> Non
     replies = {frozenset(["warm", "dark"]): together(said, 2)}
     drawn = [set(pair) <= {0, 1, 2} for pair in itertools.combinations(range(10), 2)]
     assert both_by_chance(replies, 10) == pytest.approx(sum(drawn) / len(drawn) / 2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "weights", "named"),
+    [
+        ("scored", {"warm": 0.2, "dark": 0.7}, "dark"),
+        ("scored", {"warm": 0.0, "dark": 0.0}, "nothing"),
+        ("no_effect", {"warm": 0.2, "dark": 0.7}, "nothing"),
+    ],
+)
+def test_an_adapter_without_effect_has_no_top_concept_whatever_weights_say(
+    outcome: Outcome, weights: dict[str, float], named: str
+) -> None:
+    item = WorkItem(
+        repo_id="a/b", commit_sha="0" * 40, path="x.safetensors", file_sha256="0" * 64, size_bytes=1, base_name="pocket"
+    )
+    reason = "inside_noise_floor" if outcome == "no_effect" else None
+    record = AuditRecord(
+        item=item, base_name="pocket", file_sha256="0" * 64, recipe_id="r", outcome=outcome, reason=reason, message=""
+    )
+    assert top_concept(Result(record, {}), weights) == named
