@@ -88,3 +88,31 @@ def test_sql_and_python_reduce_every_alias_alike(empty, name):
 def test_sql_and_python_reduce_any_phrase_alike(empty, phrases):
     found = empty.execute("SELECT concept_key(a) FROM (SELECT unnest(?) AS a)", [phrases]).fetchall()
     assert [key for (key,) in found] == [concept_key(phrase) for phrase in phrases]
+
+
+def test_a_cluster_goes_by_the_word_that_was_named_for_most_adapters():
+    connection = duckdb.connect(":memory:")
+    migrate(connection)
+    connection.executemany(
+        "INSERT INTO concept_clusters VALUES ('r', ?, ?)",
+        [
+            ("blurry", "blurry"),
+            ("defocused", "blurry"),
+            ("soft", "blurry"),
+            ("dark", "dark"),
+            ("dim", "dark"),
+            ("red", "red"),
+        ],
+    )
+    # Only what the view reads is filled in.
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE audits AS SELECT range AS audit_id, 'r' AS recipe_id FROM range(4)"
+    )
+    view = next(item.sql for item in load_migrations() if item.name.startswith("0009"))
+    connection.execute(view.split(";")[0].replace("CREATE VIEW", "CREATE TEMP VIEW"))
+    connection.executemany(
+        "INSERT INTO phrases VALUES (?, ?, 1.0, 0.0, ?)",
+        [(0, "soft", "soft"), (1, "soft", "soft"), (1, "softish", "soft"), (2, "blurry", "blurry"), (3, "odd", None)],
+    )
+    found = connection.execute("SELECT name, members, adapters FROM temp.cluster_names ORDER BY cluster").fetchall()
+    assert found == [("soft", ["soft", "blurry", "defocused"], 3), ("dark", ["dark", "dim"], 0)]
