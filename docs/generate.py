@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_origin
 
+from cost_page import cost_page
 from families_page import families_page
 from pydantic import BaseModel
 
 REFERENCE = Path(__file__).parent / "reference"
+COST = Path(__file__).parent / "cost.md"
 PICTURE = Path(__file__).parent / "images" / "rooms.svg"
 NOTICE = "<!-- Written by `make docs`. Change the source, not this file. -->\n\n"
 
@@ -243,11 +245,11 @@ def main() -> int:
                 path.write_text(text, encoding="utf-8")
     from import_picture import svg
 
-    picture = svg()
-    if not PICTURE.is_file() or PICTURE.read_text(encoding="utf-8") != picture:
-        stale.append(PICTURE.name)
-        if "--check" not in sys.argv:
-            PICTURE.write_text(picture, encoding="utf-8")
+    for path, text in ((PICTURE, svg()), (COST, cost_page(NOTICE))):
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
     if "--check" not in sys.argv:
         from auditor.catalog.json_schemas import write_json_schemas
         from auditor.common.package_paths import shipped_dir

@@ -73,6 +73,10 @@ def test_every_reason_is_explained_under_the_outcome_that_the_code_gives_it():
 ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_costs_is_up_to_date(generated):
+    assert generated.COST.read_text(encoding="utf-8") == generated.cost_page(generated.NOTICE)
+
+
 def test_the_picture_of_the_rooms_is_up_to_date(generated):
     assert generated.PICTURE.read_text(encoding="utf-8") == _script("import_picture").svg(), "run `make docs`"
 

@@ -152,6 +152,8 @@ def _preview(settings: Settings, run: Run, slurm: Slurm, *, resume: bool, as_jso
                 "items": costs.items,
                 "tasks": costs.tasks,
                 "gpu_hours": round(costs.gpu_hours, 2),
+                "gpu_hours_low": round(costs.gpu_hours_low, 2),
+                "gpu_hours_high": round(costs.gpu_hours_high, 2),
                 "bytes_to_fetch": costs.bytes_to_fetch,
                 "gpu_hours_are": costs.basis,
             }
@@ -164,7 +166,8 @@ def _preview(settings: Settings, run: Run, slurm: Slurm, *, resume: bool, as_jso
         return
     summary(
         [
-            f"{costs.items} files in {costs.tasks} tasks, {costs.gpu_hours:.1f} GPU-hours ({costs.basis}), "
+            f"{costs.items} files in {costs.tasks} tasks, {costs.gpu_hours_low:.1f} to "
+            f"{costs.gpu_hours_high:.1f} GPU-hours ({costs.basis}), "
             f"{costs.bytes_to_fetch / 1e9:.2f} GB to fetch"
         ]
     )

@@ -22,6 +22,7 @@ from auditor.cli.cluster import retry_command, submit_command
 from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
 from auditor.cli.config import config_command
 from auditor.cli.context import GlobalOptions
+from auditor.cli.cost import cost_command
 from auditor.cli.demo import demo_command
 from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate_scores import evaluate_app
@@ -68,6 +69,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     },
     "Stages of a run, in order": {
         "crawl": crawl_command,
+        "cost": cost_command,
         "plan": plan_command,
         "prefetch": prefetch_command,
         "audit": audit_command,

@@ -106,18 +106,30 @@ def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchRepo
 
 @dataclass(frozen=True)
 class AuditCost:
-    """What an audit would do at most: files, and pictures beside the base's own."""
+    """What an audit of some files takes: pictures beside the base's own, and GPU seconds, from least to most."""
 
     files: int
-    pictures: int
+    pictures_low: int
+    pictures_high: int
+    gpu_seconds_low: float
+    gpu_seconds_high: float
 
 
 def audit_cost(settings: Settings, part: Part) -> AuditCost:
-    """Say what an audit of one part of the plan would take."""
-    files = len(part.items(settings))
-    each = settings.recipe.probe_count + len(settings.recipe.dose_scales) * settings.recipe.dose_probes
-    say(f"{files} files, about {files * each} pictures beside the base's own")
-    return AuditCost(files, files * each)
+    """Say what an audit of one part of the plan would take, by the figures of docs/cost.md."""
+    from auditor.cluster.estimate import arms_of, assumed_seconds
+    from auditor.planning.audit_cost import Span, pictures
+
+    drawn, seconds = Span(0, 0), Span(0, 0)
+    items = part.items(settings)
+    for item in items:
+        drawn = drawn + pictures(settings.recipe, arms_of(settings, item))
+        seconds = seconds + assumed_seconds(settings, item)
+    say(
+        f"{len(items)} files, {drawn.least:,.0f} to {drawn.most:,.0f} pictures beside the base's own; "
+        f"{seconds.least / 3600:,.1f} to {seconds.most / 3600:,.1f} GPU-hours by docs/cost.md"
+    )
+    return AuditCost(len(items), round(drawn.least), round(drawn.most), seconds.least, seconds.most)
 
 
 def audit(settings: Settings, client: HubClient | None, part: Part) -> TaskReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Literal
 
 from auditor.cluster.completion import Completion
@@ -12,16 +12,13 @@ from auditor.cluster.submission import Chain
 from auditor.hub.download_cache import FileCache
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import reference_path, reference_pictures
+from auditor.planning.audit_cost import Arms, Span, pictures, seconds_each
 from auditor.planning.recipes_in_force import recipes_in_force
+from auditor.probes.subjects import find_subject, known_contexts
 from auditor.records.result import WorkItem
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
-# Seconds of an H100 per adapter at 50 probes and full resolution, computed from published throughputs of the bases
-# (upper ends). They serve until audits with these settings have been timed.
-ASSUMED_SECONDS = {"sd15": 15.0, "sd21": 25.0, "sdxl": 66.0, "sd35_medium": 120.0, "sd35_large": 220.0, "flux1": 220.0}
-ASSUMED_OTHER = 60.0
-ASSUMED_PROBES = 50
 LOAD_SECONDS = 60.0
 """Per task, for loading a base; assumed."""
 _ACTED = ("scored", "scored_partial", "no_effect")
@@ -35,6 +32,8 @@ class Estimate:
         items: Files to audit.
         tasks: Array tasks.
         gpu_hours: Of all audit tasks together.
+        gpu_hours_low: With the least pictures per adapter; of timed audits, less the scatter of their mean.
+        gpu_hours_high: With the most pictures; or more the scatter.
         bytes_to_fetch: Known sizes of files that are not in the cache yet.
         basis: `measured` when every base was timed before with these settings, else `assumed`.
     """
@@ -42,6 +41,8 @@ class Estimate:
     items: int
     tasks: int
     gpu_hours: float
+    gpu_hours_low: float
+    gpu_hours_high: float
     bytes_to_fetch: int
     basis: Literal["measured", "assumed"]
 
@@ -54,19 +55,33 @@ def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estima
             timed.setdefault(item.base_name, []).append(stored.seconds)
     distinct = {item.file_sha256 or item.name_sha256: item for item in chain.items}
     measured = all(item.base_name in timed for item in distinct.values())
-    seconds = sum(
-        fmean(timed[i.base_name]) if i.base_name in timed else assumed_seconds(settings, i) for i in distinct.values()
-    )
+    spans = {name: _measured(seconds) for name, seconds in timed.items()}
+    total = Span(0.0, 0.0)
+    for item in distinct.values():
+        total = total + (spans[item.base_name] if item.base_name in spans else assumed_seconds(settings, item))
     tasks = len(chain.slices)
-    seconds += reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
-    gpu_seconds = (seconds + tasks * LOAD_SECONDS) * settings.cluster.gpus_per_task
+    more = reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
+    hours = (total + Span(more, more) + Span(tasks * LOAD_SECONDS, tasks * LOAD_SECONDS)).times(
+        settings.cluster.gpus_per_task / 3600
+    )
     return Estimate(
         items=len(chain.items),
         tasks=tasks,
-        gpu_hours=gpu_seconds / 3600,
+        gpu_hours=hours.middle,
+        gpu_hours_low=hours.least,
+        gpu_hours_high=hours.most,
         bytes_to_fetch=_bytes(settings, distinct.values()),
         basis="measured" if measured else "assumed",
     )
+
+
+def _measured(seconds: list[float]) -> Span:
+    """The mean of timed audits and its scatter, about 95 %; of a single one half and double."""
+    mean = fmean(seconds)
+    if len(seconds) < 2:
+        return Span(mean / 2, 2 * mean)
+    spread = 2 * stdev(seconds) / len(seconds) ** 0.5
+    return Span(max(0.0, mean - spread), mean + spread)
 
 
 def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
@@ -78,14 +93,28 @@ def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
         for name in base_names
         if name in bases and not (name in recipes and reference_path(folder, recipes[name]).exists())
     ]
-    pictures = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
-    return sum(pictures * ASSUMED_SECONDS.get(bases[name].family, ASSUMED_OTHER) / ASSUMED_PROBES for name in new)
+    count = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
+    drawn = Span(count, count)
+    return sum(seconds_each(bases[name], drawn).most for name in new)
 
 
-def assumed_seconds(settings: Settings, item: WorkItem) -> float:
-    """Published figure for the item's base family; the average one when its base is unknown."""
-    base = settings.recipe.active_bases.get(item.base_name or "")
-    return ASSUMED_SECONDS.get(base.family, ASSUMED_OTHER) if base is not None else ASSUMED_OTHER
+def assumed_seconds(settings: Settings, item: WorkItem) -> Span:
+    """By the figures of the item's base; of the dearest one when its base is open yet."""
+    bases = settings.recipe.active_bases
+    drawn = pictures(settings.recipe, arms_of(settings, item))
+    if item.base_name in bases:
+        return seconds_each(bases[item.base_name], drawn)
+    return max((seconds_each(base, drawn) for base in bases.values()), key=lambda span: span.most)
+
+
+def arms_of(settings: Settings, item: WorkItem) -> Arms:
+    """What will be measured of an item, as far as its card says."""
+    if not item.trigger:
+        return "plain"
+    contexts = settings.recipe.subject_contexts
+    if contexts == "none" or find_subject([item.trigger], known_contexts(str(contexts))) is None:
+        return "trigger"
+    return "subject"
 
 
 def _bytes(settings: Settings, items: Iterable[WorkItem]) -> int:

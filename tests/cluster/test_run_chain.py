@@ -19,6 +19,7 @@ from auditor.cluster.submission import plan_chain
 from auditor.cluster.tags import STAGES, Tag, parse_tag, work_key
 from auditor.errors import TransientError, UserError
 from auditor.measuring.reference import reference_path
+from auditor.planning.audit_cost import Span, pictures, seconds_each
 from auditor.planning.manifest import Manifest, write_manifest
 from auditor.planning.recipes_in_force import publish_recipe, settings_key
 from auditor.planning.slices import cut, write_slices
@@ -217,12 +218,16 @@ def test_an_estimate_counts_the_reference_until_it_is_made(settings: Settings) -
     write_manifest(Workspace(settings.work.dir).manifest, Manifest((item,), ()))
     chain = plan_chain(settings, open_run(settings, "night"), (), Limits(11, 1000), 2)
     inventory = read_completion(settings)
-    pictures = 2 * settings.recipe.probe_count + 41 * settings.recipe.solver.image_probes
-    audit = 220 + 60
-    assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit + pictures * 220 / 50)
+    flux = settings.recipe.bases["flux"]
+    count = 2 * settings.recipe.probe_count + 41 * settings.recipe.solver.image_probes
+    audit = seconds_each(flux, pictures(settings.recipe, "plain")) + Span(60, 60)
+    reference = seconds_each(flux, Span(count, count)).most
+    found = estimate(settings, chain, inventory)
+    assert found.gpu_hours_low * 3600 == pytest.approx(audit.least + reference)
+    assert found.gpu_hours_high * 3600 == pytest.approx(audit.most + reference)
     recipe = SyntheticWorld(settings.work.dir).recipe.model_copy(update={"base_name": "flux"})
     publish_recipe(settings, recipe)
     path = reference_path(Workspace(settings.work.dir).reference, recipe)
     path.parent.mkdir()
     path.write_bytes(b"as if it were made")
-    assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit)
+    assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit.middle)

@@ -37,6 +37,7 @@ NOTHING_OF_UPLOADERS = {
     "config": "settings",
     "demo": "the pocket world, by commands that are listed here",
     "cluster init": "batch files",
+    "cost": "counts",
     "evaluate": "our own adapters, whose content is known",
 }  # fmt: skip
 """Command, or group of commands → what it is about instead."""
