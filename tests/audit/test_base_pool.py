@@ -199,7 +199,7 @@ def test_a_base_that_does_not_fit_costs_the_others_nothing(world: World, monkeyp
     real = DiffusersBase._open
 
     def open_unless_large(base: DiffusersBase) -> Any:
-        if base.steps == 3:
+        if base.options.steps == 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.")
         return real(base)
 
