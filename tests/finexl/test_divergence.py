@@ -87,3 +87,11 @@ def test_bad_targets_and_looks() -> None:
         probes_needed(precision(np.ones((3, 2))), 0.0)
     with pytest.raises(ValueError, match="increasing"):
         next_look(np.ones((3, 2)), looks=(50, 25))
+
+
+def test_the_error_of_the_signal_is_its_spread_where_there_is_an_effect() -> None:
+    """Which only the jackknife sees."""
+    rng = np.random.default_rng(0)
+    found = [precision(1.0 + 0.5 * rng.normal(size=(24, 1))) for _ in range(400)]
+    spread = np.std([each.signal for each in found])
+    assert np.mean([each.signal_error for each in found]) == pytest.approx(spread, rel=0.15)

@@ -98,3 +98,19 @@ def test_bad_input_is_named() -> None:
         effect_test(np.full((2, 2), np.inf))
     with pytest.raises(ValueError, match="probes"):
         noise_floor(np.ones((2, 2)), 0)
+
+
+def test_a_mean_that_other_seeds_would_give_too_is_below_the_floor_however_surely_it_is_there() -> None:
+    """Pictures redrawn with other seeds all move along one line, so their means are longer than those of the d_i."""
+    rng = np.random.default_rng(0)
+    n, dimension = 24, 400
+    line = rng.normal(size=(200, 1)) * np.eye(dimension)[0]
+    rows = rng.normal(size=(n, dimension)) / np.sqrt(dimension)
+    rows += 1.0 / np.sqrt(n) * np.eye(dimension)[1]
+    result = effect_test(rows, line)
+    assert result.p_value < 0.01
+    assert (result.status, result.reason) == ("no_effect", "below_floor")
+    assert result.norm < result.floor < 2.2 / np.sqrt(n)
+    assert effect_test(rows, 0.1 * line[:, :1] * np.eye(dimension)[0] + 0.0).floor == pytest.approx(
+        result.floor, rel=1e-6
+    )
