@@ -59,10 +59,7 @@ class SharedScores:
         low: Lower end of its interval.
         high: Upper end of its interval.
         projection: Weight of the concept alone, <V, f> / |f|².
-        projection_low: Lower end of its interval.
-        projection_high: Upper end of its interval.
         explained_share: 1 - residual² / |V|² of the joint fit, in [0, 1]; 0 for V = 0.
-        common_share: Share of |V|² inside the basis's common directions, which no concept can explain.
         norm: |V|.
         probes: n.
     """
@@ -72,10 +69,7 @@ class SharedScores:
     low: FloatArray
     high: FloatArray
     projection: FloatArray
-    projection_low: FloatArray
-    projection_high: FloatArray
     explained_share: float
-    common_share: float
     norm: float
     probes: int
 
@@ -108,7 +102,7 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     largest = float(np.abs(rows).max())
     if largest <= TINY:
         zeros = np.zeros(len(basis.names))
-        return SharedScores(basis.names, zeros, zeros, zeros, zeros, zeros, zeros, 0.0, 0.0, norm, len(rows))
+        return SharedScores(basis.names, zeros, zeros, zeros, zeros, 0.0, norm, len(rows))
     # Solve at unit scale, so that tolerances mean the same for weak and strong adapters.
     scaled = np.tile(rows / largest, (1, basis.views)) / np.sqrt(basis.views)
     target = scaled.mean(axis=0)
@@ -117,20 +111,14 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     square = float((target**2).sum())
     joint = _per_concept(weights[None, :], basis)[0]
     below, above = _joint_interval(scaled, weights, joint, basis, chosen)
-    single = _single_projections(scaled, basis)
-    alone = single.mean(axis=0)
-    half = _t_error(single, scaled, basis, chosen.confidence)
-    inside = (rows.mean(axis=0) / largest) @ basis.common.T
+    alone = _single_projections(scaled, basis).mean(axis=0)
     return SharedScores(
         basis.names,
         joint * largest,
         below * largest,
         above * largest,
         alone * largest,
-        (alone - half) * largest,
-        (alone + half) * largest,
         float(np.clip(1.0 - left / square, 0.0, 1.0)) if square > TINY**2 else 0.0,
-        float(min(1.0, (inside**2).sum() / square)) if square > TINY**2 else 0.0,
         norm,
         len(rows),
     )

@@ -109,19 +109,11 @@ def test_a_concept_without_weight_has_the_interval_of_what_it_would_get_beside_t
 @pytest.mark.parametrize("n", [2, 5])
 def test_a_projection_has_students_interval(n: int) -> None:
     rows = np.random.default_rng(n).normal(size=(n, 3)) + 1.0
-    result = score(rows, make_basis(["x"], [[2.0, 0.0, 0.0]]), SURE)
+    result = score_phrase(rows, [2.0, 0.0, 0.0], alignment=1.0, options=SURE)
     alone = rows[:, 0] / 2.0
     half = student.ppf(0.95, n - 1) * alone.std(ddof=1) / np.sqrt(n)
-    assert result.projection[0] == pytest.approx(alone.mean())
-    assert result.projection_high[0] - result.projection[0] == pytest.approx(half)
-    assert result.projection[0] - result.projection_low[0] == pytest.approx(half)
-
-
-@pytest.mark.parametrize("strength", [0.01, 0.3, 50.0])
-def test_the_common_share_is_that_of_any_strength(strength: float) -> None:
-    basis = make_basis(["x"], [[1.0, 0.0, 3.0]], common=np.array([[0.0, 0.0, 1.0]]))
-    result = score(np.tile([3.0 * strength, 0.0, 4.0 * strength], (4, 1)), basis)
-    assert result.common_share == pytest.approx(16 / 25)
+    assert result.score == pytest.approx(alone.mean())
+    assert result.high - result.score == pytest.approx(half) == result.score - result.low
 
 
 @pytest.mark.parametrize(("alignment", "stretch"), [(1.0, 1.0), (0.5, 2.0), (0.2, 5.0), (0.1, 5.0)])
