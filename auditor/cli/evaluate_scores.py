@@ -12,6 +12,7 @@ from auditor.cli.evaluate import Development, evaluate_app, share_row
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
+from auditor.errors import UserError
 
 if TYPE_CHECKING:
     from auditor.evaluation.scale import ScaleRow
@@ -70,6 +71,9 @@ def scale_command(
 def coverage_command(
     context: typer.Context,
     adapters: Annotated[int, typer.Option("--adapters", min=1, help="At most so many adapters of the zoo.")] = 6,
+    style: Annotated[
+        list[str] | None, typer.Option("--style", help="Only the adapters of these styles; repeatable.")
+    ] = None,
     passes: Annotated[int, typer.Option("--passes", min=2, help="Seeds for each prompt of the probe set.")] = 4,
     development: Development = False,
     as_json: AsJson = False,
@@ -89,7 +93,13 @@ def coverage_command(
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-coverage")
-    chosen = [adapter for adapter in zoo_adapters(styles=1) if adapter.held_out != development][:adapters]
+    known = zoo_adapters(styles=1)
+    if style:
+        chosen = [adapter for adapter in known if set(adapter.styles) & set(style)]
+        if strange := set(style) - {name for adapter in chosen for name in adapter.styles}:
+            raise UserError(f"the zoo has no adapter of one style {', '.join(sorted(strange))} alone")
+    else:
+        chosen = [adapter for adapter in known if adapter.held_out != development][:adapters]
     with progress("coverage", len(chosen) * passes) as step:
         found = evaluate_coverage(Bank(settings, proposals=False), chosen, passes, note=lambda n: step(1, n))
     if as_json:
