@@ -3,7 +3,7 @@
     python benchmarks/random_kills.py --kills 100 --seed 1
 
 A night here is `auditor nightly` over a part of the pocket zoo and some broken repos, then `auditor export`. One runs
-undisturbed. Others are killed (-9, all their processes) within half of the undisturbed run's time, at a moment drawn,
+undisturbed. Others are killed (-9, all their processes) at a moment drawn from the undisturbed run's time,
 started again until they end by themselves, and compared: every result record but for times, every array, every row of
 the catalog, every exported file's name. Then the next night begins in another folder, until there were enough kills.
 """
@@ -126,7 +126,7 @@ def main() -> None:
         while sum(where.values()) < options.kills:
             night = Night(Path(folder) / f"night-{nights}", hub)
             while sum(where.values()) < options.kills:
-                killed_at = night.run(drawn.uniform(0.0, length / 2))
+                killed_at = night.run(drawn.uniform(0.0, length))
                 if killed_at is None:
                     break
                 where[killed_at] += 1
