@@ -37,8 +37,10 @@ def reading(path: Path, kind: str, remade_by: str) -> Iterator[None]:
     except AuditorError:
         raise
     except Exception as error:
-        # Readers raise OSError over bad bytes too, but then no system call has failed.
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        # Readers raise OSError over bad bytes too, but then no system call has failed. A file that is not there is not
+        # damaged: another task may have put it where it belongs meanwhile. Not every reader gives that its number.
+        gone = isinstance(error, FileNotFoundError)
+        if gone or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise set_aside(path, kind, remade_by, f"{type(error).__name__}: {error}") from error
 

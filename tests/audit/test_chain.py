@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from auditor.audit.task import Task
+from auditor.errors import EXIT_REQUEUE
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
 from auditor.records.result import AuditRecord
@@ -129,6 +130,18 @@ def test_killed_run_goes_on_and_ends_like_an_undisturbed_one(finished: World, wo
             break
         time.sleep(0.05)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    run_all(world)
+    assert snapshot(world) == snapshot(finished)
+    assert not list(Workspace(world.work).attempts.iterdir())
+
+
+def test_two_nights_at_once_in_one_folder_end_as_one(finished: World, world: World) -> None:
+    command = [sys.executable, "-m", "auditor.cli.main", *world.arguments, "nightly"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=280)[1] for process in both]
+    codes = [process.returncode for process in both]
+    # the second to merge may find the first at it
+    assert set(codes) <= {0, EXIT_REQUEUE} and 0 in codes, "\n".join(said)
     run_all(world)
     assert snapshot(world) == snapshot(finished)
     assert not list(Workspace(world.work).attempts.iterdir())

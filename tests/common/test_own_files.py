@@ -104,6 +104,13 @@ def test_damage_is_named_moved_aside_and_never_used(make: Any, tmp_path: Path) -
     assert read() == good
 
 
+def test_a_file_that_is_gone_meanwhile_is_not_called_damaged(tmp_path: Path) -> None:
+    """The reader of these files says so without the number of the system's error."""
+    with pytest.raises(FileNotFoundError):
+        load_arrays(tmp_path / "taken by another task.safetensors", "part of a reference")
+    assert not list(tmp_path.iterdir())
+
+
 def test_trouble_of_the_disk_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"good")
