@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup vllm demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs train-pocket constraints clean
+.PHONY: help setup vllm demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -98,6 +98,9 @@ format: $(STAMP)  ## Rewrite the code in house style
 
 docs: $(STAMP)  ## Write docs/reference from the commands, the settings, the outcomes and the schema
 	$(BIN)/python docs/generate.py
+
+pictures: $(STAMP)  ## Draw the README's pictures from the demo's catalog (needs Chromium and a finished `make demo`)
+	$(BIN)/python docs/pictures.py $(WORK)
 
 train-pocket: $(STAMP)  ## Train the pocket models and adapters again, from nothing (hours on a CPU; resumes)
 	$(BIN)/python -m auditor.pocket.training
