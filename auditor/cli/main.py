@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -44,6 +45,12 @@ from auditor.cli.run_status import status_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
+_NO_ROOM = re.compile(r"failed to map segment|cannot allocate memory|bad_alloc", re.IGNORECASE)
+"""How loaders and libraries say that there is no memory."""
+_TOO_LITTLE_MEMORY = (
+    b"error: there is not enough memory; raise the limit (ulimit, --mem of the job, the container's), or ask for "
+    b"smaller batches (recipe.bases.NAME.batch_size), and run the same command again\n"
+)
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 EXIT_BROKEN_PIPE = 141  # and for one whose reader went away
 
@@ -172,6 +179,12 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
         _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_ROOM.search(str(error)):
+            raise
+        # At once, and past all libraries: what they do at an exit fails for want of memory too, and prints pages.
+        os.write(2, _TOO_LITTLE_MEMORY)
+        os._exit(EXIT_PREREQUISITE)
     except KeyboardInterrupt:
         output.say("interrupted; run the same command again, it goes on where it stopped")
         sys.exit(EXIT_INTERRUPTED)

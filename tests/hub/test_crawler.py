@@ -341,7 +341,7 @@ def test_cards_too_long_for_a_page_cost_no_repo(
     cards = {n: {"base_model": "pocket/base", "license": "mit", "note": "x" * size} for n, size in sizes.items()}
     repos = [replace(repo, card=cards[n]) if n in cards else repo for n, repo in enumerate(repos)]
     with serve(HubIndex(repos), page_size=8) as hub:
-        report = crawl(connect(hub.endpoint, retry=QUICK), [LORA], tmp_path, page_size=8)
+        report = crawl(connect(hub.endpoint, retry=QUICK), [LORA], tmp_path, CrawlOptions(page_size=8))
     assert report.complete and len(reconcile(report, tmp_path)) == 12
     listed = {repo.repo_id: repo for repo in iter_listing(listing_path(tmp_path))}
     licences = [listed[f"artist/style-{n:02d}"].license for n in sizes]
