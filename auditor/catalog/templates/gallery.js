@@ -116,14 +116,14 @@ function passes(row, filters) {
 function answer(core, question, columns) {
   const evidence = [0, 1].map((arm) => new Map([...columns].map(([name, data]) => {
     const at = new Map();
-    data.rows.forEach((row, i) => { if (data.arm[i] === arm) at.set(row, [Math.max(data.score[i], data.along[i]), data.low[i], data.high[i], data.along[i]]); });
+    data.rows.forEach((row, i) => { if (data.arm[i] === arm) at.set(row, [Math.max(data.score[i], data.along[i]), data.low[i], data.high[i], data.along[i], data.score[i]]); });
     return [name, at];
   })));
   const found = new Map();
   for (let index = 0; index < core.columns.repo.length; index += 1) {
     const row = rowOf(core, index);
     if (question.repo ? !row.repo.toLowerCase().includes(question.repo.toLowerCase()) : !passes(row, question.filters)) continue;
-    const best = [0, 1].filter((arm) => arm === 0 || row.words).map((arm) => judged(question, (name) => evidence[arm].get(name).get(index) || [0, 0, 0, 0], arm))
+    const best = [0, 1].filter((arm) => arm === 0 || row.words).map((arm) => judged(question, (name) => evidence[arm].get(name).get(index) || [0, 0, 0, 0, 0], arm))
       .filter(Boolean).sort((a, b) => a.band - b.band || a.arm - b.arm)[0];
     if (!best) continue;
     const kept = found.get(row.weights);
@@ -204,7 +204,11 @@ function card(hit) {
   item.append(element("p", "facts", facts.join(" · ")));
   const list = element("ul", "chips");
   item.append(list);
-  for (const [name, level, low, high] of hit.why.filter((why) => why[1] > 0 || why[4] < 0)) list.append(chip(name, level, low, high, "chip hit"));
+  for (const [name, level, low, high, along, score] of hit.why.filter((why) => why[1] > 0 || why[4] < 0)) {
+    // An interval belongs to the joint score; what the concept alone would explain has none here.
+    if (score > 0 || level <= 0) list.append(chip(name, score, low, high, "chip hit"));
+    else list.append(element("li", "chip hit", `${name} ${along.toFixed(2)} (alone)`));
+  }
   detailOf(row.index).then((detail) => {
     fillPair(picture, detail, row);
     for (const [name, score, low, high] of detail.chips.slice(0, 5)) {
