@@ -235,7 +235,7 @@ class World:
             concept_vectors(self.lexicon),
             np.zeros((0, DIMENSION)),
             levels=concept_vectors(self.lexicon),
-            clusters=np.arange(len(self.lexicon.names)),
+            clusters=changes.pop("clusters", np.arange(len(self.lexicon.names))),
         )
         options = {name: changes.pop(name) for name in ("rebuild", "readers") if name in changes}
         values: dict[str, object] = {

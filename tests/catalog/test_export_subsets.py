@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -61,3 +62,13 @@ def test_a_page_of_pictures_stays_small(exported):
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     assert groups and all(group.num_rows <= samples.row_group for group in groups)
     assert all(group.total_byte_size < 100 * 1024**2 for group in groups)
+
+
+def test_a_planted_cluster_is_exported_with_its_members(world, build, tmp_path):
+    build.fill(world)
+    clusters = np.arange(len(world.lexicon.names))
+    clusters[1] = 0
+    world.merge(clusters=clusters)
+    report = export(world.database, tmp_path / "out", world.results, ["tables"])
+    (row,) = stored(report, next(t for t in TABLES if t.name == "cluster_names")).to_pylist()
+    assert row["name"] == row["members"][0] and set(row["members"]) == set(world.lexicon.names[:2])

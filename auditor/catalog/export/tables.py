@@ -87,6 +87,8 @@ TABLES: tuple[ExportTable, ...] = (
     ExportTable("concepts", "SELECT * FROM concepts ORDER BY position", "concepts", "The lexicon."),
     ExportTable("concept_aliases", "SELECT * FROM concept_aliases ORDER BY concept, alias", "concept_aliases",
                 "Other names of the concepts."),
+    ExportTable("cluster_names", "SELECT * FROM cluster_names ORDER BY recipe_id, name", "cluster_names",
+                "Concepts that a recipe cannot tell apart, by the word that is named most."),
     ExportTable("recipes", "SELECT * FROM recipes ORDER BY recipe_id", "recipes",
                 "Everything that can change a score; scores compare within one recipe."),
     ExportTable("probes", "SELECT * FROM probes ORDER BY probe_set, position", "probes",
