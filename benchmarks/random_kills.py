@@ -78,14 +78,14 @@ class Night:
                     log.seek(0)
                     said = [line for line in log.read().splitlines() if line.strip()] or ["start"]
                     return f"{command[-1] if command[-1] == 'nightly' else 'export'}: {said[-1].partition(' ')[0]}"
-                if code == EXIT_ITEMS_FAILED and self._given_up():
+                if code == EXIT_ITEMS_FAILED and self.given_up():
                     return "given up"
                 if code:
                     log.seek(0)
                     raise SystemExit(f"{' '.join(command)} ended with {code}:\n{log.read()[-3000:]}")
         return None
 
-    def _given_up(self) -> bool:
+    def given_up(self) -> bool:
         """Whether an item was given up because its process died three times; it is taken back, as a person would."""
         command = [*self.commands[0][:-1], "retry", "--reason", "poison", "--json"]
         run = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -145,7 +145,8 @@ def main() -> None:
                     break
                 taken_back += killed_at == "given up"
                 where[killed_at] += killed_at != "given up"
-            while night.run() is not None:
+            # An item may have been given up by a night that was itself killed before it could say so.
+            while night.run() is not None or night.given_up():
                 taken_back += 1
             nights += 1
             got = night.state()
