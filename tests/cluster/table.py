@@ -25,6 +25,7 @@ FAULTS = {
     "full disk for downloads": "exit 3 with a message; goes on once there is room",
     "full disk for results": "exit 3 with a message, no half result; goes on once there is room",
     "full disk for the catalog": "exit 3 with a message, the old catalog still answers; goes on once there is room",
+    "disk that turns read-only": "exit 3 with the path, for each folder; goes on once it can be written",
     "two merges at once": "one builds, the other ends with 75",
     "merge killed (-9) at 25 random moments": "the catalog is always whole; the next merge equals an undisturbed one",
     "result file truncated, emptied, bit-flipped, foreign": "set aside with the reason, audited again, equal",
