@@ -29,7 +29,7 @@ from safetensors.numpy import load, save
 from auditor.common.atomic_files import named
 from auditor.common.crash_points import crash_point
 from auditor.errors import AuditorError
-from auditor.records.result import AuditRecord, ConceptScore
+from auditor.records.result import RESULT_SCHEMA_VERSION, AuditRecord, ConceptScore
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -156,6 +156,11 @@ def read_packed(path: Path) -> PackedResult:
         if texts.pop("digest") != _digest(texts, arrays):
             raise CorruptResult(f"{path.name}: content does not match its digest; run the audit again")
         record = AuditRecord.model_validate_json(texts["record"])
+        if record.schema_version > RESULT_SCHEMA_VERSION:
+            raise CorruptResult(
+                f"{path.name}: a newer version of auditor wrote it (results of version {record.schema_version}, this "
+                f"one reads up to {RESULT_SCHEMA_VERSION}); update auditor, or keep this work folder to the newer one"
+            )
         if path.name != f"{record.file_sha256}.{record.recipe_id}.safetensors":
             raise CorruptResult(f"{path.name}: it holds the result of another file or recipe; run the audit again")
         tables = [_table(name, texts, arrays) for name in _SCORE_ARRAYS]

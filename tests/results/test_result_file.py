@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from auditor.records.result import ANY_RECIPE, AuditRecord, ConceptScore, WorkItem
+from auditor.records.result import ANY_RECIPE, RESULT_SCHEMA_VERSION, AuditRecord, ConceptScore, WorkItem
 from auditor.results.result_file import (
     SCORE_COLUMNS,
     THUMBNAIL_SIDE,
@@ -115,3 +115,11 @@ def test_listing_shows_published_files_only(tmp_path: Path) -> None:
     path = write_result(tmp_path, make_result())
     path.with_name(f".{path.name}.1.abc.tmp").write_bytes(b"half")
     assert list(list_results(tmp_path)) == [path]
+
+
+def test_a_result_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+    made = make_result()
+    newer = made.record.model_copy(update={"schema_version": RESULT_SCHEMA_VERSION + 1})
+    path = write_result(tmp_path, Result(newer, made.arrays))
+    with pytest.raises(CorruptResult, match="a newer version of auditor wrote it"):
+        read_result(path)
