@@ -25,7 +25,7 @@ _AUDITED: Final = ("scored", "scored_partial", "no_effect")
 
 @dataclass(frozen=True)
 class Trouble:
-    """Units of this night that ended without a score for one reason, and what to do."""
+    """Units without a score for one reason, and what to do: audited this night, or never opened."""
 
     outcome: str
     reason: str
@@ -77,12 +77,12 @@ class MorningReport:
         gone: Units that are listed no more.
         changed: Units with another commit than before.
         by_base: Units audited this night: (base, outcome, count).
-        troubles: Why others of this night were not scored, most frequent first.
+        troubles: Why others were not scored, this night or unopened, most frequent first.
         followed: New best adapters for followed concepts.
         stages: Seconds spent in this night's audits, by stage.
         audits: Audits of this night.
-        expected_s: What they were expected to take, by the mean of the audits before on the same bases; None when there
-            were none.
+        expected_s: What they were expected to take, by the mean of the audits before on the same bases; None when one
+            of them drew pictures on a base that no audit was timed on before.
         coverage: By family, the largest first.
         history: All merges so far.
         moved: Scores of unchanged files that moved beyond their intervals: a fault of the audit.
@@ -242,8 +242,9 @@ def _effort(
             "WITH spent AS (SELECT u.base_name, u.outcome, list_sum(map_values(u.timings_s)) AS s, "
             f"{_of_the_night(since)} AS tonight FROM audits u), "
             "mean AS (SELECT base_name, outcome, avg(s) AS s FROM spent WHERE NOT tonight GROUP BY ALL) "
-            "SELECT sum(m.s) FROM spent t JOIN mean m ON m.outcome = t.outcome "
+            f"SELECT sum(m.s), count(*) FILTER (m.s IS NULL AND t.outcome IN {_AUDITED}) "
+            "FROM spent t LEFT JOIN mean m ON m.outcome = t.outcome "
             "AND m.base_name IS NOT DISTINCT FROM t.base_name WHERE t.tonight"
         ).fetchone()
-        expected = float(row[0]) if row and row[0] is not None else None
+        expected = float(row[0]) if row and row[0] is not None and not row[1] else None
     return tuple((str(name), float(s or 0)) for name, s in stages), int(audits[0]) if audits else 0, expected

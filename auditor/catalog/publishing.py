@@ -125,7 +125,8 @@ def _keep(database: Path) -> None:
     if not database.exists():
         return
     kept = catalog_before(database)
-    link = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+    # Named like all that a killed merge leaves, so that the next one sweeps it: a forgotten link holds a whole catalog.
+    link = database.with_name(f".{database.name}.{os.getpid()}.before.tmp")
     try:
         link.unlink(missing_ok=True)
         os.link(database, link)

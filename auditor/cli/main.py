@@ -45,7 +45,7 @@ from auditor.cli.run_status import status_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
-_NO_ROOM = re.compile(r"failed to map segment|cannot allocate memory|bad_alloc", re.IGNORECASE)
+_NO_ROOM = re.compile(r"failed to map segment|can(?:no|')t allocate memory|bad_alloc", re.IGNORECASE)
 """How loaders and libraries say that there is no memory."""
 _TOO_LITTLE_MEMORY = (
     b"error: there is not enough memory; raise the limit (ulimit, --mem of the job, the container's), or ask for "

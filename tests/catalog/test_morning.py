@@ -58,6 +58,14 @@ def test_only_this_night_counts_as_this_night(nights) -> None:
     assert found.expected_s == pytest.approx((10.0 + 20.0 + 1.5) / 3)
 
 
+def test_nothing_is_expected_of_a_base_that_was_never_timed(nights, build) -> None:
+    """A part of the sum would look like the whole."""
+    tonight = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    nights.add("cat/elsewhere", {"dark": 0.5}, finished_at=tonight, base_name="another")
+    nights.merge()
+    assert read(nights).expected_s is None
+
+
 def test_a_reason_comes_with_its_next_step(nights) -> None:
     (trouble,) = read(nights).troubles
     assert (trouble.reason, trouble.units, trouble.example) == ("corrupt_file", 1, "bob/broken/lora.safetensors")

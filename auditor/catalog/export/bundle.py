@@ -75,29 +75,9 @@ def export(
     if dry_run:
         return ExportReport(target, planned_rows(database, formats, max_pages))
     with new_folder(target) as folder:
-        rows: dict[str, int] = {}
-        missing = 0
         with _reading(database, folder) as connection:
             facts = _facts(connection)
-            if "tables" in formats:
-                on_step("tables")
-                rows |= write_tables(connection, folder, facts.schema_version)
-            if "jsonl" in formats:
-                on_step("catalog.jsonl")
-                rows["catalog.jsonl"] = write_jsonl(connection, folder / "catalog.jsonl")
-            if "csv" in formats:
-                on_step("catalog.csv")
-                rows["catalog.csv"] = write_csv(connection, folder / "catalog.csv")
-            if "sidecars" in formats:
-                on_step("sidecars")
-                rows["sidecars"] = write_sidecars(connection, folder)
-            if "site" in formats:
-                on_step("pages")
-                site = write_site(connection, folder, results_folder, max_pages, _TITLE)
-                rows["index.html"], rows["pages"], missing = site.listed, site.pages, site.without_result
-            if "tables" in formats:
-                described = [(table, rows[table.name], columns_of(connection, table)) for table in TABLES]
-                (folder / "README.md").write_text(dataset_card(facts, described), encoding="utf-8")
+            rows, missing = _write_products(connection, folder, facts, formats, results_folder, max_pages, on_step)
         on_step("checksums")
         write_marker(
             folder,
@@ -112,6 +92,40 @@ def export(
         files = write_checksums(folder) + 1
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return ExportReport(target, rows, files, size, missing)
+
+
+def _write_products(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    facts: DatasetCardFacts,
+    formats: Sequence[ExportFormat],
+    results_folder: Path,
+    max_pages: int,
+    on_step: Callable[[str], None],
+) -> tuple[dict[str, int], int]:
+    """Write each wanted product; rows by product, and pages whose result file is not there."""
+    rows: dict[str, int] = {}
+    missing = 0
+    if "tables" in formats:
+        on_step("tables")
+        rows |= write_tables(connection, folder, facts.schema_version)
+    if "jsonl" in formats:
+        on_step("catalog.jsonl")
+        rows["catalog.jsonl"] = write_jsonl(connection, folder / "catalog.jsonl")
+    if "csv" in formats:
+        on_step("catalog.csv")
+        rows["catalog.csv"] = write_csv(connection, folder / "catalog.csv")
+    if "sidecars" in formats:
+        on_step("sidecars")
+        rows["sidecars"] = write_sidecars(connection, folder)
+    if "site" in formats:
+        on_step("pages")
+        site = write_site(connection, folder, results_folder, max_pages, _TITLE)
+        rows["index.html"], rows["pages"], missing = site.listed, site.pages, site.without_result
+    if "tables" in formats:
+        described = [(table, rows[table.name], columns_of(connection, table)) for table in TABLES]
+        (folder / "README.md").write_text(dataset_card(facts, described), encoding="utf-8")
+    return rows, missing
 
 
 def planned_rows(database: Path, formats: Sequence[ExportFormat], max_pages: int) -> dict[str, int]:
