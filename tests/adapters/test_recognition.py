@@ -73,7 +73,7 @@ def evidence(modules: Modules, prefix: str = "transformer.", *, flat: bool = Fal
         (blocks("transformer_blocks", range(24), {"attn.to_q": (1536, 1536)}), "transformer.", None),
         ({"transformer_blocks.3.attn.to_q": (W, W)}, "transformer.", None),
         ({"some.layer": (64, 64)}, "", None),
-        ({f"down_blocks_0_{SELF}": (320, 320)}, "lora_unet_", None),
+        ({f"mid_block_{SELF}": (1280, 1280)}, "lora_unet_", None),
         ({f"up_blocks_0_{SELF}": (1280, 1280)}, "lora_unet_", "sdxl"),
         ({"lora_te2_text_model.encoder.layers.0.self_attn.q_proj": (1280, 1280)}, "", "sdxl"),
     ],

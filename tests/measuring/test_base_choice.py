@@ -19,6 +19,9 @@ SDXL = ("down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 2048, 640)
 SD15 = ("down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 768, 640)
 SELF = ("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", 640, 640)
 SD_SELF = ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", 320, 320)
+EITHER_CONV = ("down_blocks.0.attentions.0.proj_in", 320, 320)
+FLUX_OR_VIDEO = ("single_transformer_blocks.0.proj_mlp", 3072, 12288)
+FLUX_OR_QWEN = ("transformer_blocks.0.attn.to_q", 3072, 3072)
 FLUX2 = ("single_transformer_blocks.0.attn.to_qkv_mlp_proj", 6144, 6144)
 
 
@@ -29,7 +32,8 @@ def hub() -> Settings:
 
 def _file(module: tuple[str, int, int], metadata: dict[str, str] | None = None) -> AdapterFile:
     name, inputs, outputs = module
-    shapes = {f"unet.{name}.lora_A.weight": (4, inputs), f"unet.{name}.lora_B.weight": (outputs, 4)}
+    prefix = "transformer" if name.startswith(("transformer_blocks", "single_transformer_blocks")) else "unet"
+    shapes = {f"{prefix}.{name}.lora_A.weight": (4, inputs), f"{prefix}.{name}.lora_B.weight": (outputs, 4)}
     tensors = {n: TensorInfo(n, "F16", shape, 0, 0) for n, shape in shapes.items()}
     return describe(Header(tensors, metadata or {}, 0, 0), Path("nowhere"))
 
@@ -65,6 +69,10 @@ def _item(*bases: str, trigger: str | None = None, source: str | None = None) ->
         (SELF, {}, ("sdxl",), ("sdxl", False, False)),
         (SELF, {"ss_sd_model_name": "v1-5-pruned.ckpt"}, (), ("sd15", False, False)),
         (SD_SELF, {}, ("sd21",), ("sd21", False, False)),
+        (SD_SELF, {}, (), ("sd15", True, False)),
+        (SD_SELF, {}, ("sdxl",), ("sd15", True, True)),
+        (EITHER_CONV, {}, (), ("sd15", True, False)),
+        (FLUX_OR_VIDEO, {}, (), ("flux1_dev", True, False)),
     ],
 )
 def test_the_order_of_trust(
@@ -84,7 +92,7 @@ def test_the_order_of_trust(
     ("module", "card", "said"),
     [
         (SELF, (), "Diffusion 1.5 or Stable Diffusion 2.1 or Stable Diffusion XL"),
-        (SD_SELF, ("sdxl",), "Diffusion 1.5 or Stable Diffusion 2.1, and no"),
+        (FLUX_OR_QWEN, (), "FLUX.1 .*or Qwen-Image, and no claim"),
         (FLUX2, ("flux1_dev",), "takes 0% of its parts|no part of it fits"),
     ],
 )
