@@ -14,7 +14,7 @@ from auditor.common.text_safety import clean
 from auditor.doctor.check import Check
 from auditor.doctor.weight_headers import fault_of_files, fault_of_folder, fault_of_pipeline
 from auditor.errors import PrerequisiteMissing
-from auditor.planning.local_models import HubFiles, base_files, encoder_files, from_hub_cache
+from auditor.planning.local_models import HubFiles, base_files, encoder_files, from_hub_cache, two_tower_files
 from auditor.settings import BaseModelSettings, Settings
 
 PROBE_TIMEOUT_S = 3.0
@@ -49,10 +49,15 @@ def check_encoder(settings: Settings) -> Check:
     """The weights of the encoder."""
     encoder = settings.recipe.encoder
     if encoder.path is not None:
-        if (fault := fault_of_folder(encoder.path)) is None:
+        config = "open_clip_config.json" if encoder.kind == "open_clip" else "config.json"
+        if (fault := _fault_of_model(encoder.path, config)) is None:
             return Check("encoder", "ok", f"{encoder.name} in {encoder.path}")
         advice = _local_advice("or set recipe.encoder.path")
         return Check("encoder", "missing", f"{encoder.path}: {fault}", advice)
+    if encoder.kind != "open_clip":
+        revision = encoder.pretrained or "main"
+        command = two_tower_files(encoder.name, revision).command
+        return _cached_model("encoder", encoder.name, revision, "in the Hub cache", command)
     import open_clip
 
     about = open_clip.get_pretrained_cfg(encoder.name, encoder.pretrained or "")
@@ -80,9 +85,7 @@ def check_proposer(settings: Settings) -> Check:
             return _server(settings, settings.serving.address, proposer.model or "")
         return _server_program(settings)
     if proposer.path is not None:
-        fault = fault_of_folder(proposer.path)
-        if not (proposer.path / "config.json").is_file():
-            fault = "config.json is not there"
+        fault = _fault_of_model(proposer.path)
         if fault is None:
             return Check("proposer", "ok", str(proposer.path))
         advice = _local_advice("or set recipe.proposer.path")
@@ -90,14 +93,22 @@ def check_proposer(settings: Settings) -> Check:
     return _cached_proposer(proposer.model or "", proposer.revision, "in the Hub cache")
 
 
+def _fault_of_model(folder: Path, config: str = "config.json") -> str | None:
+    """What is wrong with a model's folder; None when configuration and weights are whole."""
+    return fault_of_folder(folder) if (folder / config).is_file() else f"{config} is not there"
+
+
 def _cached_proposer(model: str, revision: str, found: str) -> Check:
-    """A model of the Hub's cache, all shards of it."""
-    command = HubFiles(model, revision).command
+    return _cached_model("proposer", model, revision, found, HubFiles(model, revision).command)
+
+
+def _cached_model(name: str, model: str, revision: str, found: str, command: str) -> Check:
+    """A model of the Hub's cache, all shards of it; `command` fetches it."""
     if (config := _cached(model, revision, ("config.json",))) is None:
-        return Check("proposer", "missing", f"{model} is not in the Hub cache", f"run `{command}`")
+        return Check(name, "missing", f"{model} is not in the Hub cache", f"run `{command}`")
     if (fault := fault_of_folder(config.parent)) is not None:
-        return Check("proposer", "missing", f"{model} in the Hub cache is not whole: {fault}", f"run `{command}`")
-    return Check("proposer", "ok", f"{model} {found}")
+        return Check(name, "missing", f"{model} in the Hub cache is not whole: {fault}", f"run `{command}`")
+    return Check(name, "ok", f"{model} {found}")
 
 
 def _server(settings: Settings, base_url: str, model: str) -> Check:

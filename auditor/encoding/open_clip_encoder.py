@@ -12,10 +12,10 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
-from auditor.common.device_memory import in_batches, memory_named
 from auditor.common.model_warnings import warnings_refused
-from auditor.encoding.encoder import EncoderCalls
+from auditor.encoding.batched_encoder import BatchedEncoder, add_weights
 from auditor.encoding.preprocessing import Preprocessing
 from auditor.errors import PrerequisiteMissing, UserError
 
@@ -25,7 +25,7 @@ WEIGHTS_NAME = "open_clip_model.safetensors"
 _PRECISION = {"float32": "fp32", "float16": "pure_fp16", "bfloat16": "pure_bf16"}
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(BatchedEncoder):
     """An open_clip model from a local folder or by name.
 
     A folder holds `open_clip_config.json`, `open_clip_model.safetensors` and the tokenizer's files. A name
@@ -57,18 +57,17 @@ class OpenClipEncoder:
         """
         if dtype not in _PRECISION:
             raise UserError(f"dtype {dtype!r} is unknown; choose one of {', '.join(_PRECISION)}.")
-        self.name = _model_name(name_or_dir)
+        super().__init__(_model_name(name_or_dir), device=device, batch_size=batch_size)
         if not self.name.startswith(LOCAL_PREFIX) and pretrained is None:
             raise UserError(f"Encoder {self.name!r} needs a pretrained tag; without one its weights are random.")
-        self.batch_size, self.device, self.dtype = batch_size, device, dtype
-        self.calls = EncoderCalls()
+        self.dtype = dtype
         try:
             with warnings_refused(f"The encoder {self.name}"):
                 self._model: Any = open_clip.create_model(
                     self.name, pretrained=pretrained, precision=_PRECISION[dtype], device=device
                 )
             self._tokenizer: Any = open_clip.get_tokenizer(self.name)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise PrerequisiteMissing(
                 f"The encoder {self.name} cannot be loaded ({type(error).__name__}: {str(error)[:200]}). "
                 "Check its name and files, or fetch it again."
@@ -76,47 +75,18 @@ class OpenClipEncoder:
         self._model.eval().requires_grad_(False)
         self._preprocess = Preprocessing.from_model(self._model)
         self._torch_dtype = next(self._model.parameters()).dtype
-        self.dimension = int(self._encode_texts([""]).shape[1])
+        with torch.inference_mode():
+            self.dimension = int(self.text_features([""]).shape[1])
         self.identity = self._digest()
 
-    def encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(n, height, width, 3) uint8 → (n, dimension) float32, L2-normalised.
-
-        Images of the model's own size are normalised as they are; others are resized as open_clip does.
-        """
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-            raise ValueError(f"expected (n, height, width, 3) uint8, got {images.shape} {images.dtype}")
-        self.calls.images += len(images)
-        features = np.zeros((len(images), self.dimension), np.float32)
-
-        def encode(rows: slice) -> None:
-            features[rows] = self._encode_images(images[rows])
-
-        with memory_named(f"The encoder {self.name} with one picture"):
-            self.batch_size = in_batches(len(images), self.batch_size, encode)
-        return features
-
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """n texts → (n, dimension) float32, L2-normalised. Texts beyond the model's window are cut there."""
-        self.calls.texts += len(texts)
-        rows = [self._encode_texts(texts[start:end]) for start, end in self._batches(len(texts))]
-        return self._joined(rows)
-
-    @torch.inference_mode()
-    def _encode_images(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def image_features(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """(n, height, width, 3) uint8 → (n, dimension)."""
         pixels = self._preprocess(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
-        return _unit_rows(self._model.encode_image(pixels.to(self._torch_dtype)))
+        return torch.as_tensor(self._model.encode_image(pixels.to(self._torch_dtype)))
 
-    @torch.inference_mode()
-    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        tokens = self._tokenizer(list(texts)).to(self.device)
-        return _unit_rows(self._model.encode_text(tokens))
-
-    def _batches(self, count: int) -> list[tuple[int, int]]:
-        return [(start, min(start + self.batch_size, count)) for start in range(0, count, self.batch_size)]
-
-    def _joined(self, rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
+    def text_features(self, texts: Sequence[str]) -> torch.Tensor:
+        """n texts → (n, dimension)."""
+        return torch.as_tensor(self._model.encode_text(self._tokenizer(list(texts)).to(self.device)))
 
     def _digest(self) -> str:
         """Digest of everything that an embedding depends on but the device."""
@@ -125,9 +95,7 @@ class OpenClipEncoder:
         digest.update(repr((self._preprocess, self.dtype)).encode())
         for path in _tokenizer_files(self.name):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
-        for name, tensor in sorted(self._model.state_dict().items()):
-            digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        add_weights(digest, self._model)
         return digest.hexdigest()
 
 
@@ -150,9 +118,3 @@ def _tokenizer_files(name: str) -> list[Path]:
         return []
     folder = Path(name.removeprefix(LOCAL_PREFIX))
     return sorted(p for p in folder.iterdir() if p.suffix in (".json", ".txt", ".model") and p.name != CONFIG_NAME)
-
-
-def _unit_rows(features: torch.Tensor) -> NDArray[np.float32]:
-    # in float32 even for a half-precision model, so that every row has length 1 to float32 precision
-    unit: NDArray[np.float32] = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
-    return unit

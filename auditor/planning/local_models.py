@@ -43,6 +43,11 @@ def encoder_files(repo: str) -> HubFiles:
     return HubFiles(repo, "main", ("open_clip_*",))
 
 
+def two_tower_files(repo: str, revision: str) -> HubFiles:
+    """What an encoder of any other kind loads: configurations, tokenizer, and weights as safetensors."""
+    return HubFiles(repo, revision, ("*.json", "*.txt", "*.model", "*.safetensors"))
+
+
 def best_device() -> str:
     """`cuda` where there is one."""
     import torch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from auditor.encoding.kinds import known_kind
 from auditor.settings.base_model_settings import BaseModelSettings
 from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Section
 
@@ -14,25 +15,27 @@ from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Secti
 class EncoderSettings(Section):
     """The image and text encoder in whose space differences are measured."""
 
-    kind: Literal["open_clip"] = "open_clip"
-    """Which adapter of the encoding room reads it."""
+    kind: Annotated[str, AfterValidator(known_kind)] = "open_clip"
+    """Library that reads it. `open_clip`: OpenAI's CLIP, OpenCLIP, EVA-CLIP. `transformers`: CLIP, SigLIP, SigLIP 2 and
+    ALIGN in the layout of that library."""
 
     name: Name
-    """Model name in open_clip."""
+    """`open_clip`: model name in open_clip. Other kinds: model repository."""
 
     path: LocalPath | None = None
     """Local folder with config and weights. Unset: the weights of `pretrained`, from the Hub cache."""
 
     pretrained: Name | None = None
-    """Pretrained tag in open_clip. What is not in the Hub cache open_clip fetches, unless HF_HUB_OFFLINE is set."""
+    """`open_clip`: pretrained tag; what is not in the Hub cache open_clip fetches, unless HF_HUB_OFFLINE is set. Other
+    kinds: branch, tag or sha of `name`, `main` when unset; read from the Hub cache, never fetched."""
 
     batch_size: int = Field(default=32, ge=1)
     """Images or texts encoded together."""
 
     @model_validator(mode="after")
     def _has_weights(self) -> EncoderSettings:
-        if self.path is None and self.pretrained is None:
-            raise ValueError("the encoder needs `path` or `pretrained`")
+        if self.kind == "open_clip" and self.path is None and self.pretrained is None:
+            raise ValueError("an encoder of kind `open_clip` needs `path` or `pretrained`")
         return self
 
 

@@ -26,6 +26,7 @@ def complete(tmp_path):
     index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DDIMScheduler"]}
     (tmp_path / "base/model_index.json").write_text(json.dumps(index))
     (tmp_path / "vlm/config.json").touch()
+    (tmp_path / "clip/open_clip_config.json").touch()
     pairs = {
         "recipe.bases.pocket.path": tmp_path / "base",
         "recipe.encoder.path": tmp_path / "clip",
@@ -61,6 +62,7 @@ def test_a_complete_world_has_nothing_missing_in_it(complete):
     [
         ("base/model_index.json", "base pocket"),
         ("clip/model.safetensors", "encoder"),
+        ("clip/open_clip_config.json", "encoder"),
         ("vlm/config.json", "proposer"),
     ],
 )
@@ -70,6 +72,22 @@ def test_each_missing_file_is_named_with_advice(complete, tmp_path, broken, name
     assert check.status == "missing"
     assert check.advice
     assert something_missing([check])
+
+
+def test_an_encoder_of_transformers_is_looked_for_in_its_own_layout(complete, tmp_path):
+    def checked(**changes):
+        encoder = complete.recipe.encoder.model_copy(update={"kind": "transformers", **changes})
+        recipe = complete.recipe.model_copy(update={"encoder": encoder})
+        return _by_name(examine(complete.model_copy(update={"recipe": recipe})))["encoder"]
+
+    assert "config.json" in checked().found
+    (tmp_path / "clip/config.json").touch()
+    assert checked().status == "ok"
+    weights = tmp_path / "clip/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:40])
+    assert "cut short" in checked().found
+    nowhere = checked(path=None, name="nobody/nothing", pretrained="v2")
+    assert nowhere.status == "missing" and "hf download nobody/nothing --revision v2" in nowhere.advice
 
 
 def test_a_folder_that_cannot_be_written_is_missing(complete, tmp_path):

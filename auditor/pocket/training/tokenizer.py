@@ -1,12 +1,14 @@
-"""The pocket world's tokenizer: CLIP's scheme (lower-cased byte-pair encoding) over its own captions."""
+"""The pocket world's tokenizers: CLIP's and BERT's schemes over its own captions."""
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-from transformers import CLIPTokenizer
+from transformers import BertTokenizer, CLIPTokenizer
 
 CONTEXT = 32
 """Tokens per caption, start and end included. Captions of the pocket world need at most about twenty."""
@@ -38,6 +40,21 @@ def build_tokenizer(captions: Iterable[str], folder: Path, vocabulary: int = 900
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     merges = [tuple(m) for m in _merges(learner)]
     tokenizer = CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=merges, model_max_length=CONTEXT)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def build_word_pieces(captions: Iterable[str], folder: Path) -> BertTokenizer:
+    """Learn BERT's scheme (lower-cased WordPiece) over the captions, and save it.
+
+    Every whole word of the captions is a piece, and every letter, so that no text in plain letters is unknown.
+    """
+    words = sorted({word for caption in captions for word in re.findall(r"[a-z]+", caption.lower())})
+    letters = sorted(set(string.ascii_lowercase + string.digits) | set(string.punctuation))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{a}" for a in letters)]
+    pieces += [word for word in words if len(word) > 1]
+    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, model_max_length=CONTEXT)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     return tokenizer
