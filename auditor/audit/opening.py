@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from auditor.audit.proposers import load_proposer, shown_identity
 from auditor.common.atomic_files import replacing
 from auditor.encoding.encoder import Encoder
-from auditor.encoding.kinds import encoder_class
+from auditor.encoding.encoder_kinds import encoder_class
 from auditor.errors import UserError
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.render_options import RenderOptions

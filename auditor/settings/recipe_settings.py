@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from auditor.encoding.kinds import known_kind
+from auditor.encoding.encoder_kinds import known_kind
 from auditor.settings.base_model_settings import BaseModelSettings
 from auditor.settings.section import BaseKey, LocalPath, Name, NameOrFile, Section
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from auditor.audit.opening import open_encoder
-from auditor.encoding.kinds import ENCODER_KINDS, encoder_class
+from auditor.encoding.encoder_kinds import ENCODER_KINDS, encoder_class
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.encoding.transformers_encoder import WINDOWS, TransformersEncoder
 from auditor.errors import PrerequisiteMissing, UserError
