@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -65,10 +66,25 @@ def configure_logging(log_file: Path | None = None, *, verbosity: int = 0, strea
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         # Append: a requeued task continues the file of its first attempt.
-        machine = logging.FileHandler(log_file, mode="a", encoding="utf-8")
+        machine = _LogFile(log_file, mode="a", encoding="utf-8")
         machine.setFormatter(_formatter(shared, [structlog.processors.JSONRenderer(ensure_ascii=True)]))
         handlers.append(machine)
     _install(handlers)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written is told once and does not stop the work that it is about."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            with suppress(OSError):
+                sys.stderr.write(f"{self.baseFilename}: {error.strerror}; the work goes on without this log\n")
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -19,6 +19,7 @@ from auditor.errors import ItemError
 
 _DEAF = 2.0
 """Work that has not come back to Python after so many times its limit never will."""
+_STDERR = 2
 
 
 @contextmanager
@@ -43,7 +44,8 @@ def item_limit(seconds: float, what: str) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, ring)
     others, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     began = time.monotonic()
-    faulthandler.dump_traceback_later(_DEAF * seconds, exit=True)
+    # by number: sys.stderr may be closed or another object
+    faulthandler.dump_traceback_later(_DEAF * seconds, exit=True, file=_STDERR)
     try:
         yield
     finally:

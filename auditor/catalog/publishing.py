@@ -16,7 +16,7 @@ import duckdb
 import structlog
 
 from auditor.catalog.migrations import migrate
-from auditor.common.atomic_files import sync
+from auditor.common.atomic_files import gone_with_its_disk, sync
 from auditor.common.crash_points import crash_point
 from auditor.errors import PrerequisiteMissing, TransientError
 
@@ -107,12 +107,13 @@ def new_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def publish(temporary: Path, database: Path) -> None:
     """Put a finished file on disk under its final name, durably."""
-    sync(temporary)
-    crash_point("merge_checkpointed")
-    _keep(database)
-    os.replace(temporary, database)
-    crash_point("merge_published")
-    sync(database.parent)
+    with gone_with_its_disk(database):
+        sync(temporary)
+        crash_point("merge_checkpointed")
+        _keep(database)
+        os.replace(temporary, database)
+        crash_point("merge_published")
+        sync(database.parent)
 
 
 def catalog_before(database: Path) -> Path:

@@ -45,6 +45,15 @@ from auditor.cli.run_status import status_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 
+_DISK_TROUBLE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "make it writable",
+    errno.ESTALE: "see to the disk",
+    errno.EIO: "see to the disk",
+    errno.ENODEV: "see to the disk",
+}
+"""Error number → what helps."""
 _NO_ROOM = re.compile(r"failed to map segment|can(?:no|')t allocate memory|bad_alloc", re.IGNORECASE)
 """How loaders and libraries say that there is no memory."""
 _TOO_LITTLE_MEMORY = (
@@ -173,9 +182,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         _forget_stdout()
         sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        step = _DISK_TROUBLE.get(error.errno or 0)
+        if step is None:
             raise
-        step = "make it writable" if error.errno == errno.EROFS else "free some space"
         output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
         _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)

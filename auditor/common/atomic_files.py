@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -16,16 +17,17 @@ def replacing(path: Path) -> Iterator[Path]:
     Readers see the old file, the new one or none, never half of one; a failed block leaves nothing behind, a
     killed one a `.name.*.tmp`. The folder is made when it is missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with named(path):
-            yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with gone_with_its_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with named(path):
+                yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -37,6 +39,23 @@ def named(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def gone_with_its_disk(path: Path) -> Iterator[None]:
+    """Tell of a disk that was taken away: what was just made beside `path` is gone before it has its name.
+
+    Raises:
+        OSError: ESTALE, in place of a FileNotFoundError about a folder of `path` or what lies beside it.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        missing = Path(error.filename or "/nowhere")
+        if not missing.is_relative_to(path.parent) and missing not in path.parents:
+            raise
+        message = "what was just written is gone; was its disk taken away?"
+        raise OSError(errno.ESTALE, message, str(path)) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -67,6 +67,7 @@ def _armed(text: str | None) -> tuple[str, int] | None:
 
 
 _target = _armed(os.environ.get(CRASH_VARIABLE))
+_signal = signal.SIGKILL
 
 
 def crash_point(name: CrashPoint) -> None:
@@ -74,16 +75,21 @@ def crash_point(name: CrashPoint) -> None:
     global _target
     if _target is None or _target[0] != name:
         return
-    _target = (name, _target[1] - 1)
-    if _target[1] <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    left = _target[1] - 1
+    _target = (name, left) if left > 0 else None
+    if left <= 0:
+        os.kill(os.getpid(), _signal)
 
 
-def arm(text: str | None) -> None:
+def arm(text: str | None, deed: signal.Signals = signal.SIGKILL) -> None:
     """Arm a point in this process, for tests that fork; None disarms.
+
+    Args:
+        text: The point, as in the variable.
+        deed: Signal that the process sends itself there; SIGSTOP lets a test change the world while it stands still.
 
     Raises:
         ValueError: There is no such point.
     """
-    global _target
-    _target = _armed(text)
+    global _target, _signal
+    _target, _signal = _armed(text), deed

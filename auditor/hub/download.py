@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.common.atomic_files import gone_with_its_disk
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.announcing import announced
 from auditor.hub.client import HubClient
@@ -89,15 +90,16 @@ def fetch(
 def fetch_item(client: HubClient | None, item: WorkItem, path: str, *, cache_dir: Path, max_bytes: int) -> FetchedFile:
     """`fetch` for a file of a work item: its own, whose hash may be known, or one of its companions."""
     expected = item.file_sha256 if path == item.path else None
-    return fetch(
-        client,
-        item.repo_id,
-        path,
-        commit_sha=item.commit_sha,
-        cache_dir=cache_dir,
-        max_bytes=max_bytes,
-        expected_sha256=expected,
-    )
+    with gone_with_its_disk(cache_dir / "blobs"):
+        return fetch(
+            client,
+            item.repo_id,
+            path,
+            commit_sha=item.commit_sha,
+            cache_dir=cache_dir,
+            max_bytes=max_bytes,
+            expected_sha256=expected,
+        )
 
 
 def _check_size(size: int, max_bytes: int) -> None:

@@ -70,7 +70,7 @@ def now() -> str:
 
 
 def ends_the_process(error: Exception) -> bool:
-    """Whether going on makes no sense: the disk is full, memory is out, or the GPU refuses everything from now on."""
+    """Whether going on makes no sense: the disk is full or gone, memory is out, or the GPU refuses everything."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
     return isinstance(error, MemoryError) or "CUDA error" in str(error)

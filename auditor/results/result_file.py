@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from auditor.common.atomic_files import named
+from auditor.common.atomic_files import gone_with_its_disk, named, sync
 from auditor.common.crash_points import crash_point
 from auditor.errors import AuditorError
 from auditor.records.result import RESULT_SCHEMA_VERSION, AuditRecord, ConceptScore
@@ -117,11 +117,13 @@ def write_result(folder: Path, result: Result) -> Path:
             crash_point("result_written")
             os.fsync(stream.fileno())
         crash_point("result_synced")
-        os.replace(temporary, final)
+        with gone_with_its_disk(final):
+            os.replace(temporary, final)
         crash_point("result_renamed")
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(final.parent)
+    with gone_with_its_disk(final):
+        sync(final.parent)
     return final
 
 
@@ -275,11 +277,3 @@ def _digest(texts: Mapping[str, str], arrays: Arrays) -> str:
         digest.update(f"{name}:{arrays[name].dtype}:{arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

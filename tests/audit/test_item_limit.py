@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import subprocess
@@ -47,6 +48,13 @@ def test_work_in_time_is_left_alone() -> None:
         pass
     with item_limit(0, "x"):
         pass
+
+
+@pytest.mark.parametrize("stderr", [None, io.StringIO()])
+def test_an_error_stream_that_is_closed_or_no_file_is_no_trouble(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with pytest.raises(ItemError), item_limit(0.1, "x"):
+        loop_in_python()
 
 
 def test_an_alarm_that_was_set_before_rings_in_its_time() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,7 +15,13 @@ from auditor.cli.main import run
 from auditor.common import crash_points
 
 
-def start_child(work: Callable[[], object], *, crash_at: str | None = None, output: Path | None = None) -> int:
+def start_child(
+    work: Callable[[], object],
+    *,
+    crash_at: str | None = None,
+    deed: signal.Signals = signal.SIGKILL,
+    output: Path | None = None,
+) -> int:
     """Fork a process that does some work and exits as the program would; return its id."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -24,7 +32,7 @@ def start_child(work: Callable[[], object], *, crash_at: str | None = None, outp
     try:
         if output is not None:
             sys.stdout = sys.stderr = output.open("a", buffering=1)
-        crash_points.arm(crash_at)
+        crash_points.arm(crash_at, deed)
         work()
         code = 0
     except SystemExit as leaving:
@@ -38,6 +46,13 @@ def start_child(work: Callable[[], object], *, crash_at: str | None = None, outp
 def join(pid: int) -> int:
     """Exit code of a child; negative when a signal ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def stopped_at(work: Callable[[], object], point: str, *, output: Path | None = None) -> int:
+    """Fork a process, wait until it stands still at a point, and return its id; SIGCONT lets it go on."""
+    pid = start_child(work, crash_at=point, deed=signal.SIGSTOP, output=output)
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]), f"{point} is never passed"
+    return pid
 
 
 def in_child(work: Callable[[], object], *, crash_at: str | None = None, output: Path | None = None) -> int:
@@ -59,6 +74,31 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[int], None]]:
         yield lambda size: _mount("-o", f"remount,size={size}k", str(folder))
     finally:
         _call("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def bound_disk(folder: Path) -> Iterator[Callable[[bool], None]]:
+    """A folder as a file system of its own; yields a function that takes it away or brings it back as it was."""
+    kept = folder.with_name(f"{folder.name}-disk")
+    if folder.exists():
+        folder.rename(kept)
+    kept.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
+    there = False
+
+    def attach(wanted: bool) -> None:
+        nonlocal there
+        if wanted != there:
+            _mount("--bind", str(kept), str(folder)) if wanted else _call("umount", "--lazy", str(folder))
+            there = wanted
+
+    attach(True)
+    try:
+        yield attach
+    finally:
+        attach(False)
+        shutil.rmtree(folder)  # what was written while the disk was away
+        kept.rename(folder)
 
 
 def _mount(*arguments: str) -> None:

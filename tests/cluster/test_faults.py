@@ -38,7 +38,7 @@ from tests.cluster.conftest import (
     read_catalog,
     snapshot,
 )
-from tests.cluster.forks import command, in_child, join, small_disk, start_child
+from tests.cluster.forks import command, in_child, join, start_child
 from tests.cluster.table import FaultTable
 from tests.synthetic_results import SyntheticWorld
 
@@ -125,10 +125,10 @@ def _killed_while_downloading(planned: Planned, folder: Path) -> None:
         shutil.rmtree(world.work / "files")
         assert in_child(partial(prefetch, world), crash_at=point) == KILLED, point
         assert in_child(partial(prefetch, world)) == 0, point
-        assert _blobs(world) == _blobs(planned.world), point
+        assert blobs(world) == blobs(planned.world), point
 
 
-def _blobs(world: World) -> dict[str, bytes]:
+def blobs(world: World) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (world.work / "files" / "blobs").glob("*/*")}
 
 
@@ -189,57 +189,6 @@ def test_copies_of_a_task_at_the_same_time(
     assert snapshot(world) == expected(undisturbed, world)
     assert not leftovers(world)
     fault_table.add("copies of a task at the same time", "four copies: one result each, all equal")
-
-
-def test_full_disk_for_downloads(planned: Planned, fault_table: FaultTable, tmp_path: Path) -> None:
-    world = planned.copy(tmp_path)
-    shutil.rmtree(world.work / "files")
-    said = tmp_path / "said"
-    with small_disk(world.work / "files", 200) as resize:
-        assert in_child(command(*world.arguments, "prefetch"), output=said) == 3
-        assert "Traceback" not in said.read_text() and "full" in said.read_text()
-        resize(20_000)
-        assert in_child(command(*world.arguments, "prefetch"), output=said) == 0
-        assert _blobs(world) == _blobs(planned.world)
-    fault_table.add("full disk for downloads", "exit 3, then all files with the right hash")
-
-
-def test_full_disk_for_results(
-    planned: Planned, undisturbed: Undisturbed, fault_table: FaultTable, tmp_path: Path
-) -> None:
-    world = planned.copy(tmp_path)
-    part, said = few(world, "mkr/moss-lora", "ana-k/harbor-lora"), tmp_path / "said"
-    again = command(*world.arguments, "audit", "--offline", "--slices", part.slices_id)
-    with small_disk(world.work / "results", 48) as resize:
-        assert in_child(again, output=said) == 3
-        assert "Traceback" not in said.read_text() and "No space left" in said.read_text()
-        assert not leftovers(world), "a full disk is not the item's fault"
-        assert snapshot(world) == expected(undisturbed, world)
-        resize(4_000)
-        assert in_child(again, output=said) == 0
-        assert len(snapshot(world)) == 2
-        assert snapshot(world) == expected(undisturbed, world)
-    fault_table.add("full disk for results", "exit 3, no half result, then all equal")
-
-
-def test_full_disk_for_the_catalog(fault_table: FaultTable, tmp_path: Path) -> None:
-    disk, said = tmp_path / "disk", tmp_path / "said"
-    with small_disk(disk, 60_000):
-        world = synthetic(tmp_path / "work", 200)
-        world = replace(world, overrides=(f"catalog.path={disk / 'catalog.duckdb'}",))
-        old = catalog_rows(world)
-        SyntheticWorld(world.work).write(220)
-        free = shutil.disk_usage(disk).free
-        (disk / "ballast").write_bytes(b"\0" * (free - 500_000))
-        assert in_child(command(*world.arguments, "merge"), output=said) == 3
-        assert "Traceback" not in said.read_text() and "no room" in said.read_text()
-        assert read_catalog(world) == old
-        assert not list(disk.glob(".catalog*.tmp*"))
-        (disk / "ballast").unlink()
-        assert in_child(command(*world.arguments, "merge"), output=said) == 0
-        merged = read_catalog(world)
-    assert merged == catalog_rows(synthetic(tmp_path / "fresh", 220))
-    fault_table.add("full disk for the catalog", "exit 3, old catalog answers, then equal to a fresh one")
 
 
 def test_two_merges_at_once(fault_table: FaultTable, tmp_path: Path) -> None:

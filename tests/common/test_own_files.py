@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor.common.atomic_files import write_bytes
+from auditor.common.atomic_files import replacing, write_bytes
 from auditor.common.own_files import Damaged, reading
 from auditor.hub.listing_file import iter_listing, read_quarantine, write_listing, write_quarantine
 from auditor.measuring.shards import load_arrays, save_arrays
@@ -128,3 +129,14 @@ def test_a_full_disk_names_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OSError, match="No space") as caught:
         write_bytes(tmp_path / "wanted.json", b"x")
     assert caught.value.filename == str(tmp_path / "wanted.json")
+
+
+def test_a_disk_that_went_away_is_told_from_a_file_that_never_was(tmp_path: Path) -> None:
+    wanted = tmp_path / "disk" / "wanted.json"
+    with pytest.raises(OSError, match="taken away") as caught, replacing(wanted) as temporary:
+        temporary.write_bytes(b"x")
+        shutil.rmtree(tmp_path / "disk")
+    assert (caught.value.errno, caught.value.filename) == (errno.ESTALE, str(wanted))
+    with pytest.raises(FileNotFoundError, match="elsewhere"), replacing(wanted) as temporary:
+        temporary.write_bytes((tmp_path / "elsewhere").read_bytes())
+    assert list(wanted.parent.iterdir()) == []

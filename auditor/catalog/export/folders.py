@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from auditor.common.atomic_files import named
 from auditor.errors import UserError
 
 MARKER = "export.json"
@@ -35,7 +36,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     building = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     building.mkdir()
     try:
-        yield building
+        with named(target):
+            yield building
         _swap(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
