@@ -15,6 +15,7 @@ import numpy as np
 from auditor.audit.opening import open_encoder
 from auditor.common.package_paths import expand
 from auditor.encoding.encoder import Encoder
+from auditor.encoding.encoder_kinds import ENCODER_KINDS
 from auditor.errors import UserError
 from auditor.finexl.arrays import FloatArray, unit
 from auditor.finexl.attribution import Interval, bootstrap_mean
@@ -27,8 +28,8 @@ from auditor.settings import EncoderSettings
 SCENE_SEED = 211
 """Of scenes that no training has seen."""
 
-POCKET_ENCODERS = ("package:pocket/weights/clip",)
-"""The pocket's own."""
+POCKET_ENCODERS = ("package:pocket/weights/clip", "package:pocket/weights/siglip")
+"""The pocket's own, each of another make."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def encoder_settings(text: str) -> EncoderSettings:
 
     Args:
         text: A folder (`package:` stands for the installed package), whose files say of which kind it is;
-            `open_clip:NAME/TAG`; or `KIND:REPO` with `@REVISION` where it is not `main`.
+            `KIND:FOLDER`; `open_clip:NAME/TAG`; or `KIND:REPO` with `@REVISION` where it is not `main`.
 
     Raises:
         UserError: It is none of these.
@@ -85,6 +86,8 @@ def encoder_settings(text: str) -> EncoderSettings:
     if (folder / "config.json").is_file():
         return EncoderSettings(kind="transformers", name=text, path=folder)
     kind, _, name = text.partition(":")
+    if kind in ENCODER_KINDS and expand(name).is_dir():
+        return EncoderSettings(kind=kind, name=text, path=expand(name))
     model, _, weights = name.rpartition("/") if kind == "open_clip" else name.partition("@")
     try:
         return EncoderSettings(kind=kind, name=model, pretrained=weights or None)

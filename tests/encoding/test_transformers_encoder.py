@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from auditor.audit.opening import open_encoder
 from auditor.encoding.encoder_kinds import ENCODER_KINDS, encoder_class
@@ -92,6 +93,12 @@ def test_identity_follows_weights_preprocessing_and_words(folders: dict[str, Pat
         seen.add(TransformersEncoder(other).identity)
     assert len(seen) == 4
     assert TransformersEncoder(folders[kind], dtype="bfloat16").identity not in seen
+
+
+@pytest.mark.parametrize("kind", ["siglip", "siglip2"])
+def test_the_librarys_own_odd_defaults_are_no_fault_of_the_model(folders: dict[str, Path], kind: str) -> None:
+    transformers_logging.warning_once.cache_clear()  # it says so once in a process
+    TransformersEncoder(folders[kind])
 
 
 def test_what_is_missing_or_strange_is_named(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_a_trained_encoder_is_aligned_and_a_random_one_is_not(tmp_path: Path) ->
     assert trained.orthogonality_chance == pytest.approx(np.sqrt(2 / (np.pi * 128)))
 
 
+@pytest.mark.parametrize("encoder", POCKET_ENCODERS)
+def test_every_encoder_of_the_pocket_knows_its_world(encoder: str) -> None:
+    (row,) = _rows([encoder])
+    assert row.alignment.low > row.alignment_chance + 0.3
+    assert row.linearity.low > row.linearity_chance + 0.2
+
+
 def test_a_sum_is_found_whatever_its_weights() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(2, 10))

@@ -17,6 +17,10 @@ def steps(work: Path, out: Path) -> list[list[str]]:
     common = ["--work", str(work)]
     return [
         ["auditor.pocket.training.clip", "--out", str(weights / "clip"), *common],
+        *(
+            ["auditor.pocket.training.clip", "--make", make, "--out", str(weights / make), *common]
+            for make in ("siglip",)
+        ),
         ["auditor.pocket.training.vae", "--out", str(weights / "base" / "vae"), *common],
         ["auditor.pocket.training.base", "--out", str(weights / "base"), "--tokenizer", str(weights / "clip"), *common],
         ["auditor.pocket.training.adapters", "--base", str(weights / "base"), "--zoo-only", *common],
