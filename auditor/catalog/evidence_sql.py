@@ -9,12 +9,14 @@ arm that answers better counts. A hit falls into one of three bands:
 - near: only some do, or the amount does not fit.
 
 Within a band several concepts rank by `fit`, the cosine of V with the sum of their directions (chosen on development
-styles, docs/results.md), one by the lower end of its interval.
+styles, docs/results.md; of alternatives the one that fits best), one by the lower end of its interval. What is not
+wanted is judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from auditor.catalog.questions.question import FilterValue, Question, Wish
 
@@ -126,7 +128,7 @@ LIMIT {k};"""
         columns = ",\n        ".join(
             f"max({LEVEL}) FILTER (concept = {literal(c)}) AS level_{i}, max({LOW}) FILTER (concept = {literal(c)}) AS "
             f"low_{i}, max({HIGH}) FILTER (concept = {literal(c)}) AS high_{i}, max(projection) FILTER "
-            f"(concept = {literal(c)}) AS along_{i}"
+            f"(concept = {literal(c)}) AS along_{i}, max(score) FILTER (concept = {literal(c)}) AS joint_{i}"
             for i, c in enumerate(self.concepts)
         )
         names = ", ".join(map(literal, self.concepts))
@@ -189,7 +191,8 @@ LIMIT {k};"""
             has.append(f"{self._along(wish)} < {PRESENT}")
             sure.append(f"{self._along(wish)} <= -{PRESENT}")
             some.append("true")
-        sure += [f"{self._level(wish)} < {self._bounds(wish)[0]}" for wish in self.without]
+        # by the joint fit alone: every dark adapter lies some way along blurry
+        sure += [f"{self._of(wish, 'joint')} < {self._bounds(wish)[0]}" for wish in self.without]
         if not sure and not has:
             return "0"
         near = f" WHEN {' OR '.join(f'({item})' for item in some)} THEN 2" if some else ""
@@ -206,24 +209,28 @@ LIMIT {k};"""
         return f"round({' + '.join(parts)}, 6)" if parts else "0"
 
     def _fit(self) -> str:
-        plain = [w for w in self.wanted if len(w.names) == 1 and w.amount is None and w.names[0].concept is not None]
-        if len(plain) < 2 or len(plain) < len(self.wanted) or self.question.more_than:
+        wanted = self.wanted
+        plain = all(w.amount is None and all(name.concept is not None for name in w.names) for w in wanted)
+        if len(wanted) < 2 or not plain or self.question.more_than:
             return "NULL"
         return (
-            "CASE WHEN NOT e.with_trigger AND len(u.divergence) = len(q.vector) "
-            "THEN list_cosine_similarity(u.divergence, q.vector) END"
+            "CASE WHEN NOT e.with_trigger AND len(u.divergence) = len(q.vectors[1]) "
+            "THEN list_max([list_cosine_similarity(u.divergence, x) FOR x IN q.vectors]) END"
         )
 
     def _together(self) -> str:
-        """The sum of the wanted directions per recipe, so that each V meets one vector however many words there are."""
-        names = ", ".join(literal(wish.names[0].concept) for wish in self.wanted)
+        """The sum of the wanted directions per recipe, of every choice among alternatives, for each V to meet."""
+        choices = list(product(*([name.concept for name in wish.names] for wish in self.wanted)))
+        rows = ", ".join(f"({place}, {literal(c)})" for place, choice in enumerate(choices) for c in choice)
         return f"""), asked AS MATERIALIZED (
-    SELECT t.recipe_id, list(t.total::FLOAT ORDER BY t.place) AS vector
-    FROM (SELECT v.recipe_id, v.place, sum(v.value) AS total FROM
-          (SELECT c.recipe_id, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
-           FROM concept_vectors c WHERE c.concept IN ({names})) v
-          GROUP BY v.recipe_id, v.place) t
-    GROUP BY t.recipe_id
+    SELECT recipe_id, list(vector) AS vectors FROM
+    (SELECT t.recipe_id, t.choice, list(t.total::FLOAT ORDER BY t.place) AS vector
+     FROM (SELECT v.recipe_id, v.choice, v.place, sum(v.value) AS total FROM
+           (SELECT c.recipe_id, w.choice, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
+            FROM (VALUES {rows}) w(choice, concept) JOIN concept_vectors c USING (concept)) v
+           GROUP BY v.recipe_id, v.choice, v.place) t
+     GROUP BY t.recipe_id, t.choice)
+    GROUP BY recipe_id
 """
 
     def _cosine(self) -> str:

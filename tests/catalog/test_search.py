@@ -97,6 +97,32 @@ def test_a_style_that_the_joint_fit_starves_is_found_by_its_projection(world, bu
     assert hits[0].matched[1].score == 0.0 and hits[0].matched[1].projection == pytest.approx(0.5, abs=1e-6)
 
 
+def test_what_the_joint_fit_gives_nothing_is_surely_not_there(world, build):
+    """V of a dark adapter lies some way along a concept that looks alike; "but not" goes by the fit all the same."""
+    item = world.item("ann/dark")
+    result = build.result(item, world.recipe, world.lexicon, {"dark": 0.9, "blurry": 0.5})
+    alike = tuple(
+        s.model_copy(update={"score": 0.0, "low": 0.0, "high": 0.0}) if s.concept == "blurry" else s
+        for s in result.record.scores
+    )
+    write_result(world.results, Result(result.record.model_copy(update={"scores": alike}), result.arrays))
+    world.add("bob/less-dark", {"dark": 0.4})
+    world.add("cat/both", {"dark": 0.9, "blurry": 0.5})
+    world.merge()
+    hits = search(world.database, "dark but not blurry").hits
+    assert [(hit.repo_id, hit.band) for hit in hits] == [("ann/dark", "surely"), ("bob/less-dark", "surely")]
+
+
+def test_alternatives_rank_by_the_one_that_fits_best(world):
+    world.add("ann/even", {"vibrant": 0.5, "watercolor": 0.5})
+    world.add("bob/strong-but-more-besides", {"vibrant": 0.7, "dark": 0.7, "blurry": 0.7})
+    world.add("cat/other", {"watercolor": 0.9, "dark": 0.9})
+    world.merge()
+    hits = search(world.database, "vibrant and either watercolor or dark").hits
+    assert [hit.repo_id for hit in hits if hit.band == "surely"] == ["ann/even", "bob/strong-but-more-besides"]
+    assert [hit.fit for hit in hits[:2]] == pytest.approx([1.0, (1.4 / 2**0.5) / (3 * 0.49) ** 0.5], abs=1e-5)
+
+
 def test_a_hit_says_why(find):
     hit = find("most vibrant watercolor LoRA", 1).hits[0]
     assert [(m.term, m.kind) for m in hit.matched] == [("vibrant", "concept"), ("watercolor", "concept")]
