@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from auditor.catalog.base_doubts import EVIDENCE, base_doubts
+from auditor.catalog.questions.question_reader import ADDRESS
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
 
@@ -53,13 +54,38 @@ def _detail(connection: duckdb.DuckDBPyConnection, sql: str, audit_id: object) -
         return []
 
 
-def read_cards(database: Path, repo_id: str, path: str | None = None) -> list[Card]:
+def _repo_called(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+    """The repo that a text names; the text itself where none does."""
+    address = ADDRESS.match(text.strip())
+    name = address.group(1) if address else text.strip()
+    table = fetch(
+        connection,
+        "SELECT DISTINCT repo_id, lower(repo_id) = lower(?) AS exact FROM adapters "
+        "WHERE contains(lower(repo_id), lower(?)) ORDER BY NOT exact, repo_id LIMIT 6",
+        [name, name],
+    )
+    found = [str(repo_id) for repo_id, _ in table.rows]
+    if not name or not found or table.rows[0][1]:
+        return name
+    if len(found) > 1:
+        rest = " and more" if len(found) > 5 else ""
+        raise UserError(f"several repos have {name!r} in their name: {', '.join(found[:5])}{rest}; name one")
+    return found[0]
+
+
+def read_cards(database: Path, repo: str, path: str | None = None) -> list[Card]:
     """Every listed unit of a repo, or the one at `path`.
 
+    Args:
+        database: The catalog.
+        repo: `owner/name`, its address, or a part of its name that no other repo has.
+        path: One file of it.
+
     Raises:
-        UserError: The catalog has no such repo or file; the message names near ones.
+        UserError: The catalog has no such repo or file, or several; the message names them or near ones.
     """
     with reading_catalog(database) as connection:
+        repo_id = _repo_called(connection, repo)
         table = fetch(
             connection,
             "SELECT * FROM lora_card WHERE lower(repo_id) = lower(?) AND (?::VARCHAR IS NULL OR path = ?) "

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from auditor.catalog.adapter_cards import Card
     from auditor.catalog.answers import Hit, Match
+    from auditor.catalog.questions.question import Question
     from auditor.encoding.encoder import Encoder
     from auditor.settings import Settings
 
@@ -89,7 +90,7 @@ def search_command(
             "no adapter has any of that; try fewer words or filters, or see what there is: auditor sql 'FROM lora_card'"
         )
         return
-    _emit_hits(answer.hits)
+    _emit_hits(answer.hits, answer.question)
     if sheet is not None:
         _write_sheet(settings, answer.hits, sheet)
 
@@ -140,7 +141,7 @@ def sql_command(
 
 def show_command(
     context: typer.Context,
-    repo: Annotated[str, typer.Argument(metavar="REPO", help="owner/name.")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="owner/name, its address, or a part of its name.")],
     file: Annotated[str | None, typer.Option("--file", help="Only this file of the repo.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -165,17 +166,22 @@ _BANDS = {
     "maybe": "maybe: measured, but an interval reaches 0",
     "near": "near, but not what was asked for",
 }
+_LIKE = "nearest first: cosine of what the two adapters change"
 _NEAR_SHOWN = 3
 
 
-def _emit_hits(hits: Sequence[Hit]) -> None:
+def _emit_hits(hits: Sequence[Hit], question: Question) -> None:
     """A table for each band. What is near but not it is shown only when little else was found."""
     sure = [hit for hit in hits if hit.band != "near"]
     shown = sure + [hit for hit in hits if hit.band == "near"][: max(0, _NEAR_SHOWN - len(sure))]
     for band, title in _BANDS.items():
         rows = [hit for hit in shown if hit.band == band]
         if rows:
-            emit_text(title)
+            # To be like another is a place in an order, and a filter is passed or not: neither is more or less sure.
+            if question.like is not None and band == "surely":
+                emit_text(_LIKE)
+            elif question.wishes:
+                emit_text(title)
             emit_table(
                 ("", "adapter", "why", "also", "strength", "trigger", "base", "licence", "beware"),
                 [_row(hit) for hit in rows],

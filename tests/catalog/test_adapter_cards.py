@@ -39,3 +39,15 @@ def test_one_file_of_a_repo(catalog):
 def test_an_unknown_repo_names_near_ones(catalog):
     with pytest.raises(UserError, match="ann/vibrant"):
         read_cards(catalog.database, "ann/vibrnt")
+
+
+def test_a_repo_is_found_by_its_address_or_a_part_of_its_name(catalog):
+    def repos(text):
+        return {card.card["repo_id"] for card in read_cards(catalog.database, text)}
+
+    assert repos("https://a.hub/ann/vibrant/tree/main") == {"ann/vibrant"}
+    assert repos("vivid") == {"ann/vivid-paint"} == repos("VIVID-P")
+    with pytest.raises(UserError, match=r"several repos have 'ann/' in their name: ann/.*; name one"):
+        read_cards(catalog.database, "ann/")
+    with pytest.raises(UserError, match="the catalog has no repo 'nothing-like-it'"):
+        read_cards(catalog.database, "nothing-like-it")

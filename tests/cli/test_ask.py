@@ -65,6 +65,12 @@ def test_search_without_hits_says_so(ask):
     assert "no adapter" in done.stderr
 
 
+def test_neighbours_and_filters_are_never_called_sure(ask):
+    assert "nearest first" in ask("search", "like", "ann/vibrant").stdout
+    for words in ("popular", "like ann/vibrant"):
+        assert "surely" not in ask("search", words).stdout
+
+
 def test_what_is_near_is_told_apart_from_hits(ask):
     done = ask("search", "vibrant", "embossed")
     assert done.stdout.startswith("near, but not what was asked for")

@@ -19,7 +19,8 @@ from auditor.lexicons import concept_key
 MAX_CHARS = 400
 MAX_WISHES = 8
 _LONGEST_NAME = 6
-_ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
+ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
+"""Address of a repo on any Hub; the group is `owner/name`."""
 _REPO = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
 _LIKE = re.compile(r"\b(?:like|similar to|resembling)\s+(?:https?://[^\s/]+/)?([\w.-]+/[\w.-]+)(?:/\S*)?", re.ASCII)
 _COMPARED = re.compile(r"\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )", re.ASCII)
@@ -154,7 +155,7 @@ class _Walk:
 
 def _repo_asked_for(line: str, words: CatalogWords) -> str | None:
     """The repo, when the question is nothing but an address, an id, or a part of a name that is no concept."""
-    address = _ADDRESS.match(line)
+    address = ADDRESS.match(line)
     if address:
         return address.group(1)
     if _REPO.match(line) and not all(concept_key(half) in words.aliases for half in line.split("/")):
