@@ -186,7 +186,7 @@ LIMIT {k};"""
         for first, second in self.question.more_than:
             one, two = self.concepts.index(first), self.concepts.index(second)
             has.append(f"e.level_{one} > e.level_{two}")
-            sure.append(f"e.low_{one} > e.high_{two}")
+            sure.append(f"{has[-1]} AND e.low_{one} > e.high_{two}")
         for wish in self.least:
             has.append(f"{self._along(wish)} < {PRESENT}")
             sure.append(f"{self._along(wish)} <= -{PRESENT}")

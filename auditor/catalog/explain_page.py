@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +76,8 @@ def render_page(
         dose=dose_lines(record.dose),
         share=share_bar(record.effect.explained_share) if record.effect else Markup(""),
         pairs=_pairs(result),
+        pairs_worded=_drawn_with_the_trigger(record),
+        worded=score_bars(_strongest(record.arms.scores, _SHOWN)) if record.arms else Markup(""),
         warnings=warnings(record, repo),
         command=_command(record),
         queries=_queries(record),
@@ -133,7 +136,19 @@ def _assumed(record: AuditRecord) -> str:
 
 
 def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
-    return sorted((s for s in record.scores if s.score > 0), key=lambda s: -s.score)[:limit]
+    return _strongest(record.scores, limit)
+
+
+def _strongest(scores: Sequence[ConceptScore], limit: int) -> list[ConceptScore]:
+    return sorted((s for s in scores if s.score > 0), key=lambda s: -s.score)[:limit]
+
+
+def _drawn_with_the_trigger(record: AuditRecord) -> bool:
+    """Whether the kept pictures are those of prompts with the trigger, or with the taught word of a subject."""
+    if record.arms is None or not record.thumbnails:
+        return False
+    word = record.arms.subject.token if record.arms.subject else record.arms.trigger
+    return all(word in prompt for _, prompt in record.thumbnails)
 
 
 def _pairs(result: Result) -> list[Pair]:

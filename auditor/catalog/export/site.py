@@ -23,6 +23,7 @@ from auditor.records.recipe import Recipe
 from auditor.results.result_file import CorruptResult, read_result
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
+_SCRIPTS = ("question.js", "answer.js", "adapter.js", "gallery.js")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ def write_site(
             on_page(1)
     site = folder / "site"
     write_pieces(connection, site, rows, hrefs)
-    for name, written in (("question.js", None), ("gallery.js", None), ("index.css", "site.css")):
-        (site / (written or name)).write_bytes((_TEMPLATES / name).read_bytes())
+    for name in _SCRIPTS:
+        (site / name).write_bytes((_TEMPLATES / name).read_bytes())
+    (site / "site.css").write_bytes((_TEMPLATES / "index.css").read_bytes())
     (listed,) = connection.execute("SELECT count(*) FROM adapters").fetchall()[0]
     scored = sum(row["outcome"] != "no_effect" for row in rows)
     page = _template().render(title=title, count=listed, scored=scored)
@@ -123,6 +125,8 @@ def _template() -> Template:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     return environment.get_template("index.html")

@@ -123,7 +123,9 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
 
 def _licences(value: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...] | None:
     if value in grammar.licences:
-        return tuple(grammar.licences[value])
+        named = grammar.licences[value]
+        here = {name.lower() for name in words.licences}
+        return tuple(name for name in named if name in here) or tuple(named)
     known = {*words.licences, *grammar.licences["commercial"]}
     exact = tuple(sorted({name.lower() for name in known if name.lower() == value}))
     return exact or tuple(sorted({n.lower() for n in known if _plain(n) == _plain(value)})) or None

@@ -47,4 +47,4 @@ def _filter(name: str, value: FilterValue) -> str:
         return wording[name][value]
     if isinstance(value, tuple):
         value = " or ".join(value)
-    return f"{_FILTERS[name]} {value:g}" if isinstance(value, float) else f"{_FILTERS[name]} {value}"
+    return f"{_FILTERS[name]} {value:.12g}" if isinstance(value, float) else f"{_FILTERS[name]} {value}"

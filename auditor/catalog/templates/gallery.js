@@ -1,10 +1,12 @@
 "use strict";
 // Every text on this page was written by somebody else: it enters the page by textContent only.
 const STEP = 24;
-const PRESENT = 0.1;
 const DETAIL = 32;
+const AUDITS = 32;
 const BANDS = ["surely: every interval lies above 0", "maybe: measured, but an interval reaches 0", "near, but not what was asked for"];
-const AMOUNTS = { low: "slightly", mid: "moderately", high: "very" };
+const EMPTY = { wishes: [], more_than: [], filters: {}, order: "best", like: null, repo: null, limit: null, corrected: {} };
+// No licence is called this: names of licences hold no spaces at their ends.
+const COMMERCIAL = " commercial";
 const byId = (id) => document.getElementById(id);
 const arrived = new Map();
 const waiting = new Map();
@@ -23,12 +25,13 @@ function piece(name, data) {
 
 function load(name) {
   if (arrived.has(name)) return Promise.resolve(arrived.get(name));
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const others = waiting.get(name);
     waiting.set(name, (data) => { if (others) others(data); resolve(data); });
     if (others) return;
     const script = document.createElement("script");
     script.src = `site/${name}.js`;
+    script.addEventListener("error", () => { waiting.delete(name); reject(new Error(`site/${name}.js did not load; look for it beside this page`)); });
     document.body.append(script);
   });
 }
@@ -40,40 +43,38 @@ function element(name, kind, text) {
   return made;
 }
 
-// Columns to one row; texts that repeat are numbers into a list.
-function rowOf(core, index) {
-  const row = { index };
-  for (const [name, column] of Object.entries(core.columns)) {
-    row[name] = core.lists[name] ? core.lists[name][column[index]] : column[index];
-  }
-  return row;
+function linkTo(address, text) {
+  const made = element("a", "", text);
+  made.href = address;
+  return made;
+}
+
+function commandFor(typed) {
+  return `auditor search ${quoted(typed)}`;
+}
+
+// As the shell wants it; names and questions may hold anything.
+function quoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\"'\"'")}'`;
 }
 
 async function ask() {
   const turn = (asked += 1);
   const typed = byId("words").value.trim();
-  let question = { wishes: [], more_than: [], filters: {}, order: "best", like: null, repo: null, limit: null, corrected: {} };
-  const core = typed || byId("base").value || byId("license").value || byId("order").value || byId("concept").value
-    ? await load("core") : arrived.get("first");
+  let question = structuredClone(EMPTY);
+  let note = "";
   try {
+    const narrowed = typed || ["base", "license", "order", "concept"].some((id) => byId(id).value);
+    const core = narrowed ? await load("core") : arrived.get("first");
     if (typed) question = readQuestion(typed, catalogWords(core), grammar);
-    const slider = byId("concept").value.trim().toLowerCase();
-    const concept = slider && conceptOf(slider, words, grammar);
-    if (concept) {
-      question.wishes.push({ role: "wanted", names: [{ text: slider, concept }],
-        amount: { typed: "", least: Number(byId("amount").value), most: null } });
-    }
-    for (const name of ["base", "license"]) if (byId(name).value) question.filters[name] = [byId(name).value.toLowerCase()];
-    if (byId("order").value) question.order = byId("order").value;
-    const unknown = question.wishes.filter((wish) => wish.names.some((name) => name.concept === null));
-    if (unknown.length) throw new Error(`“${unknown[0].names[0].text}” is no concept of this catalog, and this page has no text encoder`);
-    if (question.like) throw new Error("neighbours need the whole directions: ask auditor search");
-    const names = [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
-    const columns = new Map(await Promise.all(names.map(async (name) => [name, await load(`concepts/${words.order[name]}`)])));
+    addControls(question);
+    [hits, note] = question.like === null ? await found(core, question, typed) : await foundAlike(core, question, typed);
     if (turn !== asked) return;
-    hits = answer(core, question, columns);
-    byId("understood").textContent = `${said(question)}${hits.length} adapters${core.partial ? `, the ${core.partial} most downloaded of ${core.total}` : ""}`;
+    const understood = understoodAs(question);
+    const some = core.partial ? `, the ${core.partial} most downloaded of ${core.total}` : "";
+    byId("understood").textContent = `${hits.length} adapter${hits.length === 1 ? "" : "s"}${some}.${understood ? ` Understood: ${understood}.` : ""}${note}`;
   } catch (error) {
+    if (turn !== asked) return;
     hits = [];
     byId("understood").textContent = error.message;
   }
@@ -83,105 +84,70 @@ async function ask() {
   showMore();
 }
 
+// The controls beside the box add to the question.
+function addControls(question) {
+  const slider = byId("concept").value.trim().toLowerCase();
+  const concept = slider && conceptOf(slider, words, grammar);
+  if (slider && !concept) throw new Error(`${unknown(slider)}.`);
+  if (concept) {
+    question.wishes.push({ role: "wanted", names: [{ text: slider, concept }],
+      amount: { typed: "", least: Number(byId("amount").value), most: null } });
+  }
+  if (byId("base").value) question.filters.base = [byId("base").value.toLowerCase()];
+  const licence = byId("license").value;
+  if (licence) question.filters.license = licence === COMMERCIAL ? licencesCalled("commercial", words, grammar) : [licence.toLowerCase()];
+  if (byId("order").value) question.order = byId("order").value;
+}
+
+function unknown(text) {
+  return `No concept of this catalog is called “${text}”; nearest: ${nearestConcepts(text).join(", ") || "none"}`;
+}
+
+async function found(core, question, typed) {
+  const free = question.wishes.flatMap((wish) => wish.names).filter((name) => name.concept === null);
+  if (free.length) {
+    throw new Error(`${unknown(free[0].text)}. Other words need the text encoder, which this page has not; the command line has it: ${commandFor(typed)}`);
+  }
+  const names = [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
+  const columns = new Map(await Promise.all(names.map(async (name) => [name, await load(`concepts/${words.order[name]}`)])));
+  const outcome = question.filters.outcome;
+  const note = outcome && !SCORED.includes(outcome) && outcome !== "no_effect" ? " What was not audited is listed below, under “Not audited, and why”." : "";
+  return [answer(core, question, columns), note];
+}
+
+async function foundAlike(core, question, typed) {
+  if (question.wishes.length || question.more_than.length) {
+    throw new Error(`Neighbours that are more or less of something need the whole directions, which this page has not; the command line has them: ${commandFor(typed)}`);
+  }
+  const repos = core.columns.repo;
+  const origin = repos.findIndex((repo, index) => repo.toLowerCase() === question.like && core.columns.audit[index] >= 0);
+  if (origin < 0) throw new Error(`There is no scored adapter “${question.like}” to be like.`);
+  const near = await nearOf(core.columns.audit[origin]);
+  question.like = repos[origin];
+  const narrowed = Object.keys(question.filters).length ? ` Of the ${near.length} nearest; more by ${commandFor(typed)}.` : ` The ${near.length} nearest.`;
+  return [alike(core, question, origin, near), narrowed];
+}
+
+async function nearOf(audit) {
+  return (await load(`scores/${Math.floor(audit / AUDITS)}`)).near[audit % AUDITS];
+}
+
 function catalogWords(core) {
   if (!core.owners) core.owners = new Set(core.columns.repo.map((repo) => repo.split("/")[0].toLowerCase()));
   return { ...words, owners: core.owners, holds: (text) => core.columns.repo.some((repo) => repo.toLowerCase().includes(text)) };
 }
 
-function said(question) {
-  const role = { wanted: "", without: "without ", least: "least " };
-  const parts = question.wishes.map((wish) => `${role[wish.role]}${AMOUNTS[wish.amount?.typed] ? AMOUNTS[wish.amount.typed] + " " : ""}${wish.names.map((name) => name.concept).join(" or ")}`);
-  parts.push(...question.more_than.map(([one, two]) => `more ${one} than ${two}`));
-  for (const [name, value] of Object.entries(question.filters)) parts.push(`${name.replaceAll("_", " ")} ${Array.isArray(value) ? value.join(" or ") : value}`);
-  if (question.repo) parts.push(`called ${question.repo}`);
-  for (const [typed, read] of Object.entries(question.corrected)) parts.push(`${typed} read as ${read}`);
-  return parts.length ? `Understood: ${parts.join("; ")}. ` : "";
-}
-
-function passes(row, filters) {
-  const tests = {
-    base: (v) => v.includes((row.base || "").toLowerCase()) || v.includes((row.family || "").toLowerCase()),
-    license: (v) => v.includes((row.license || "").toLowerCase()), trigger: (v) => (row.trigger || "").toLowerCase().includes(v),
-    has_trigger: (v) => Boolean(row.trigger) === v, owner: (v) => v.includes(row.repo.split("/")[0].toLowerCase()),
-    name: (v) => row.repo.toLowerCase().includes(v), exact_base: () => !row.flags.includes("base_assumed") && !row.flags.includes("card_mismatch"),
-    downloads_min: (v) => row.downloads >= v, downloads_max: (v) => row.downloads <= v, likes_min: (v) => row.likes >= v,
-    likes_max: (v) => row.likes <= v, size_min: (v) => row.size >= v, size_max: (v) => row.size <= v,
-    created_after: (v) => (row.created || "") >= v, created_before: (v) => row.created && row.created < v,
-    outcome: (v) => row.outcome === v, strength_max: (v) => row.reached !== null && row.reached <= v,
-  };
-  return Object.entries(filters).every(([name, value]) => tests[name](value));
-}
-
-// The rules of auditor/catalog/evidence_sql.py, but for the fit.
-function answer(core, question, columns) {
-  const evidence = [0, 1].map((arm) => new Map([...columns].map(([name, data]) => {
-    const at = new Map();
-    data.rows.forEach((row, i) => { if (data.arm[i] === arm) at.set(row, [Math.max(data.score[i], data.along[i]), data.low[i], data.high[i], data.along[i], data.score[i]]); });
-    return [name, at];
-  })));
-  const found = new Map();
-  for (let index = 0; index < core.columns.repo.length; index += 1) {
-    const row = rowOf(core, index);
-    if (question.repo ? !row.repo.toLowerCase().includes(question.repo.toLowerCase()) : !passes(row, question.filters)) continue;
-    const best = [0, 1].filter((arm) => arm === 0 || row.words).map((arm) => judged(question, (name) => evidence[arm].get(name).get(index) || [0, 0, 0, 0, 0], arm))
-      .filter(Boolean).sort((a, b) => a.band - b.band || a.arm - b.arm)[0];
-    if (!best) continue;
-    const kept = found.get(row.weights);
-    if (kept) kept.copies += 1;
-    else found.set(row.weights, { row, ...best, copies: 1 });
-  }
-  const orders = { popular: (a, b) => b.row.downloads - a.row.downloads, liked: (a, b) => b.row.likes - a.row.likes,
-    newest: (a, b) => ((b.row.created || "") > (a.row.created || "") ? 1 : -1), oldest: (a, b) => ((a.row.created || "9") > (b.row.created || "9") ? 1 : -1),
-    smallest: (a, b) => a.row.size - b.row.size, best: () => 0 };
-  const sorted = [...found.values()].sort((a, b) => a.band - b.band || orders[question.order](a, b) || a.miss - b.miss
-    || a.away - b.away || b.certain - a.certain || b.strength - a.strength || b.row.downloads - a.row.downloads);
-  return question.limit ? sorted.slice(0, question.limit) : sorted;
-}
-
-function judged(question, of, arm) {
-  const wanted = question.wishes.filter((wish) => wish.role === "wanted");
-  const least = question.wishes.filter((wish) => wish.role === "least");
-  const without = question.wishes.filter((wish) => wish.role === "without");
-  const strongest = (wish) => wish.names.map((name) => of(name.concept)).reduce((a, b) => [0, 1, 2, 3].map((i) => Math.max(a[i], b[i])));
-  const bounds = (wish) => (wish.amount ? [wish.amount.least ?? 0, wish.amount.most ?? Infinity] : [PRESENT, Infinity]);
-  let [has, sure, some, miss, certain, strength, away] = [true, true, false, 0, 1, 1, 0];
-  for (const wish of wanted) {
-    const [level, low] = strongest(wish);
-    const [from, to] = bounds(wish);
-    has = has && level >= from && level <= to;
-    sure = sure && low > 0;
-    some = some || level >= PRESENT / 2;
-    if (wish.amount) miss += Math.max(from - level, 0, level - to);
-    certain *= Math.max(low, 0) ** (1 / wanted.length);
-    strength *= Math.max(level, 0) ** (1 / wanted.length);
-  }
-  for (const [one, two] of question.more_than) {
-    has = has && of(one)[0] > of(two)[0];
-    sure = sure && of(one)[1] > of(two)[2];
-  }
-  const lone = without.length && !wanted.length && !least.length;
-  for (const wish of lone ? without : least) away += strongest(wish)[3];
-  for (const wish of least) {
-    has = has && strongest(wish)[3] < PRESENT;
-    sure = sure && strongest(wish)[3] <= -PRESENT;
-    some = true;
-  }
-  for (const wish of without) {
-    if (strongest(wish)[1] >= bounds(wish)[0]) return null;
-    sure = sure && strongest(wish)[0] < bounds(wish)[0];
-  }
-  const band = has && sure ? 0 : has ? 1 : some ? 2 : null;
-  return band === null ? null : { band, arm, miss, certain, strength, away, why: question.wishes.flatMap((wish) => wish.names.map((name) => [name.concept, ...of(name.concept)])) };
-}
-
 function showMore() {
-  const narrowed = hits.some((hit) => hit.band > 0) || hits.some((hit) => hit.why.length);
+  // A filter is passed or not, and to be like another is a place in an order: neither is more or less sure.
+  const alikeOnes = hits.some((hit) => hit.cosine !== undefined);
+  const judgedOnes = hits.some((hit) => hit.why.length);
   for (const hit of hits.slice(shown, shown + STEP)) {
     let group = byId("results").lastElementChild;
     if (!group || Number(group.dataset.band) !== hit.band) {
       group = element("section", "band");
       group.dataset.band = hit.band;
-      group.append(element("h2", narrowed ? "" : "hidden", narrowed ? BANDS[hit.band] : "Most downloaded"), element("ol"));
+      const title = alikeOnes ? "nearest first: cosine of what the two adapters change" : judgedOnes ? BANDS[hit.band] : "Adapters";
+      group.append(element("h2", alikeOnes || judgedOnes ? "" : "hidden", title), element("ol"));
       byId("results").append(group);
     }
     group.lastElementChild.append(card(hit));
@@ -190,20 +156,27 @@ function showMore() {
   byId("more").hidden = shown >= hits.length;
 }
 
+function addressOf(row) {
+  return `${row.repo}${row.path ? `/${row.path}` : ""}`;
+}
+
 function card(hit) {
   const { row } = hit;
   const item = element("li", "adapter");
   const picture = element("div", "pair");
   const heading = element("h3");
-  const link = element("a", "", row.repo);
-  link.href = `#adapter=${row.index}`;
-  heading.append(link);
-  item.append(picture, heading);
-  const facts = [row.base, row.license || "no licence", row.trigger && `trigger ${row.trigger}${hit.arm ? " (needed)" : ""}`,
-    row.reached !== null && `strength from ${row.reached}`, hit.copies > 1 && `${hit.copies} copies`].filter(Boolean);
-  item.append(element("p", "facts", facts.join(" · ")));
+  heading.append(linkTo(`#adapter=${encodeURIComponent(addressOf(row))}`, row.repo));
+  const facts = element("p", "facts");
+  const trigger = row.trigger ? `trigger ${row.trigger}${hit.arm ? " (needed)" : ""}` : "no trigger word";
+  const said = (strength) => [row.base, row.license || "no licence stated", trigger, strength && `strength ${strength}`,
+    hit.cosine !== undefined && `cosine ${hit.cosine.toFixed(2)}`, hit.copies > 1 && `${hit.copies} copies`].filter(Boolean).join(" · ");
+  facts.textContent = said("");
   const list = element("ul", "chips");
-  item.append(list);
+  const choose = element("button", "choose", "Compare");
+  choose.type = "button";
+  choose.setAttribute("aria-label", `Compare ${row.repo}`);
+  choose.addEventListener("click", () => chooseForComparison(row, choose));
+  item.append(picture, heading, facts, list, choose);
   for (const [name, level, low, high, along, score] of hit.why.filter((why) => why[1] > 0 || why[4] < 0)) {
     // An interval belongs to the joint score; what the concept alone would explain has none here.
     if (score > 0 || level <= 0) list.append(chip(name, score, low, high, "chip hit"));
@@ -211,7 +184,10 @@ function card(hit) {
   }
   detailOf(row.index).then((detail) => {
     fillPair(picture, detail, row);
-    for (const [name, score, low, high] of detail.chips.slice(0, 5)) {
+    const chips = hit.arm ? detail.worded : detail.chips;
+    const wanted = hit.why.filter((why) => why[1] > 0).map((why) => why[0]);
+    facts.textContent = said(strengthFor(wanted.length ? wanted : chips.slice(0, 1).map((values) => values[0]), detail.dose));
+    for (const [name, score, low, high] of chips.slice(0, 5)) {
       if (!hit.why.some((why) => why[0] === name)) list.append(chip(name, score, low, high, "chip"));
     }
   });
@@ -225,50 +201,22 @@ function chip(name, score, low, high, kind) {
 }
 
 async function detailOf(index) {
-  return (await load(`detail/${Math.floor(index / DETAIL)}`))[index % DETAIL];
+  const some = await load(`detail/${Math.floor(index / DETAIL)}`);
+  const detail = some.rows[index % DETAIL];
+  return { ...detail, pairs: detail.pairs.map(([base, adapter, prompt]) => [some.pictures[base], some.pictures[adapter], prompt]) };
 }
 
-function fillPair(box, detail, row) {
-  if (!detail.pair) return;
-  const [base, adapter, prompt] = detail.pair;
-  for (const [address, side] of [[base, "base model alone"], [adapter, `with ${row.repo}`]]) {
-    const image = element("img", row.flags.includes("nsfw") && !byId("adult").checked ? "veiled" : "");
-    image.alt = `${prompt}, ${side}`;
-    image.src = address;
-    box.append(image);
-  }
+function fillPair(box, detail, row, which = 0) {
+  if (!detail.pairs[which]) return;
+  const [base, adapter, prompt] = detail.pairs[which];
+  box.append(picture(base, `${prompt}, base model alone`, row), picture(adapter, `${prompt}, with ${row.repo}`, row));
 }
 
-async function openPage(index) {
-  const core = await load("core");
-  const row = rowOf(core, index);
-  const detail = await detailOf(index);
-  const page = byId("page");
-  const back = element("a", "", "Back to the results");
-  back.href = "#";
-  const pair = element("div", "pair large");
-  fillPair(pair, detail, row);
-  const rows = [["file", row.path], ["base", row.base], ["licence", row.license || "not stated"], ["trigger", row.trigger], ["downloads", row.downloads],
-    ["strength", detail.strength], ["image pairs", detail.probes], ["explained share", detail.share], ["beware", row.flags.replaceAll(" ", ", ")],
-    ["reproduce", `auditor explain ${row.repo}`], ["all scores", `auditor show ${row.repo}`]].filter(([, value]) => value);
-  const facts = element("dl");
-  for (const [name, value] of rows) facts.append(element("dt", "", name), element("dd", "", value));
-  page.replaceChildren(back, element("h2", "", row.repo), pair, ...scores("Weights alone", detail.chips), ...scores(`With the trigger ${row.trigger || ""}`, detail.worded), facts);
-  if (detail.href) {
-    const whole = element("a", "", "The whole page");
-    whole.href = detail.href;
-    page.append(whole);
-  }
-  for (const id of ["results", "more"]) byId(id).hidden = true;
-  page.hidden = false;
-  page.focus();
-}
-
-function scores(title, chips) {
-  if (!chips.length) return [];
-  const list = element("ul", "chips");
-  for (const values of chips) list.append(chip(...values, "chip"));
-  return [element("h3", "", title), list];
+function picture(address, text, row) {
+  const image = element("img", row.flags.includes("nsfw") && !byId("adult").checked ? "veiled" : "");
+  image.alt = text;
+  image.src = address;
+  return image;
 }
 
 async function showRest() {
@@ -285,21 +233,25 @@ const FIELDS = ["words", "base", "license", "order", "concept", "amount"];
 function remember() {
   const kept = new URLSearchParams();
   for (const id of FIELDS) if (byId(id).value && byId(id).value !== byId(id).defaultValue) kept.set(id, byId(id).value);
-  if (!location.hash.startsWith("#adapter=")) history.replaceState(null, "", kept.size ? `#${kept}` : "#");
+  if (!/^#(adapter|compare)=/.test(location.hash)) history.replaceState(null, "", kept.size ? `#${kept}` : "#");
 }
 
-function follow() {
+async function follow() {
   const kept = new URLSearchParams(location.hash.slice(1));
-  if (kept.has("adapter")) return openPage(Number(kept.get("adapter")));
-  byId("page").hidden = true;
-  byId("results").hidden = false;
-  byId("more").hidden = shown >= hits.length;
+  try {
+    if (kept.has("adapter")) return await openPage(kept.get("adapter"));
+    if (kept.has("compare")) return await openComparison(kept.get("compare"), kept.get("with") || "");
+  } catch (error) {
+    return openAside(element("p", "", error.message));
+  }
+  closeAside();
   return null;
 }
 
 function start() {
   const first = arrived.get("first");
   [words, grammar] = [arrived.get("words"), makeGrammar(arrived.get("words").grammar)];
+  byId("license").append(Object.assign(element("option", "", "commercial use ok, by the card"), { value: COMMERCIAL }));
   for (const id of ["base", "license"]) {
     for (const [value, count] of first.counts[id]) {
       const option = element("option", "", `${value} (${count})`);
@@ -314,7 +266,7 @@ function start() {
   const later = () => { clearTimeout(pause); pause = setTimeout(ask, 150); };
   for (const id of FIELDS) byId(id).addEventListener("input", later);
   byId("amount").addEventListener("input", () => { byId("amountshown").textContent = byId("amount").value; });
-  byId("adult").addEventListener("change", ask);
+  byId("adult").addEventListener("change", () => ask().then(follow));
   byId("controls").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
   byId("more").addEventListener("click", showMore);
   byId("rest").addEventListener("toggle", showRest);

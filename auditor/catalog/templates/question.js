@@ -132,7 +132,11 @@ function numberOf(value) {
 }
 
 function licencesCalled(value, words, grammar) {
-  if (has(grammar.licences, value)) return grammar.licences[value];
+  if (has(grammar.licences, value)) {
+    const here = new Set(words.licences.map((name) => name.toLowerCase()));
+    const some = grammar.licences[value].filter((name) => here.has(name));
+    return some.length ? some : grammar.licences[value];
+  }
   const known = [...new Set([...words.licences, ...grammar.licences.commercial].map((name) => name.toLowerCase()))].sort();
   const exact = known.filter((name) => name === value);
   const loose = exact.length ? exact : known.filter((name) => plain(name) === plain(value));

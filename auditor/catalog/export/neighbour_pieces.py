@@ -1,0 +1,72 @@
+"""Nearest neighbours of each adapter by the cosine of V, so that the site answers `like OWNER/NAME` without any V."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+NEAREST = 24
+"""Neighbours per adapter; gallery.js says the number."""
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Numbers of the nearest audits (n, m), -1 where there are fewer, and their cosines (n, m); nearest first."""
+
+    numbers: NDArray[np.int32]
+    cosines: NDArray[np.float32]
+
+    def of(self, number: int) -> list[list[float]]:
+        """Pairs of number and cosine of one audit."""
+        pairs = zip(self.numbers[number].tolist(), self.cosines[number].tolist(), strict=True)
+        return [[other, round(cosine, 4)] for other, cosine in pairs if other >= 0]
+
+
+def neighbours(connection: duckdb.DuckDBPyConnection, audits: Sequence[int], most: int = NEAREST) -> Neighbours:
+    """Compare every V with every other of the same encoder.
+
+    Args:
+        connection: Of the catalog.
+        audits: audit_ids by their number on the site.
+        most: Neighbours to keep.
+    """
+    numbers = {audit: number for number, audit in enumerate(audits)}
+    found = Neighbours(np.full((len(audits), most), -1, np.int32), np.zeros((len(audits), most), np.float32))
+    kinds = connection.execute(
+        "SELECT DISTINCT r.encoder, len(u.divergence) FROM audits u JOIN recipes r USING (recipe_id) "
+        "WHERE u.divergence IS NOT NULL ORDER BY ALL"
+    ).fetchall()
+    for encoder, size in kinds:
+        table: pa.Table = connection.sql(
+            "SELECT u.audit_id, u.divergence FROM audits u JOIN recipes r USING (recipe_id) "
+            "WHERE r.encoder = ? AND len(u.divergence) = ? AND u.audit_id IN (SELECT unnest(?::INTEGER[]))",
+            params=[encoder, size, list(audits)],
+        ).to_arrow_table()
+        mine = np.asarray([numbers[audit] for audit in table.column("audit_id").to_pylist()], dtype=np.int32)
+        vectors = table.column("divergence").combine_chunks().flatten().to_numpy().astype(np.float32)
+        _compare(vectors.reshape(len(mine), size), mine, found)
+    return found
+
+
+def _compare(vectors: NDArray[np.float32], mine: NDArray[np.int32], found: Neighbours) -> None:
+    """Fill the rows of one encoder's audits."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.maximum(lengths, np.finfo(np.float32).tiny)
+    most = min(found.numbers.shape[1], len(mine) - 1)
+    if most < 1:
+        return
+    for start in range(0, len(mine), _BLOCK):
+        rows = mine[start : start + _BLOCK]
+        cosines = vectors[start : start + _BLOCK] @ vectors.T
+        cosines[np.arange(len(rows)), np.arange(start, start + len(rows))] = -np.inf
+        near = np.argpartition(cosines, -most, axis=1)[:, -most:]
+        values = np.take_along_axis(cosines, near, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        found.numbers[rows, :most] = mine[np.take_along_axis(near, order, axis=1)]
+        found.cosines[rows, :most] = np.take_along_axis(values, order, axis=1)
