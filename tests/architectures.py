@@ -168,7 +168,13 @@ SCHEMES: dict[str, Scheme] = {
 
 def synthetic(architecture: str, scheme: Scheme) -> AdapterFile:
     """The header of an adapter that changes every module that the convention can name."""
-    base = layout(architecture)
+    tensors = tensor_shapes(layout(architecture), scheme)
+    infos = {name: TensorInfo(name, "F16", shape, 0, 0) for name, shape in tensors.items()}
+    return describe(Header(infos, {}, 0, 0), Path("nowhere.safetensors"))
+
+
+def tensor_shapes(base: BaseLayout, scheme: Scheme) -> Shapes:
+    """The tensors of an adapter that changes every module of a base that the convention can name."""
     texts = [name for name in base.components if name != base.denoiser]
     tensors: Shapes = {}
     for module, shape in _denoiser_modules(base, original=scheme.original):
@@ -178,8 +184,7 @@ def synthetic(architecture: str, scheme: Scheme) -> AdapterFile:
         for component in texts:
             for module, shape in base.components[component].items():
                 tensors |= _tensors(scheme.text(component, module, len(texts)), shape, scheme.suffixes)
-    infos = {name: TensorInfo(name, "F16", shape, 0, 0) for name, shape in tensors.items()}
-    return describe(Header(infos, {}, 0, 0), Path("nowhere.safetensors"))
+    return tensors
 
 
 def _denoiser_modules(base: BaseLayout, *, original: bool) -> Iterator[tuple[str, tuple[int, ...]]]:

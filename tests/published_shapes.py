@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from auditor.families.shapes import fold
 from auditor.generation.injection import is_adaptable
-from tests.published import BUILDERS, components
+from tests.published import BUILDERS, Components, components
 
 TABLE = Path(__file__).resolve().parent.parent / "auditor" / "families" / "shapes.json"
 Row = tuple[str, bool, dict[str, list[int]]]
@@ -25,19 +26,24 @@ def rows(model: torch.nn.Module) -> list[Row]:
     return [(pattern, *json.loads(shapes)) for shapes, paths in alike.items() for pattern in fold(paths)]
 
 
-def text() -> str:
-    """The whole table, one pattern per line."""
+def text(architectures: Mapping[str, Components] | None = None) -> str:
+    """The whole table, one pattern per line.
+
+    Args:
+        architectures: Name → its components, in place of the published ones.
+    """
     parts: dict[str, str] = {}
     uses: dict[str, dict[str, str]] = {}
-    for architecture in BUILDERS:
-        for component, model in components(architecture).items():
+    for architecture in architectures or BUILDERS:
+        known = components(architecture) if architectures is None else architectures[architecture]
+        for component, model in known.items():
             lines = ",\n".join(f"  {json.dumps(row)}" for row in sorted(rows(model)))
-            same = next((name for name, known in parts.items() if known == lines), None)
+            same = next((name for name, written in parts.items() if written == lines), None)
             name = same or f"{architecture}.{component}"
             parts[name] = lines
             uses.setdefault(architecture, {})[component] = name
-    written = ",\n".join(f'"{name}": [\n{lines}\n]' for name, lines in parts.items())
-    return f'{{"architectures": {json.dumps(uses, indent=1)},\n"parts": {{\n{written}\n}}}}\n'
+    all_parts = ",\n".join(f'"{name}": [\n{lines}\n]' for name, lines in parts.items())
+    return f'{{"architectures": {json.dumps(uses, indent=1)},\n"parts": {{\n{all_parts}\n}}}}\n'
 
 
 if __name__ == "__main__":

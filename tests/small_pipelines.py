@@ -212,14 +212,19 @@ BUILDERS: Mapping[str, Callable[[], dict[str, Any]]] = {
 """Class → its components. Stable Diffusion 1 to 3 and FLUX.1 are in tests/tiny_models.py."""
 
 
+def nothing_at_zero(model: torch.nn.Module) -> None:
+    """Draw the parameters that a class begins at zero, where nothing could act."""
+    for parameter in model.parameters():
+        if float(parameter.detach().abs().max()) == 0.0:
+            torch.nn.init.normal_(parameter, std=0.05)
+
+
 def save(name: str, folder: Path) -> Path:
     """Write a pipeline of a class with weights of its own."""
     torch.manual_seed(0)
     pipe = getattr(diffusers, name)(**BUILDERS[name]())
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
-            for parameter in part.parameters():  # some classes begin at zero, where nothing could act
-                if float(parameter.detach().abs().max()) == 0.0:
-                    torch.nn.init.normal_(parameter, std=0.05)
+            nothing_at_zero(part)
     pipe.save_pretrained(folder, safe_serialization=True)
     return folder

@@ -52,7 +52,7 @@ def normalise_embeddings(adapter: AdapterFile, layout: BaseLayout, *, pivotal: b
         Refused: Malformed or not finite.
         ItemError: Skipped, when no word fits a text encoder of the base.
     """
-    widths = _widths(layout)
+    widths = layout.word_widths
     found: dict[str, dict[str, torch.Tensor]] = {}
     unmatched: list[str] = []
     matched: dict[str, int] = {}
@@ -135,16 +135,6 @@ def _embedding(name: str, vectors: Mapping[str, torch.Tensor], *, pivotal: bool)
     else:
         tokens = tuple(f"<{plain}-{index}>" for index in range(count))
     return TokenEmbedding(name.strip("<>"), tokens, dict(vectors))
-
-
-def _widths(layout: BaseLayout) -> dict[str, int]:
-    """Text encoder → width of its token embeddings."""
-    return {
-        component: shape[1]
-        for component, parameters in layout.parameters.items()
-        for path, shape in parameters.items()
-        if component.startswith("text_encoder") and path.endswith("token_embedding.weight")
-    }
 
 
 def _facts(

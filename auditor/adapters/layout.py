@@ -54,6 +54,16 @@ class BaseLayout:
         }
 
     @cached_property
+    def word_widths(self) -> Mapping[str, int]:
+        """Text encoder → width of its token embeddings, which is that of words learnt for it."""
+        return {
+            component: shape[1]
+            for component, parameters in self.parameters.items()
+            for path, shape in parameters.items()
+            if component.startswith("text_encoder") and path.endswith("token_embedding.weight")
+        }
+
+    @cached_property
     def originals(self) -> Mapping[str, Origin]:
         """The denoiser's modules under the names of its original implementation."""
         return original_names(self.modules[self.denoiser])

@@ -234,16 +234,19 @@ def recognise_words(widths: Mapping[str, int]) -> FamilyEvidence:
         widths: Text encoder as the file names it (`clip_l`, `clip_g`, …), or anything else for one that is not named,
             → width of its vectors.
     """
-    if 1280 in widths.values():
+    small = published_layout("sd15").word_widths["text_encoder"]
+    other = published_layout("sd21").word_widths["text_encoder"]
+    big = published_layout("sdxl").word_widths["text_encoder_2"]
+    if big in widths.values():
         if "t5" in widths:
             return FamilyEvidence(None, ("embeddings for three text encoders",), _SD3)
-        return FamilyEvidence("sdxl", ("embeddings of width 1280, for CLIP-G",), frozenset({"sdxl"}))
+        return FamilyEvidence("sdxl", (f"embeddings of width {big}, for CLIP-G",), frozenset({"sdxl"}))
     if "t5" in widths:
         return FamilyEvidence("flux1", ("embeddings for CLIP-L and T5",), frozenset({"flux1"}))
-    if set(widths.values()) == {1024}:
-        return FamilyEvidence("sd21", ("embeddings of width 1024 for one text encoder",), frozenset({"sd21"}))
-    if set(widths.values()) == {768}:
-        reason = "embeddings of width 768, which several text encoders have"
+    if set(widths.values()) == {other}:
+        return FamilyEvidence("sd21", (f"embeddings of width {other} for one text encoder",), frozenset({"sd21"}))
+    if set(widths.values()) == {small}:
+        reason = f"embeddings of width {small}, which several text encoders have"
         return FamilyEvidence(None, (reason,), frozenset({"sd15", "sdxl", "flux1"}) | _SD3)
     return FamilyEvidence(None, ("embeddings of a width that no known base has",))
 

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 Shape = tuple[int, ...]
+TABLE: Traversable = files(__package__).joinpath("shapes.json")
+"""Where the table lies. The rehearsal of the tests puts that of its small models here."""
 _RANGE = re.compile(r"\[(\d+)-(\d+)\]")
 
 
@@ -40,7 +43,7 @@ class ArchitectureShapes:
 @cache
 def architectures() -> Mapping[str, ArchitectureShapes]:
     """Every architecture in the table, by the name of its family."""
-    table = json.loads(files(__package__).joinpath("shapes.json").read_text("utf-8"))
+    table = json.loads(TABLE.read_text("utf-8"))
     parts = {name: dict(_expanded(rows)) for name, rows in table["parts"].items()}
     return {
         name: ArchitectureShapes(next(iter(uses)), {component: parts[part] for component, part in uses.items()})

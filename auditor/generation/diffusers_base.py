@@ -66,6 +66,7 @@ class DiffusersBase:
         self._pipe = self._open()
         self._denoiser_name = PIPELINES[type(self._pipe).__name__]
         self._denoiser: Any = getattr(self._pipe, self._denoiser_name)
+        self._decoder_dtype = self._pipe.vae.dtype
         self._layout = layout_of(modules_of(self._pipe), self._denoiser_name, self.options.family)
         self._prompts = PromptEncoder(self._pipe, guided=self.options.guidance > 1)
         self._proof_prompts = PromptEncoder(self._pipe, guided=False)
@@ -240,6 +241,7 @@ class DiffusersBase:
             width=self.options.size,
             output_type=kind,
         )
+        self._pipe.vae.to(self._decoder_dtype)  # AuraFlow decodes in float32 and leaves it so
         return result.images
 
     @torch.inference_mode()

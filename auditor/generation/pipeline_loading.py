@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def _silence_libraries() -> None:
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
+    # what a later version will do, said by one part of the library to another each time a VAE decodes
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"diffusers\.")
 
 
 def _checked_class(folder: Path, wanted: str | None) -> str:

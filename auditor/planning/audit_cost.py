@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from auditor.families.table import FAMILIES
 from auditor.settings import BaseModelSettings, RecipeSettings
 
 Arms = Literal["plain", "trigger", "subject"]
@@ -105,8 +106,10 @@ def rate_of(base: BaseModelSettings) -> Rate:
 
 def evaluations(base: BaseModelSettings) -> int:
     """Denoiser evaluations per picture: two a step where guidance draws without the prompt too."""
-    distilled = base.family == "flux1"  # guidance is an input of the model there
-    return base.steps * (1 if distilled or base.guidance <= 1.0 else 2)
+    family = FAMILIES.get(base.family)
+    rendering = None if family is None else family.rendering
+    once = base.guidance <= 1.0 or (rendering is not None and rendering.kind != "two_passes")
+    return base.steps * (1 if once else 2)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalise import normalise
-from auditor.families.table import PIPELINES
+from auditor.families.table import AUDITABLE, PIPELINES
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.prompt_forms import FORMS
 from auditor.generation.render_options import RenderOptions
@@ -42,6 +42,12 @@ def test_the_table_of_forms_is_the_table_of_pipelines() -> None:
         "StableDiffusion3Pipeline",
         "FluxPipeline",
     }
+
+
+def test_a_family_guides_as_its_pipeline_does() -> None:
+    for family in AUDITABLE:
+        assert family.rendering is not None
+        assert (family.rendering.kind == "two_passes") == FORMS[family.rendering.pipeline].negative, family.name
 
 
 @pytest.mark.parametrize("name", BUILDERS)

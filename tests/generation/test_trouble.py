@@ -14,6 +14,7 @@ from auditor.errors import MemoryTooSmall
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.render_options import RenderOptions
 from tests.generation.conftest import SETTINGS
+from tests.small_pipelines import save
 
 PROMPTS = [f"a boat, number {number}" for number in range(5)]
 SEEDS = list(range(5))
@@ -61,3 +62,16 @@ def test_a_decoder_that_overflows_in_half_precision_decodes_in_float32(sd_folder
     assert base.calls.base == (24 if dtype == "float16" else 12), "it is drawn again only where it overflowed"
     now = base._pipe.vae.state_dict()
     assert all(torch.equal(now[name], value) and now[name].dtype == value.dtype for name, value in weights.items())
+
+
+def test_a_vae_that_its_pipeline_leaves_in_float32_is_put_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AuraFlow's does; the base would count as damaged, by whatever adapter was on it."""
+    folder = save("AuraFlowPipeline", tmp_path / "base")
+    options = {"pipeline": "AuraFlowPipeline", "sampler": "flow_euler", "dtype": "float16"}
+    base = DiffusersBase(folder, RenderOptions(**SETTINGS | options))
+    base.generate(PROMPTS[:2], SEEDS[:2])
+    assert base._pipe.vae.dtype == torch.float16
+    base.remove()
+    assert "FutureWarning" not in capsys.readouterr().err
