@@ -36,8 +36,8 @@ def cost_command(
 ) -> None:
     """Say what auditing so many adapters takes: pictures, seconds, GPU-days, beside the naive way.
 
-    Counted from the recipe in force; the seconds are those of docs/benchmarks.md until audits here were timed
-    (`auditor submit --dry-run` uses these).
+    Counted from the recipe in force. The seconds are those that `auditor calibrate` measured on this device, and for
+    bases that it has not measured those of docs/benchmarks.md; the last column says which.
 
     Example:
 
@@ -47,10 +47,11 @@ def cost_command(
     from auditor.measuring.reference import reference_pictures
     from auditor.planning.audit_cost import catalog_cost
 
-    recipe = settings_of(context).recipe
+    settings = settings_of(context)
+    recipe = settings.recipe
     wanted = _counts(adapters or [f"{name}=1" for name in recipe.active_bases], recipe.bases)
     reference = reference_pictures(recipe, load_lexicon(recipe.lexicon))
-    found = catalog_cost(recipe, wanted, shares(triggers, subjects), reference)
+    found = catalog_cost(recipe, wanted, shares(triggers, subjects), reference, settings.measured)
     if as_json:
         emit_json([{**asdict(one), "gpu_days": asdict(one.gpu_days)} for one in found])
         return

@@ -154,7 +154,7 @@ def audit_command(
     start_logs(context, settings, f"audit-{task}", dry_run=dry_run)
     part = Slice(task, tasks) if slices is None else StoredSlice(slices, task)
     if dry_run:
-        cost = steps.audit_cost(settings, part)
+        cost = steps.audit_cost(settings, part.items(settings))
         if as_json:
             emit_json(asdict(cost))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from auditor.audit.task import TaskReport
     from auditor.catalog.accounts import MergeReport
     from auditor.hub.client import HubClient
+    from auditor.planning.audit_cost import Span
     from auditor.planning.manifest import Manifest
     from auditor.planning.prefetch import PrefetchReport
     from auditor.planning.slices import Part, Slice
     from auditor.records.listing import CrawlReport
+    from auditor.records.result import WorkItem
     from auditor.settings import Settings
 
 
@@ -82,6 +84,8 @@ def plan(settings: Settings, client: HubClient | None, *, store: bool) -> Manife
             *_declared(manifest, settings),
         ]
     )
+    if manifest.items:
+        audit_cost(settings, manifest.items)
     return manifest
 
 
@@ -106,30 +110,46 @@ def prefetch(settings: Settings, client: HubClient, part: Slice) -> PrefetchRepo
 
 @dataclass(frozen=True)
 class AuditCost:
-    """What an audit of some files takes: pictures beside the base's own, and GPU seconds, from least to most."""
+    """What an audit of some files takes: pictures beside the references', and GPU seconds, from least to most.
+
+    `basis` says what the seconds are reckoned from, as in `auditor submit --dry-run`.
+    """
 
     files: int
     pictures_low: int
     pictures_high: int
     gpu_seconds_low: float
     gpu_seconds_high: float
+    basis: str
 
 
-def audit_cost(settings: Settings, part: Part) -> AuditCost:
-    """Say what an audit of one part of the plan would take, by the figures of docs/cost.md."""
-    from auditor.cluster.estimate import arms_of, assumed_seconds
+def audit_cost(settings: Settings, items: Sequence[WorkItem]) -> AuditCost:
+    """Say what an audit of some files would take: by what was calibrated here, else by the figures of docs/cost.md."""
+    from auditor.cluster.estimate import arms_of, assumed_seconds, basis_of, reference_seconds
     from auditor.planning.audit_cost import Span, pictures
 
-    drawn, seconds = Span(0, 0), Span(0, 0)
-    items = part.items(settings)
-    for item in items:
-        drawn = drawn + pictures(settings.recipe, arms_of(settings, item))
+    distinct = list({item.file_sha256 or item.name_sha256: item for item in items}.values())
+    names = {item.base_name for item in distinct}
+    reference = reference_seconds(settings, [name for name in names if name is not None])
+    drawn, seconds = Span(0, 0), Span(reference, reference)
+    for item in distinct:
+        known = settings.measured.get(item.base_name or "")
+        drawn = drawn + pictures(settings.recipe, arms_of(settings, item), known)
         seconds = seconds + assumed_seconds(settings, item)
+    basis = basis_of(settings, names)
+    by = "as calibrated here" if basis == "calibrated" else "by docs/cost.md; `auditor calibrate` measures it here"
     say(
-        f"{len(items)} files, {drawn.least:,.0f} to {drawn.most:,.0f} pictures beside the base's own; "
-        f"{seconds.least / 3600:,.1f} to {seconds.most / 3600:,.1f} GPU-hours by docs/cost.md"
+        f"{len(distinct)} distinct files, {drawn.least:,.0f} to {drawn.most:,.0f} pictures beside the references'; "
+        f"{_time(seconds)} {by}"
     )
-    return AuditCost(len(items), round(drawn.least), round(drawn.most), seconds.least, seconds.most)
+    return AuditCost(len(distinct), round(drawn.least), round(drawn.most), seconds.least, seconds.most, basis)
+
+
+def _time(seconds: Span) -> str:
+    """GPU time, in the unit that fits."""
+    if seconds.most < 2 * 3600:
+        return f"{seconds.least / 60:,.1f} to {seconds.most / 60:,.1f} GPU-minutes"
+    return f"{seconds.least / 3600:,.1f} to {seconds.most / 3600:,.1f} GPU-hours"
 
 
 def audit(settings: Settings, client: HubClient | None, part: Part) -> TaskReport:

@@ -1,8 +1,8 @@
-"""What a submission will cost, from measured audits where there are any."""
+"""What a submission will cost: by audits that were timed, else by what was calibrated here, else by published rates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -12,7 +12,7 @@ from auditor.cluster.submission import Chain
 from auditor.hub.download_cache import FileCache
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import reference_path, reference_pictures
-from auditor.planning.audit_cost import Arms, Span, pictures, seconds_each
+from auditor.planning.audit_cost import Arms, Span, pictures, reference_seconds_of, seconds_each
 from auditor.planning.recipes_in_force import recipes_in_force
 from auditor.probes.subjects import find_subject, known_contexts
 from auditor.records.result import WorkItem
@@ -20,7 +20,10 @@ from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
 LOAD_SECONDS = 60.0
-"""Per task, for loading a base; assumed."""
+"""Per task, for loading a base; assumed where it was not measured."""
+Basis = Literal["measured", "calibrated", "assumed"]
+"""Of an estimate. `measured`: every base was audited before with these settings. `calibrated`: `auditor calibrate`
+measured the others on this device. `assumed`: figures from elsewhere stand for some."""
 _ACTED = ("scored", "scored_partial", "no_effect")
 
 
@@ -35,7 +38,7 @@ class Estimate:
         gpu_hours_low: With the least pictures per adapter; of timed audits, less the scatter of their mean.
         gpu_hours_high: With the most pictures; or more the scatter.
         bytes_to_fetch: Known sizes of files that are not in the cache yet.
-        basis: `measured` when every base was timed before with these settings, else `assumed`.
+        basis: What it is reckoned from.
     """
 
     items: int
@@ -44,7 +47,7 @@ class Estimate:
     gpu_hours_low: float
     gpu_hours_high: float
     bytes_to_fetch: int
-    basis: Literal["measured", "assumed"]
+    basis: Basis
 
 
 def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estimate:
@@ -54,16 +57,13 @@ def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estima
         if stored.outcome in _ACTED and stored.seconds > 0:
             timed.setdefault(item.base_name, []).append(stored.seconds)
     distinct = {item.file_sha256 or item.name_sha256: item for item in chain.items}
-    measured = all(item.base_name in timed for item in distinct.values())
     spans = {name: _measured(seconds) for name, seconds in timed.items()}
     total = Span(0.0, 0.0)
     for item in distinct.values():
         total = total + (spans[item.base_name] if item.base_name in spans else assumed_seconds(settings, item))
-    tasks = len(chain.slices)
+    tasks, load = len(chain.slices), _load_seconds(settings, chain)
     more = reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
-    hours = (total + Span(more, more) + Span(tasks * LOAD_SECONDS, tasks * LOAD_SECONDS)).times(
-        settings.cluster.gpus_per_task / 3600
-    )
+    hours = (total + Span(more, more) + Span(load, load)).times(settings.cluster.gpus_per_task / 3600)
     return Estimate(
         items=len(chain.items),
         tasks=tasks,
@@ -71,8 +71,25 @@ def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estima
         gpu_hours_low=hours.least,
         gpu_hours_high=hours.most,
         bytes_to_fetch=_bytes(settings, distinct.values()),
-        basis="measured" if measured else "assumed",
+        basis=basis_of(settings, {item.base_name for item in distinct.values()}, timed),
     )
+
+
+def basis_of(settings: Settings, names: Iterable[str | None], timed: Collection[str | None] = ()) -> Basis:
+    """What an estimate over some bases is reckoned from; None is a base that is still open."""
+    known = settings.measured.keys() & settings.recipe.active_bases.keys()
+    whole = known == settings.recipe.active_bases.keys()
+    left = [name for name in names if name not in timed]
+    if not left:
+        return "measured"
+    return "calibrated" if all(whole if name is None else name in known for name in left) else "assumed"
+
+
+def _load_seconds(settings: Settings, chain: Chain) -> float:
+    """Loading the base of each task."""
+    names = (part[0].base_name for part in chain.slices)
+    known = (settings.measured.get(name or "") for name in names)
+    return sum(LOAD_SECONDS if rate is None else rate.load_s for rate in known)
 
 
 def _measured(seconds: list[float]) -> Span:
@@ -94,17 +111,24 @@ def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
         if name in bases and not (name in recipes and reference_path(folder, recipes[name]).exists())
     ]
     count = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
-    drawn = Span(count, count)
-    return sum(seconds_each(bases[name], drawn).most for name in new)
+    return sum(reference_seconds_of(bases[name], count, settings.measured.get(name)) for name in new)
 
 
 def assumed_seconds(settings: Settings, item: WorkItem) -> Span:
-    """By the figures of the item's base; of the dearest one when its base is open yet."""
-    bases = settings.recipe.active_bases
-    drawn = pictures(settings.recipe, arms_of(settings, item))
+    """By the rate of the item's base; of the dearest one when its base is open yet.
+
+    Where files of the base were looked at, those that end when they are read count for nothing.
+    """
+    bases, arms = settings.recipe.active_bases, arms_of(settings, item)
+
+    def of(name: str) -> Span:
+        known = settings.measured.get(name)
+        each = seconds_each(bases[name], pictures(settings.recipe, arms, known), known)
+        return each if known is None else Span(each.least * known.drawn[0], each.most * known.drawn[1])
+
     if item.base_name in bases:
-        return seconds_each(bases[item.base_name], drawn)
-    return max((seconds_each(base, drawn) for base in bases.values()), key=lambda span: span.most)
+        return of(item.base_name)
+    return max(map(of, bases), key=lambda span: span.most)
 
 
 def arms_of(settings: Settings, item: WorkItem) -> Arms:

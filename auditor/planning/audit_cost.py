@@ -1,4 +1,7 @@
-"""What audits cost before any was timed: pictures counted from the recipe, seconds from figures measured elsewhere."""
+"""What audits cost before a night was timed: pictures counted from the recipe, seconds by a rate.
+
+The rate is what `auditor calibrate` measured on this device where that was done, else a figure measured elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from auditor.families.table import FAMILIES
-from auditor.settings import BaseModelSettings, RecipeSettings
+from auditor.settings import BaseModelSettings, MeasuredRate, RecipeSettings
 
 Arms = Literal["plain", "trigger", "subject"]
 """What is measured of an adapter: its weights alone, also its trigger on all probes, or also its subject."""
@@ -54,6 +57,13 @@ class Rate:
     fixed_s: float
     naive_s: float | None
     source: str
+    measured: MeasuredRate | None = None
+    """What `auditor calibrate` found on this device, when that is where the figures are from."""
+
+    @property
+    def base_seconds(self) -> float:
+        """Per picture without an adapter."""
+        return self.seconds if self.measured is None else self.measured.base_picture_s
 
 
 _MEASURED = "measured, NVIDIA H200"
@@ -71,45 +81,78 @@ RATES: Final[Mapping[str, Rate]] = {
 UNKNOWN_RATE: Final = Rate(1.2, 25, 1024, 4.0, None, "no figure for this family; a guess")
 
 
-def pictures(recipe: RecipeSettings, arms: Arms) -> Span:
+def pictures(recipe: RecipeSettings, arms: Arms, measured: MeasuredRate | None = None) -> Span:
     """Adapted and base pictures of one adapter, the reference left out.
 
     Least: sampling stops at the first look and nothing acts, so that there is no dose response. Most: all probes, all
-    arms, all strengths, and the class of a subject for the first time.
+    arms, all strengths, and the class of a subject for the first time. Where adapters were measured, the plain arm and
+    the dose response are what their mean is likely to be.
     """
     count = recipe.probe_count
     first = min((look for look in recipe.looks if look < count), default=count)
     plain = Span(first, count)
     strengths = [scale for scale in recipe.dose_scales if scale != recipe.lora_scale]
-    found = plain + Span(0, len(strengths) * recipe.dose_probes)
+    dose = Span(0, len(strengths) * recipe.dose_probes)
+    if measured is not None:
+        plain = Span(min(measured.probes[0], count), min(measured.probes[1], count))
+        dose = Span(dose.most * measured.acting[0], dose.most * measured.acting[1])
+    found = plain + dose
     if not recipe.trigger_arms or arms == "plain":
         return found
     if arms == "trigger" or recipe.subject_contexts == "none":
         # base and adapter with the word on all probes, and what the plain arm left out
-        return found + Span(2 * count, 2 * count) + Span(count - first, 0)
+        return found + Span(3 * count - plain.least, 3 * count - plain.most)
     contexts = recipe.subject_probes
     looked = min((look for look in recipe.looks if look < contexts), default=contexts)
     return found + Span(2 * looked, 3 * contexts + min(8, contexts))
 
 
-def seconds_each(base: BaseModelSettings, drawn: Span) -> Span:
-    """GPU seconds of one adapter with so many pictures."""
-    rate = rate_of(base)
-    each = rate.seconds * (base.steps / rate.steps) * (base.size / rate.size) ** 2
-    return drawn.times(each) + Span(rate.fixed_s, rate.fixed_s)
+def seconds_each(base: BaseModelSettings, drawn: Span, measured: MeasuredRate | None = None) -> Span:
+    """GPU seconds of one adapter with so many pictures, naming in process included where that was measured."""
+    rate = rate_of(base, measured)
+    each = drawn.times(rate.seconds * _slower(base, rate)) + Span(rate.fixed_s, rate.fixed_s)
+    if measured is None or measured.naming_s is None:
+        return each
+    return each + Span(measured.naming_s * measured.acting[0], measured.naming_s * measured.acting[1])
 
 
-def rate_of(base: BaseModelSettings) -> Rate:
-    """The figure that stands for a base."""
-    return RATES.get(base.family, UNKNOWN_RATE)
+def reference_seconds_of(base: BaseModelSettings, count: int, measured: MeasuredRate | None = None) -> float:
+    """GPU seconds of one reference with so many pictures."""
+    rate = rate_of(base, measured)
+    return count * rate.base_seconds * _slower(base, rate)
+
+
+def _slower(base: BaseModelSettings, rate: Rate) -> float:
+    """How much longer a picture takes than the one that was timed: by steps, area, and guidance where it is known."""
+    slower = (base.steps / rate.steps) * (base.size / rate.size) ** 2
+    if rate.measured is not None and not _distilled(base):
+        slower *= _passes(base.guidance) / _passes(rate.measured.guidance)
+    return slower
+
+
+def rate_of(base: BaseModelSettings, measured: MeasuredRate | None = None) -> Rate:
+    """The figure that stands for a base: the one measured here, if there is one."""
+    known = RATES.get(base.family, UNKNOWN_RATE)
+    if measured is None:
+        return known
+    source = f"measured here, {measured.device}, {measured.adapters} adapters"
+    return Rate(measured.picture_s, measured.steps, measured.size, measured.fixed_s, None, source, measured)
+
+
+def _passes(guidance: float) -> int:
+    return 1 if guidance <= 1.0 else 2
+
+
+def _distilled(base: BaseModelSettings) -> bool:
+    """Guidance costs no second pass: it is an input of the model, or there is none."""
+    family = FAMILIES.get(base.family)
+    rendering = None if family is None else family.rendering
+    return rendering is not None and rendering.kind != "two_passes"
 
 
 def evaluations(base: BaseModelSettings) -> int:
     """Denoiser evaluations per picture: two a step where guidance draws without the prompt too."""
-    family = FAMILIES.get(base.family)
-    rendering = None if family is None else family.rendering
-    once = base.guidance <= 1.0 or (rendering is not None and rendering.kind != "two_passes")
-    return base.steps * (1 if once else 2)
+    return base.steps * (1 if _distilled(base) else _passes(base.guidance))
 
 
 @dataclass(frozen=True)
@@ -139,7 +182,11 @@ class BaseCost:
 
 
 def catalog_cost(
-    recipe: RecipeSettings, adapters: Mapping[str, int], shares: Mapping[Arms, float], reference_pictures: int
+    recipe: RecipeSettings,
+    adapters: Mapping[str, int],
+    shares: Mapping[Arms, float],
+    reference_pictures: int,
+    measured: Mapping[str, MeasuredRate] | None = None,
 ) -> list[BaseCost]:
     """Cost of a catalog by base.
 
@@ -148,18 +195,15 @@ def catalog_cost(
         adapters: Adapters per base; bases of `recipe`.
         shares: Of adapters of each kind, together 1.
         reference_pictures: Pictures of one base's reference.
+        measured: What was measured on this device, by base.
     """
-    drawn = Span(0, 0)
-    for arms, share in shares.items():
-        drawn = drawn + pictures(recipe, arms).times(share)
     found = []
     for name, count in adapters.items():
-        base = recipe.bases[name]
-        rate = rate_of(base)
-        reference = seconds_each(base, Span(reference_pictures, reference_pictures)).most - rate.fixed_s
-        found.append(
-            BaseCost(
-                name, count, drawn, evaluations(base), seconds_each(base, drawn), reference, rate.naive_s, rate.source
-            )
-        )
+        base, known = recipe.bases[name], (measured or {}).get(name)
+        drawn = Span(0, 0)
+        for arms, share in shares.items():
+            drawn = drawn + pictures(recipe, arms, known).times(share)
+        rate = rate_of(base, known)
+        each, reference = seconds_each(base, drawn, known), reference_seconds_of(base, reference_pictures, known)
+        found.append(BaseCost(name, count, drawn, evaluations(base), each, reference, rate.naive_s, rate.source))
     return found

@@ -5,6 +5,7 @@ Precedence: flag, then `AUDITOR_*` environment, then auditor.toml, then the prof
 
 from auditor.settings.base_model_settings import BaseModelSettings
 from auditor.settings.cluster_settings import ClusterSettings
+from auditor.settings.measured_settings import MeasuredRate
 from auditor.settings.models import (
     CatalogSettings,
     ExportSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "EncoderSettings",
     "ExportSettings",
     "HubSettings",
+    "MeasuredRate",
     "ProposerSettings",
     "RecipeSettings",
     "ResolvedSettings",

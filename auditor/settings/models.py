@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from auditor.settings.cluster_settings import ClusterSettings
+from auditor.settings.measured_settings import MeasuredRate
 from auditor.settings.recipe_settings import RecipeSettings
-from auditor.settings.section import LocalPath, Name, Section
+from auditor.settings.section import BaseKey, LocalPath, Name, Section
 
 ProfileName = Literal["pocket", "hub"]
 
@@ -177,6 +178,10 @@ class Settings(BaseSettings):
     profile: ProfileName
     """Which set of values everything else starts from."""
 
+    include: tuple[LocalPath, ...] = ()
+    """Further TOML files, such as the one that `auditor calibrate` writes. What the file that names them says itself
+    goes before them, and a later one before an earlier."""
+
     hub: HubSettings = HubSettings()
     """Where adapters come from."""
 
@@ -198,6 +203,9 @@ class Settings(BaseSettings):
 
     cluster: ClusterSettings = ClusterSettings()
     """Slurm."""
+
+    measured: dict[BaseKey, MeasuredRate] = Field(default_factory=dict)
+    """Measured on this device, by base. Estimates go by it; without it, by published rates."""
 
     @classmethod
     def settings_customise_sources(

@@ -94,6 +94,7 @@ def resolve(
 
     merged: Tree = {}
     places: dict[str, str] = {}
+    explicit = [each for source in explicit for each in (*_included(source), source)]
     for source in [_profile_source(explicit), *explicit]:
         _reject_unknown(source)
         merge(merged, source.tree)
@@ -106,13 +107,35 @@ def resolve(
 
 
 def portable(settings: Settings) -> Tree:
-    """Settings as JSON-ready tables that mean the same wherever they are read: every path is absolute."""
-    return absolute_paths(cast(Tree, settings.model_dump(mode="json")), Settings, Path.cwd())
+    """Settings as JSON-ready tables that mean the same wherever they are read: every path is absolute.
+
+    What was included is among the values, so the files are not named again.
+    """
+    values = settings.model_dump(mode="json", exclude={"include"})
+    return absolute_paths(cast(Tree, values), Settings, Path.cwd())
 
 
 def profile_file(name: str) -> Path:
     """The TOML file of a shipped profile."""
     return package_path(f"profiles/{name}.toml")
+
+
+def _included(source: _Source) -> list[_Source]:
+    """The files that a source includes, weakest first.
+
+    Raises:
+        UserError: A file cannot be read, or includes others itself.
+    """
+    named = source.tree.get("include", [])
+    if not isinstance(named, list) or not all(isinstance(path, str) for path in named):
+        raise UserError(f"include ({source.place('include')}): write a list of TOML files")
+    found = []
+    for path in (Path(text).expanduser() for text in named):
+        tree = _read_toml(path)
+        if "include" in tree:
+            raise UserError(f"{path} is included ({source.place('include')}) and may not include others")
+        found.append(_Source(absolute_paths(tree, Settings, path.absolute().parent), f"file {path}"))
+    return found
 
 
 def _profile_source(explicit: Sequence[_Source]) -> _Source:

@@ -54,6 +54,8 @@ def absolute_paths(tree: Tree, model: type[BaseModel], folder: Path) -> Tree:
             }
         elif isinstance(value, str) and _is_path(model, key, value) and not value.startswith((PACKAGE_PREFIX, "~")):
             result[key] = str(folder / value)
+        elif key == "include" and isinstance(value, list):
+            result[key] = [str(folder / Path(path).expanduser()) if isinstance(path, str) else path for path in value]
         else:
             result[key] = value
     return result
