@@ -63,7 +63,7 @@ def open_base(
     lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
     all_probes = probes_for(chosen.probes, chosen.seed)
     probes = all_probes.first(chosen.probe_count)
-    recipe = _recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
+    recipe = make_recipe(settings, base_name, generator, encoder, proposer, lexicon, probes)
     maker = ReferenceMaker(recipe, generator, encoder, probes, lexicon, stopping)
     reference = load_or_make(workspace.reference, maker, on_step)
     scorer = make_scorer(chosen.solver, lexicon, probes.prompts, reference, encoder)
@@ -154,7 +154,7 @@ def subject_contexts(settings: Settings) -> SubjectContexts | None:
     return replace(contexts, seeds=shifted_seeds(contexts.seeds, chosen.seed))
 
 
-def _recipe(
+def make_recipe(
     settings: Settings,
     base_name: str,
     generator: DiffusersBase,
@@ -163,6 +163,7 @@ def _recipe(
     lexicon: Lexicon,
     probes: ProbeSet,
 ) -> Recipe:
+    """The recipe of a base that is loaded."""
     chosen, base = settings.recipe, settings.recipe.active_bases[base_name]
     contexts = subject_contexts(settings)
     return Recipe(

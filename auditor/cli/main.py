@@ -18,6 +18,7 @@ import typer
 
 from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, show_command, sql_command
+from auditor.cli.calibrate import calibrate_command
 from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, submit_command
 from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
@@ -87,6 +88,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "crawl": crawl_command,
         "cost": cost_command,
         "plan": plan_command,
+        "calibrate": calibrate_command,
         "prefetch": prefetch_command,
         "audit": audit_command,
         "propose": propose_command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.pipeline_loading import load_pipeline, modules_of
 from auditor.generation.prompt_forms import FORMS
 from auditor.generation.render_options import RenderOptions
-from auditor.generation.trouble import decoding_in_float32, use_less_memory
+from auditor.generation.trouble import WIDER, in_bfloat16, in_wider_formats, use_less_memory
 from auditor.generation.watch import PipelineWatch
 from auditor.records.adapter import ApplicationProof
 
@@ -79,6 +80,20 @@ class DiffusersBase:
             # the forward alone: the hooks of the watch count, which no graph should try to hold
             self._denoiser.forward = torch.compile(self._denoiser.forward)
 
+    def draw_as(self, *, size: int, steps: int, guidance: float) -> None:
+        """Draw larger or smaller, in more or fewer steps, with more or less guidance from now on; an adapter stays on.
+
+        Args:
+            size: Height and width of the images, pixels.
+            steps: Denoising steps.
+            guidance: Guidance scale; 1 or less switches classifier-free guidance off.
+        """
+        if (guidance > 1) != (self.options.guidance > 1):
+            self._prompts = PromptEncoder(self._pipe, guided=guidance > 1)
+        if size != self.options.size:
+            self._proof_output = None
+        self.options = replace(self.options, size=size, steps=steps, guidance=guidance)
+
     def layout(self) -> BaseLayout:
         """Modules of the denoiser and the text encoders that an adapter may change."""
         return self._layout
@@ -104,7 +119,7 @@ class DiffusersBase:
             if norm == 0.0 and not adapter.no_learned_change:
                 raise ItemError("no_effect", "no_learned_change", "On this base every weight change is exactly zero.")
             self._adapter, self._adapter_state = adapter, uuid.uuid4().hex
-            shift = _relative_change(self._proof_run(self._text_state(1.0), prompt), base_output)
+            shift = self._proof_shift(prompt, base_output)
             if shift == 0.0 and not adapter.no_learned_change:
                 message = "Every layer carries the adapter, yet the denoiser's output does not move."
                 raise ItemError("failed", "not_applied", message)
@@ -201,12 +216,8 @@ class DiffusersBase:
     def _render(
         self, prompts: Sequence[str], seeds: Sequence[int], state: str
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """One batch: (n, size, size, 3) uint8 and (n,) whether the decoder failed, in float32 too."""
-        images, failed = self._render_once(prompts, seeds, state)
-        if failed.any() and self.options.dtype == "float16":
-            with decoding_in_float32(self._pipe.vae):
-                images, failed = self._render_once(prompts, seeds, state)
-        return images, failed
+        """One batch: (n, size, size, 3) uint8 and (n,) whether it is not finite in wider number formats either."""
+        return in_wider_formats(lambda now: self._render_once(prompts, seeds, state + now), self._pipe)
 
     def _render_once(
         self, prompts: Sequence[str], seeds: Sequence[int], state: str
@@ -243,6 +254,23 @@ class DiffusersBase:
         )
         self._pipe.vae.to(self._decoder_dtype)  # AuraFlow decodes in float32 and leaves it so
         return result.images
+
+    def _proof_shift(self, prompt: str, base_output: torch.Tensor) -> float:
+        """How far the adapter moves the denoiser's output; measured in bfloat16 where float16 overflows.
+
+        Raises:
+            Refused: `nonfinite_weights`, in that too.
+        """
+        try:
+            return _relative_change(self._proof_run(self._text_state(1.0), prompt), base_output)
+        except Refused:
+            if self.options.dtype != "float16":
+                raise
+        with in_bfloat16(self._pipe):
+            self._applier.set_strength(0.0)
+            base_output = self._proof_run(_BASE_TEXT + WIDER, prompt)
+            self._applier.set_strength(1.0)
+            return _relative_change(self._proof_run(self._text_state(1.0) + WIDER, prompt), base_output)
 
     @torch.inference_mode()
     def _proof_run(self, state: str, prompt: str) -> torch.Tensor:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import structlog
 import torch
+from numpy.typing import NDArray
 
 log = structlog.get_logger(__name__)
+Rendered = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Pictures (n, H, W, 3) and which of them are not finite (n,)."""
+WIDER = " in bfloat16"
+"""Added to the name of the text encoders' state."""
 
 
 def use_less_memory(pipe: Any, batch_size: int) -> None:
@@ -48,3 +54,44 @@ def decoding_in_float32(vae: torch.nn.Module) -> Iterator[None]:
     finally:
         del vae.decode
         vae.to(dtype)
+
+
+@contextmanager
+def in_bfloat16(pipe: Any) -> Iterator[None]:
+    """Compute all but the decoder in bfloat16 within the block; afterwards the very same float16 weights are back.
+
+    Its range is float32's: some adapters overflow a float16 denoiser or text encoder. The weights lie in memory twice
+    meanwhile.
+    """
+    modules = (part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module) and name != "vae")
+    tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
+    before = [(tensor, tensor.data) for tensor in tensors if tensor.dtype == torch.float16]
+    try:
+        for tensor, data in before:
+            tensor.data = data.to(torch.bfloat16)
+        yield
+    finally:
+        for tensor, data in before:
+            tensor.data = data
+
+
+def in_wider_formats(render: Callable[[str], Rendered], pipe: Any) -> Rendered:
+    """Pictures in float16; where one is not finite all with the decoder in float32, then the rest in bfloat16.
+
+    Args:
+        render: Draws; told what to add to the name of the text encoders' state.
+        pipe: The pipeline that it draws with.
+
+    Returns:
+        What `render` gave last. Flags that are set still are the adapter's own, or the base's.
+    """
+    found = render("")
+    if not found[1].any() or pipe.dtype != torch.float16:
+        return found
+    with decoding_in_float32(pipe.vae):
+        found = render("")
+        if found[1].any():
+            log.warning("not finite in float16, drawn in bfloat16", pictures=len(found[0]))
+            with in_bfloat16(pipe):
+                found = render(WIDER)
+    return found

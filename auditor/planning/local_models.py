@@ -55,6 +55,31 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def device_name() -> str:
+    """Name of the device that models run on, such as `NVIDIA H100 80GB HBM3`, or `cpu` and its number of cores."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {cpu_share()} cores"
+
+
+def peak_memory(*, forget: bool = False) -> int:
+    """Most bytes in use so far: of the device, or of this process where it computes itself.
+
+    Args:
+        forget: Count from now on; a process cannot.
+    """
+    import resource
+
+    import torch
+
+    if not torch.cuda.is_available():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = int(torch.cuda.max_memory_reserved())
+    if forget:
+        torch.cuda.reset_peak_memory_stats()
+    return peak
+
+
 def use_own_cpus() -> int:
     """Let torch use this process' share of the cores, unless `OMP_NUM_THREADS` says how many.
 

@@ -68,6 +68,11 @@ class Workspace:
         return self.root / "attempts"
 
     @property
+    def calibration(self) -> Path:
+        """What `auditor calibrate` has measured."""
+        return self.root / "calibration"
+
+    @property
     def slices(self) -> Path:
         """Which items each task of an array audits, by content hash."""
         return self.root / "slices"

@@ -179,8 +179,8 @@ class Settings(BaseSettings):
     """Which set of values everything else starts from."""
 
     include: tuple[LocalPath, ...] = ()
-    """Further TOML files, such as the one that `auditor calibrate` writes. What the file that names them says itself
-    goes before them, and a later one before an earlier."""
+    """Further TOML files, such as the one that `auditor calibrate` writes. They go before the profile, a later one
+    before an earlier; auditor.toml, environment and flags go before them."""
 
     hub: HubSettings = HubSettings()
     """Where adapters come from."""

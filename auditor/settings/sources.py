@@ -94,7 +94,7 @@ def resolve(
 
     merged: Tree = {}
     places: dict[str, str] = {}
-    explicit = [each for source in explicit for each in (*_included(source), source)]
+    explicit = [*_included(explicit), *explicit]
     for source in [_profile_source(explicit), *explicit]:
         _reject_unknown(source)
         merge(merged, source.tree)
@@ -120,20 +120,21 @@ def profile_file(name: str) -> Path:
     return package_path(f"profiles/{name}.toml")
 
 
-def _included(source: _Source) -> list[_Source]:
-    """The files that a source includes, weakest first.
+def _included(explicit: Sequence[_Source]) -> list[_Source]:
+    """The files that the strongest source with an `include` names, weakest first.
 
     Raises:
         UserError: A file cannot be read, or includes others itself.
     """
-    named = source.tree.get("include", [])
-    if not isinstance(named, list) or not all(isinstance(path, str) for path in named):
-        raise UserError(f"include ({source.place('include')}): write a list of TOML files")
+    naming = next((source for source in reversed(explicit) if "include" in source.tree), None)
+    named = [] if naming is None else naming.tree["include"]
+    if naming is None or not isinstance(named, list) or not all(isinstance(path, str) for path in named):
+        return []  # what is wrong with it is said when all is checked
     found = []
     for path in (Path(text).expanduser() for text in named):
         tree = _read_toml(path)
         if "include" in tree:
-            raise UserError(f"{path} is included ({source.place('include')}) and may not include others")
+            raise UserError(f"{path} is included ({naming.place('include')}) and may not include others")
         found.append(_Source(absolute_paths(tree, Settings, path.absolute().parent), f"file {path}"))
     return found
 

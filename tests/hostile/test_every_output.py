@@ -49,6 +49,7 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "explain": [(f"{OWNER}/metadata-0",), (REPO, "--json")],
     "crawl": [("--full", "--json")],
     "plan": [("--json",), ("--dry-run",)],
+    "calibrate": [("--adapters", "1", "--minutes", "30", "--json")],
     "prefetch": [("--json",), ("--dry-run",)],
     "audit": [("--json",), ("--dry-run",)],
     "propose": [("--json",), ("--dry-run",)],
