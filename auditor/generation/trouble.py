@@ -76,7 +76,7 @@ def in_bfloat16(pipe: Any) -> Iterator[None]:
 
 
 def in_wider_formats(render: Callable[[str], Rendered], pipe: Any) -> Rendered:
-    """Pictures in float16; where one is not finite all with the decoder in float32, then the rest in bfloat16.
+    """Pictures in float16; where one is not finite all with the decoder in float32, then with the rest in bfloat16 too.
 
     Args:
         render: Draws; told what to add to the name of the text encoders' state.
@@ -90,8 +90,8 @@ def in_wider_formats(render: Callable[[str], Rendered], pipe: Any) -> Rendered:
         return found
     with decoding_in_float32(pipe.vae):
         found = render("")
-        if found[1].any():
-            log.warning("not finite in float16, drawn in bfloat16", pictures=len(found[0]))
-            with in_bfloat16(pipe):
-                found = render(WIDER)
+    if found[1].any():
+        log.warning("not finite in float16, drawn in bfloat16", pictures=len(found[0]))
+        with decoding_in_float32(pipe.vae), in_bfloat16(pipe):
+            found = render(WIDER)
     return found
