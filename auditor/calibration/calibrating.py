@@ -14,7 +14,7 @@ from auditor.calibration.bench import Bench
 from auditor.calibration.choice import Bounds, Candidate, chosen
 from auditor.calibration.drawing import Drawing
 from auditor.calibration.sample import draw_sample
-from auditor.calibration.trials import BaseTrials, Budget, Step, Trials
+from auditor.calibration.trials import BaseTrials, TimeBudget, Step, Trials
 from auditor.errors import MemoryTooSmall, PrerequisiteMissing, UserError
 from auditor.generation.trouble import release
 from auditor.hub.client import HubClient
@@ -80,7 +80,7 @@ def calibrate(
     Args:
         settings: Of the run; their recipe is what cheaper ones are compared with.
         client: Fetches what is not here; None: only what was prefetched is measured.
-        options: Budget, sample and bounds.
+        options: TimeBudget, sample and bounds.
         on_step: Told what is measured.
 
     Raises:
@@ -98,7 +98,7 @@ def calibrate(
     samples = {name: sample for name, sample in samples.items() if name in named}
     if not samples:
         raise UserError("the plan holds no file for a base that is switched on; run: auditor plan")
-    whole = Budget(options.seconds)
+    whole = TimeBudget(options.seconds)
     use_own_cpus()
     encoder = load_encoder(settings)
     # a server's time is not this device's
@@ -107,7 +107,7 @@ def calibrate(
     absent: dict[str, str] = {}
     with stop_signals(lambda: setattr(whole, "stopped", True)):
         for number, (name, sample) in enumerate(samples.items()):
-            budget = Budget(whole.left / (len(samples) - number), whole)
+            budget = TimeBudget(whole.left / (len(samples) - number), whole)
             bench = None
             try:
                 on_step(f"loading {name}")

@@ -37,11 +37,11 @@ Step = Callable[[str], None]
 
 
 @dataclass
-class Budget:
+class TimeBudget:
     """Time that is left: `room` says whether something of an expected length still fits."""
 
     seconds: float
-    part_of: Budget | None = None
+    part_of: TimeBudget | None = None
     stopped: bool = False
     began: float = field(default_factory=time.monotonic)
 
@@ -108,7 +108,13 @@ class Trials:
     """
 
     def __init__(
-        self, settings: Settings, client: HubClient | None, bench: Bench, bounds: Bounds, budget: Budget, on_step: Step
+        self,
+        settings: Settings,
+        client: HubClient | None,
+        bench: Bench,
+        bounds: Bounds,
+        budget: TimeBudget,
+        on_step: Step,
     ) -> None:
         self._settings, self._client, self._bench = settings, client, bench
         self._bounds, self._budget, self._on_step = bounds, budget, on_step
