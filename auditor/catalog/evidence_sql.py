@@ -9,8 +9,9 @@ arm that answers better counts. A hit falls into one of three bands:
 - near: only some do, or the amount does not fit.
 
 Within a band several concepts rank by `fit`, the cosine of V with the sum of their directions (chosen on development
-styles, docs/results.md; of alternatives the one that fits best), one by the lower end of its interval. What is not
-wanted is judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
+styles, docs/results.md; of alternatives the one that fits best), one by the lower end of its interval, and by the
+same cosine where that is 0: a strong adapter lies far along everything that is somewhat like it. What is not wanted is
+judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
 """
 
 from __future__ import annotations
@@ -81,22 +82,28 @@ class _Query:
         only_without = bool(self.without) and not self.wanted and not self.least and self.toward is None
         away = self.least or (self.without if only_without else [])
         level, low = self._levels()
-        fit = self._fit()
+        pointing = self._pointing()
+        fit = pointing if len(self.wanted) > 1 and all(wish.amount is None for wish in self.wanted) else "NULL"
         order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        order += ["fit DESC NULLS LAST", "certain DESC NULLS LAST", "strength DESC NULLS LAST"]
+        order += [
+            "fit DESC NULLS LAST",
+            "certain DESC NULLS LAST",
+            "pointing DESC NULLS LAST",
+            "strength DESC NULLS LAST",
+        ]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
         away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
         return f"""WITH evidence AS MATERIALIZED (
 {self._evidence()}
-{self._together() if fit != "NULL" else ""}), judged AS (
+{self._together() if pointing != "NULL" else ""}), judged AS (
     SELECT a.*, e.with_trigger, {self._band()} AS band, {self._miss()} AS miss,
         {away_sql} AS away,
         {_mean([f"greatest({item}, 0)" for item in low])} AS certain,
         {_mean([f"greatest({item}, 0)" for item in level])} AS strength,
-        {fit} AS fit, {self._cosine()} AS cosine{self._phrase_columns()}
+        {fit} AS fit, {pointing} AS pointing, {self._cosine()} AS cosine{self._phrase_columns()}
     FROM adapters a
     {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
     {
@@ -104,7 +111,7 @@ class _Query:
             if self._unscored()
             else "JOIN evidence e ON e.audit_id = a.audit_id"
         }
-    {"LEFT JOIN asked q ON q.recipe_id = u.recipe_id" if fit != "NULL" else ""}
+    {"LEFT JOIN asked q ON q.recipe_id = u.recipe_id" if pointing != "NULL" else ""}
     WHERE {" AND ".join(self._conditions())}
 ), chosen AS (
     SELECT * FROM judged WHERE band IS NOT NULL
@@ -208,10 +215,10 @@ LIMIT {k};"""
                 parts.append(f"greatest({least} - {level}, 0{'' if most is None else f', {level} - {most}'})")
         return f"round({' + '.join(parts)}, 6)" if parts else "0"
 
-    def _fit(self) -> str:
-        wanted = self.wanted
-        plain = all(w.amount is None and all(name.concept is not None for name in w.names) for w in wanted)
-        if len(wanted) < 2 or not plain or self.question.more_than:
+    def _pointing(self) -> str:
+        """Cosine of V with the sum of the wanted directions; it knows nothing of strength."""
+        named = all(name.concept is not None for wish in self.wanted for name in wish.names)
+        if not self.wanted or not named or self.question.more_than:
             return "NULL"
         return (
             "CASE WHEN NOT e.with_trigger AND len(u.divergence) = len(q.vectors[1]) "

@@ -123,6 +123,22 @@ def test_alternatives_rank_by_the_one_that_fits_best(world):
     assert [hit.fit for hit in hits[:2]] == pytest.approx([1.0, (1.4 / 2**0.5) / (3 * 0.49) ** 0.5], abs=1e-5)
 
 
+def test_where_no_interval_vouches_the_direction_ranks_and_not_the_strength(world, build):
+    """A strong adapter of another kind lies further along the concept than a weak one that is nothing else."""
+    for repo, scores in (("ann/strong", {"dark": 1.0, "blurry": 0.4}), ("bob/weak", {"blurry": 0.3})):
+        item = world.item(repo)
+        result = build.result(item, world.recipe, world.lexicon, scores)
+        starved = tuple(
+            s.model_copy(update={"score": 0.0, "low": 0.0}) if s.concept == "blurry" else s
+            for s in result.record.scores
+        )
+        write_result(world.results, Result(result.record.model_copy(update={"scores": starved}), result.arrays))
+    world.merge()
+    hits = search(world.database, "blurry").hits
+    assert [(hit.repo_id, hit.band) for hit in hits] == [("bob/weak", "maybe"), ("ann/strong", "maybe")]
+    assert hits[0].matched[0].projection < hits[1].matched[0].projection
+
+
 def test_a_hit_says_why(find):
     hit = find("most vibrant watercolor LoRA", 1).hits[0]
     assert [(m.term, m.kind) for m in hit.matched] == [("vibrant", "concept"), ("watercolor", "concept")]
