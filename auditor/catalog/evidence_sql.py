@@ -87,12 +87,7 @@ class _Query:
         order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        order += [
-            "fit DESC NULLS LAST",
-            "certain DESC NULLS LAST",
-            "pointing DESC NULLS LAST",
-            "strength DESC NULLS LAST",
-        ]
+        order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
         away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
