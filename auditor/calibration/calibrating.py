@@ -14,7 +14,7 @@ from auditor.calibration.bench import Bench
 from auditor.calibration.choice import Bounds, Candidate, chosen
 from auditor.calibration.drawing import Drawing
 from auditor.calibration.sample import draw_sample
-from auditor.calibration.trials import BaseTrials, TimeBudget, Step, Trials
+from auditor.calibration.trials import BaseTrials, Step, TimeBudget, Trials
 from auditor.errors import MemoryTooSmall, PrerequisiteMissing, UserError
 from auditor.generation.trouble import release
 from auditor.hub.client import HubClient
