@@ -125,7 +125,8 @@ class AuditCost:
 
 def audit_cost(settings: Settings, items: Sequence[WorkItem]) -> AuditCost:
     """Say what an audit of some files would take: by what was calibrated here, else by the figures of docs/cost.md."""
-    from auditor.cluster.estimate import arms_of, assumed_seconds, basis_of, reference_seconds
+    from auditor.cluster.estimate import basis_of, reference_seconds
+    from auditor.cluster.item_seconds import arms_of, assumed_seconds
     from auditor.planning.audit_cost import Span, pictures
 
     distinct = list({item.file_sha256 or item.name_sha256: item for item in items}.values())

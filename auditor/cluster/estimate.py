@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Literal
 
 from auditor.cluster.completion import Completion
+from auditor.cluster.item_seconds import item_seconds, load_seconds, timed_seconds
 from auditor.cluster.submission import Chain
 from auditor.hub.download_cache import FileCache
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import reference_path, reference_pictures
-from auditor.planning.audit_cost import Arms, Span, pictures, reference_seconds_of, seconds_each
+from auditor.planning.audit_cost import Span, reference_seconds_of
 from auditor.planning.recipes_in_force import recipes_in_force
-from auditor.probes.subjects import find_subject, known_contexts
 from auditor.records.result import WorkItem
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
-LOAD_SECONDS = 60.0
-"""Per task, for loading a base; assumed where it was not measured."""
 Basis = Literal["measured", "calibrated", "assumed"]
 """Of an estimate. `measured`: every base was audited before with these settings. `calibrated`: `auditor calibrate`
 measured the others on this device. `assumed`: figures from elsewhere stand for some."""
-_ACTED = ("scored", "scored_partial", "no_effect")
 
 
 @dataclass(frozen=True)
@@ -52,16 +48,13 @@ class Estimate:
 
 def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estimate:
     """Cost of the audits in a chain."""
-    timed: dict[str | None, list[float]] = {}
-    for item, stored in completion.done.items():
-        if stored.outcome in _ACTED and stored.seconds > 0:
-            timed.setdefault(item.base_name, []).append(stored.seconds)
+    timed = timed_seconds(completion)
     distinct = {item.file_sha256 or item.name_sha256: item for item in chain.items}
-    spans = {name: _measured(seconds) for name, seconds in timed.items()}
     total = Span(0.0, 0.0)
     for item in distinct.values():
-        total = total + (spans[item.base_name] if item.base_name in spans else assumed_seconds(settings, item))
-    tasks, load = len(chain.slices), _load_seconds(settings, chain)
+        total = total + item_seconds(settings, item, timed)
+    tasks = len(chain.slices)
+    load = sum(load_seconds(settings, part[0].base_name) for part in chain.slices)
     more = reference_seconds(settings, {i.base_name for i in distinct.values() if i.base_name is not None})
     hours = (total + Span(more, more) + Span(load, load)).times(settings.cluster.gpus_per_task / 3600)
     return Estimate(
@@ -85,22 +78,6 @@ def basis_of(settings: Settings, names: Iterable[str | None], timed: Collection[
     return "calibrated" if all(whole if name is None else name in known for name in left) else "assumed"
 
 
-def _load_seconds(settings: Settings, chain: Chain) -> float:
-    """Loading the base of each task."""
-    names = (part[0].base_name for part in chain.slices)
-    known = (settings.measured.get(name or "") for name in names)
-    return sum(LOAD_SECONDS if rate is None else rate.load_s for rate in known)
-
-
-def _measured(seconds: list[float]) -> Span:
-    """The mean of timed audits and its scatter, about 95 %; of a single one half and double."""
-    mean = fmean(seconds)
-    if len(seconds) < 2:
-        return Span(mean / 2, 2 * mean)
-    spread = 2 * stdev(seconds) / len(seconds) ** 0.5
-    return Span(max(0.0, mean - spread), mean + spread)
-
-
 def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
     """Time for the pictures of references that are still to be made; tasks of one base share them."""
     folder, recipes = Workspace(settings.work.dir).reference, recipes_in_force(settings)
@@ -112,33 +89,6 @@ def reference_seconds(settings: Settings, base_names: Iterable[str]) -> float:
     ]
     count = reference_pictures(settings.recipe, load_lexicon(settings.recipe.lexicon))
     return sum(reference_seconds_of(bases[name], count, settings.measured.get(name)) for name in new)
-
-
-def assumed_seconds(settings: Settings, item: WorkItem) -> Span:
-    """By the rate of the item's base; of the dearest one when its base is open yet.
-
-    Where files of the base were looked at, those that end when they are read count for nothing.
-    """
-    bases, arms = settings.recipe.active_bases, arms_of(settings, item)
-
-    def of(name: str) -> Span:
-        known = settings.measured.get(name)
-        each = seconds_each(bases[name], pictures(settings.recipe, arms, known), known)
-        return each if known is None else Span(each.least * known.drawn[0], each.most * known.drawn[1])
-
-    if item.base_name in bases:
-        return of(item.base_name)
-    return max(map(of, bases), key=lambda span: span.most)
-
-
-def arms_of(settings: Settings, item: WorkItem) -> Arms:
-    """What will be measured of an item, as far as its card says."""
-    if not item.trigger:
-        return "plain"
-    contexts = settings.recipe.subject_contexts
-    if contexts == "none" or find_subject([item.trigger], known_contexts(str(contexts))) is None:
-        return "trigger"
-    return "subject"
 
 
 def _bytes(settings: Settings, items: Iterable[WorkItem]) -> int:

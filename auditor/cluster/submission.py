@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from auditor.cluster.completion import Completion, read_completion
+from auditor.cluster.item_seconds import item_seconds, task_seconds, timed_seconds
 from auditor.cluster.jobs import Job, single_job, sliced_arrays, whole_array
 from auditor.cluster.runs import Run
 from auditor.cluster.slurm import Limits, QueuedJob, Slurm, SubmissionUnsure, SubmitLimitReached
@@ -170,7 +171,13 @@ def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits:
     """
     completion = read_completion(settings)
     held = held_items(settings, run, queue)
-    slices = cut([i for i in completion.remaining if i.key not in held], settings.cluster.items_per_task)
+    timed = timed_seconds(completion)
+    slices = cut(
+        [i for i in completion.remaining if i.key not in held],
+        settings.cluster.items_per_task,
+        seconds=lambda item: item_seconds(settings, item, timed).most,
+        limit_s=lambda base_name: task_seconds(settings, base_name),
+    )
     # A tenth stays free for others.
     beside = settings.cluster.prefetch_tasks + _JOBS_BESIDE_ARRAYS
     room = (limits.max_job_count - jobs_of_all) * 9 // 10 - beside

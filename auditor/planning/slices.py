@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -67,12 +68,20 @@ def check_task(task: int, tasks: int) -> None:
         raise UserError(f"task {task} of {tasks} does not exist; count from 0")
 
 
-def cut(items: Iterable[WorkItem], items_per_slice: int) -> Slices:
+def cut(
+    items: Iterable[WorkItem],
+    items_per_slice: int,
+    *,
+    seconds: Callable[[WorkItem], float] = lambda item: 0.0,
+    limit_s: Callable[[str | None], float] = lambda base_name: math.inf,
+) -> Slices:
     """Cut items into slices of one base each, evenly, copies of the same bytes side by side.
 
     Args:
         items: In any order.
         items_per_slice: Most distinct files in a slice. Copies cost nothing, so they do not count.
+        seconds: That an item is expected to take.
+        limit_s: Most seconds of a slice, by its base. A single item may take longer.
     """
     by_base: dict[str, dict[str, list[WorkItem]]] = {}
     for item in items:
@@ -81,11 +90,24 @@ def cut(items: Iterable[WorkItem], items_per_slice: int) -> Slices:
     slices: list[tuple[WorkItem, ...]] = []
     for base in sorted(by_base, key=lambda name: (name == "", name)):  # unknown bases last
         files = list(by_base[base].values())
-        count = -(-len(files) // items_per_slice)
+        limit, costs = limit_s(base or None), [seconds(copies[0]) for copies in files]
+        count = max(-(-len(files) // items_per_slice), math.ceil(min(sum(costs) / limit, len(files))))
         edges = [round(len(files) * i / count) for i in range(count + 1)]
         for first, end in pairwise(edges):
-            slices.append(tuple(item for copies in files[first:end] for item in copies))
+            for a, b in _within(costs, first, end, limit):
+                slices.append(tuple(item for copies in files[a:b] for item in copies))
     return tuple(slices)
+
+
+def _within(costs: Sequence[float], first: int, end: int, limit: float) -> Iterator[tuple[int, int]]:
+    """Cut a range further where what is in it costs more than the limit."""
+    start, spent = first, 0.0
+    for place in range(first, end):
+        if place > start and spent + costs[place] > limit:
+            yield start, place
+            start, spent = place, 0.0
+        spent += costs[place]
+    yield start, end
 
 
 def slices_id(slices: Slices) -> str:

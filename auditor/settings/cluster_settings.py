@@ -81,7 +81,8 @@ class ClusterSettings(Section):
     """Array tasks that run at the same time."""
 
     items_per_task: int = Field(default=100, ge=1)
-    """Adapters per array task. Loading a base costs more than auditing one small adapter."""
+    """Most adapters per array task; fewer where the estimate says that they would not be done within `time_limit`.
+    Loading a base costs more than auditing one small adapter."""
 
     prefetch_tasks: int = Field(default=1, ge=1)
     """Array tasks that download; they share the Hub's rate limit."""

@@ -13,7 +13,8 @@ from auditor.calibration.recipe_file import write_recipe_file
 from auditor.calibration.trials import BaseTrials
 from auditor.cli.cost import cost_rows, shares
 from auditor.cli.steps import audit_cost
-from auditor.cluster.estimate import assumed_seconds, basis_of
+from auditor.cluster.estimate import basis_of
+from auditor.cluster.item_seconds import assumed_seconds
 from auditor.errors import UserError
 from auditor.planning.audit_cost import Span, catalog_cost, pictures
 from auditor.settings import MeasuredRate, Settings, resolve

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from auditor.cluster.completion import DAMAGED, read_completion, stored_results
 from auditor.cluster.estimate import estimate
+from auditor.cluster.item_seconds import assumed_seconds, task_seconds
 from auditor.cluster.jobs import single_job
 from auditor.cluster.retry import retry
 from auditor.cluster.runs import latest_run, open_run
@@ -19,7 +20,7 @@ from auditor.cluster.submission import plan_chain
 from auditor.cluster.tags import STAGES, Tag, parse_tag, work_key
 from auditor.errors import TransientError, UserError
 from auditor.measuring.reference import reference_path
-from auditor.planning.audit_cost import Span, pictures, seconds_each
+from auditor.planning.audit_cost import Span, pictures, reference_seconds_of, seconds_each
 from auditor.planning.manifest import Manifest, write_manifest
 from auditor.planning.recipes_in_force import publish_recipe, settings_key
 from auditor.planning.slices import cut, write_slices
@@ -221,7 +222,7 @@ def test_an_estimate_counts_the_reference_until_it_is_made(settings: Settings) -
     flux = settings.recipe.bases["flux"]
     count = 2 * settings.recipe.probe_count + 41 * settings.recipe.solver.image_probes
     audit = seconds_each(flux, pictures(settings.recipe, "plain")) + Span(60, 60)
-    reference = seconds_each(flux, Span(count, count)).most
+    reference = reference_seconds_of(flux, count)
     found = estimate(settings, chain, inventory)
     assert found.gpu_hours_low * 3600 == pytest.approx(audit.least + reference)
     assert found.gpu_hours_high * 3600 == pytest.approx(audit.most + reference)
@@ -231,3 +232,19 @@ def test_an_estimate_counts_the_reference_until_it_is_made(settings: Settings) -
     path.parent.mkdir()
     path.write_bytes(b"as if it were made")
     assert estimate(settings, chain, inventory).gpu_hours * 3600 == pytest.approx(audit.middle)
+
+
+def test_a_task_holds_what_it_can_do_within_its_time_limit(settings: Settings) -> None:
+    items = [make_item(n).model_copy(update={"trigger": "ohwx" if n % 5 == 0 else None}) for n in range(200)]
+    write_manifest(Workspace(settings.work.dir).manifest, Manifest(tuple(items), ()))
+    cluster = settings.cluster.model_copy(update={"items_per_task": 1000, "time_limit": "00:10:00", "warning_s": 120})
+    short = settings.model_copy(update={"cluster": cluster})
+    assert task_seconds(short, "pocket") == 600 - 120 - 60 - 60
+    slices = plan_chain(short, open_run(short, "night"), (), Limits(1000, 1000), 2).slices
+    spent = [sum(assumed_seconds(short, item).most for item in part) for part in slices]
+    assert len(slices) > 1 and max(spent) <= task_seconds(short, "pocket")
+    assert sum(map(len, slices)) == 200
+    day = cluster.model_copy(update={"time_limit": "2-00:00:00"})
+    assert task_seconds(short.model_copy(update={"cluster": day}), "pocket") == 2 * 86400 - 240
+    long = short.model_copy(update={"cluster": day})
+    assert len(plan_chain(long, open_run(long, "night"), (), Limits(1000, 1000), 2).slices) == 1

@@ -33,6 +33,18 @@ def test_every_item_is_in_one_slice_of_one_base_and_copies_stay_together(items: 
     assert cut(items, size) == slices and slices_id(slices) == slices_id(cut(items, size))
 
 
+@given(items=items, limit=st.integers(1, 500))
+def test_no_slice_takes_longer_than_it_may(items: list[WorkItem], limit: int) -> None:
+    def seconds(item: WorkItem) -> float:
+        return float(int(item.file_sha256 or "0", 16))  # copies of the same bytes take as long
+
+    slices = cut(items, 50, seconds=seconds, limit_s=lambda base: float(limit))
+    assert sorted(item.key for part in slices for item in part) == sorted(item.key for item in items)
+    for part in slices:
+        distinct = {item.file_sha256: seconds(item) for item in part}
+        assert len(distinct) == 1 or sum(distinct.values()) <= limit
+
+
 def test_slices_are_read_back_and_damage_is_noticed(tmp_path: Path) -> None:
     slices = cut([make_item(n, base) for base in ("a", "b") for n in range(5)], 2)
     stored = write_slices(tmp_path, slices)
