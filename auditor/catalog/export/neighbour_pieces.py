@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 NEAREST = 24
 """Neighbours per adapter; gallery.js says the number."""
 _BLOCK = 256
+_SAMPLE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,8 @@ def neighbours(connection: duckdb.DuckDBPyConnection, audits: Sequence[int], mos
             params=[encoder, size, list(audits)],
         ).to_arrow_table()
         mine = np.asarray([numbers[audit] for audit in table.column("audit_id").to_pylist()], dtype=np.int32)
-        vectors = table.column("divergence").combine_chunks().flatten().to_numpy().astype(np.float32)
+        vectors = np.array(table.column("divergence").combine_chunks().flatten(), dtype=np.float32)
+        del table  # as large as the vectors
         _compare(vectors.reshape(len(mine), size), mine, found)
     return found
 
@@ -61,12 +63,16 @@ def _compare(vectors: NDArray[np.float32], mine: NDArray[np.int32], found: Neigh
     most = min(found.numbers.shape[1], len(mine) - 1)
     if most < 1:
         return
+    sample = np.random.default_rng(0).permutation(len(mine))[: max(_SAMPLE, most + 1)]
     for start in range(0, len(mine), _BLOCK):
         rows = mine[start : start + _BLOCK]
         cosines = vectors[start : start + _BLOCK] @ vectors.T
         cosines[np.arange(len(rows)), np.arange(start, start + len(rows))] = -np.inf
-        near = np.argpartition(cosines, -most, axis=1)[:, -most:]
-        values = np.take_along_axis(cosines, near, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        found.numbers[rows, :most] = mine[np.take_along_axis(near, order, axis=1)]
-        found.cosines[rows, :most] = np.take_along_axis(values, order, axis=1)
+        # The nearest of a sample are no nearer than the nearest of all, so only what reaches them can be among those.
+        least = np.partition(cosines[:, sample], -most, axis=1)[:, -most]
+        for row, floor in enumerate(least):
+            near = np.flatnonzero(cosines[row] >= floor)
+            values = cosines[row, near]
+            best = np.argsort(-values, kind="stable")[:most]
+            found.numbers[rows[row], :most] = mine[near[best]]
+            found.cosines[rows[row], :most] = values[best]
