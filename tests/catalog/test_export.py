@@ -188,7 +188,7 @@ def test_the_index_searches_in_a_browser_and_runs_nothing_of_others(hostile, tmp
     assert "owned" not in re.search(r"<title>(.*?)</title>", everything)[1]
     one = page("adapter=bob/dark-paint")
     assert "Back to the results" in one and 'alt="' in one
-    assert "is no concept of this catalog" in page("words=asdfgh+qwerty")
+    assert "No concept of this catalog is called" in page("words=asdfgh+qwerty")
 
 
 def test_samples_show_no_picture_that_a_tag_for_adults_ever_covered(world, build, tmp_path):

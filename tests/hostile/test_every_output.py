@@ -249,7 +249,7 @@ def exported(night: Night) -> Path:
 
 def test_every_exported_file(exported: Path) -> None:
     seen: set[str] = set()
-    ours = {"site/question.js", "site/gallery.js"}
+    ours = {"site/question.js", "site/answer.js", "site/adapter.js", "site/gallery.js"}
     scripts = frozenset(f"site/{path.name}" for path in (exported / "site").glob("*.js"))
     for path in sorted(path for path in exported.rglob("*") if path.is_file()):
         name, kind = path.relative_to(exported).as_posix(), path.suffix
