@@ -106,9 +106,9 @@ function evidenceOf(core, columns) {
 
 // The cosine of V with the sum of the wanted directions, from V·f of each and the f·f' of the recipe; of alternatives the
 // best choice.
-function fitOf(core, question, columns, evidence) {
-  const wanted = question.wishes.filter((wish) => wish.role === "wanted");
-  if (wanted.length < 2 || wanted.some((wish) => wish.amount) || question.more_than.length) return null;
+function pointingOf(core, question, columns, evidence) {
+  const wanted = wantedOf(question);
+  if (!wanted.length || question.more_than.length) return null;
   const names = wanted.flatMap((wish) => wish.names.map((name) => name.concept));
   const choices = wanted.reduce((some, wish) => some.flatMap((choice) => wish.names.map((name) => [...choice, names.indexOf(name.concept)])), [[]]);
   const recipes = core.recipes.map((recipe) => {
@@ -129,9 +129,14 @@ function fitOf(core, question, columns, evidence) {
   };
 }
 
+function wantedOf(question) {
+  return question.wishes.filter((wish) => wish.role === "wanted");
+}
+
 function answer(core, question, columns) {
   const evidence = evidenceOf(core, columns);
-  const fit = fitOf(core, question, columns, evidence);
+  const pointing = pointingOf(core, question, columns, evidence);
+  const several = wantedOf(question).length > 1 && !wantedOf(question).some((wish) => wish.amount);
   const passes = passing(core, question);
   const places = new Map(columns.size ? core.worded.map((audit, place) => [audit, place]) : []);
   const found = new Map();
@@ -148,7 +153,10 @@ function answer(core, question, columns) {
     const weights = question.repo === null ? core.lists.weights[core.columns.weights[index]] : index;
     const kept = found.get(weights);
     if (kept) kept.copies += 1;
-    else found.set(weights, { row: rowOf(core, index), fit: fit && best.arm === 0 ? fit(audit) : null, ...best, copies: 1 });
+    else {
+      const cosine = pointing && best.arm === 0 ? pointing(audit) : null;
+      found.set(weights, { row: rowOf(core, index), fit: several ? cosine : null, pointing: cosine, ...best, copies: 1 });
+    }
   }
   return ordered([...found.values()], question);
 }
@@ -168,7 +176,7 @@ function ordered(hits, question) {
   const keys = [(a, b) => a.band - b.band];
   if (named !== null) keys.push((a, b) => (a.row.repo.toLowerCase() !== named) - (b.row.repo.toLowerCase() !== named));
   if (question.order !== "best") keys.push(orders[question.order]);
-  keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain), falling((hit) => hit.strength));
+  keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain), falling((hit) => hit.pointing), falling((hit) => hit.strength));
   if (!question.wishes.length && !question.more_than.length) keys.push(falling((hit) => hit.row.downloads));
   keys.push(text((hit) => hit.row.repo), text((hit) => hit.row.path));
   hits.sort((a, b) => {
@@ -179,7 +187,7 @@ function ordered(hits, question) {
 }
 
 function judged(question, of, arm) {
-  const wanted = question.wishes.filter((wish) => wish.role === "wanted");
+  const wanted = wantedOf(question);
   const least = question.wishes.filter((wish) => wish.role === "least");
   const without = question.wishes.filter((wish) => wish.role === "without");
   const strongest = (wish) => wish.names.map((name) => of(name.concept)).reduce((a, b) => a.map((value, i) => Math.max(value, b[i])));
