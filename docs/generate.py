@@ -7,11 +7,15 @@ A test compares the files with what this module would write, so they cannot fall
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import inspect
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args, get_origin
 
@@ -82,10 +86,11 @@ def settings_page() -> str:
         shown = [] if ".NAME" in prefix else list(PROFILES)
         parts.append("| key | type | meaning |" + "".join(f" {name} |" for name in shown) + "\n")
         parts.append("|---|---|---|" + "---|" * len(shown) + "\n")
+        meanings = _attribute_docstrings(model)
         for key, field in model.model_fields.items():
             if _section_of(field.annotation) is not None:
                 continue
-            meaning = " ".join((field.description or "").split())
+            meaning = " ".join(meanings.get(key, "").split())
             dotted = f"{prefix}.{key}" if prefix else key
             cells = [f"`{key}`", f"`{_type_name(field.annotation)}`", meaning]
             cells += [_value_cell(values[name].get(dotted)) for name in shown]
@@ -93,6 +98,18 @@ def settings_page() -> str:
         if prefix == "recipe.bases.NAME":
             parts.append(_shipped_bases(model, values))
     return "".join(parts)
+
+
+def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Field → the text below it in the source, of the class itself."""
+    (made,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(made, ast.ClassDef)
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(made.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def _shipped_bases(model: type[BaseModel], values: dict[str, dict[str, object]]) -> str:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 import structlog
 
 from auditor.audit.finishing import Finisher
-from auditor.audit.opening import load_encoder, open_base
+from auditor.audit.opening import open_base
 from auditor.audit.proposers import load_proposer, works_ahead
 from auditor.common.device_memory import memory_named
 from auditor.encoding.encoder import Encoder
 from auditor.errors import ItemError, MemoryTooSmall, PrerequisiteMissing
 from auditor.generation.trouble import release
 from auditor.measuring.opened_base import OpenedBase
+from auditor.planning.encoder_opening import load_encoder
 from auditor.planning.local_models import use_own_cpus
 from auditor.proposing.proposer import Proposer
 from auditor.settings import Settings

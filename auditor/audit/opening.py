@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -12,7 +11,6 @@ from safetensors.numpy import save_file
 from auditor.audit.proposers import load_proposer, shown_identity
 from auditor.common.atomic_files import replacing
 from auditor.encoding.encoder import Encoder
-from auditor.encoding.encoder_kinds import encoder_class
 from auditor.errors import UserError
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.render_options import RenderOptions
@@ -21,14 +19,15 @@ from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.reference import ReferenceMaker, load_or_make
 from auditor.measuring.scoring import Scorer, make_scorer
 from auditor.measuring.subject_arm import SubjectMeter
-from auditor.planning.local_models import base_files, best_device, from_hub_cache, two_tower_files
+from auditor.planning.encoder_opening import load_encoder
+from auditor.planning.local_models import base_files, best_device, from_hub_cache
 from auditor.planning.recipes_in_force import publish_recipe
 from auditor.probes.loader import ProbeSet, load_probes
 from auditor.probes.subjects import SubjectContexts, load_contexts
 from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace, basis_path
-from auditor.settings import BaseModelSettings, EncoderSettings, Settings
+from auditor.settings import BaseModelSettings, Settings
 
 
 def open_base(
@@ -108,30 +107,6 @@ def load_base(base: BaseModelSettings, application: str = "inject") -> Diffusers
             compiled=base.compiled,
         ),
     )
-
-
-def load_encoder(settings: Settings) -> Encoder:
-    """The image and text encoder of the settings."""
-    return open_encoder(settings.recipe.encoder)
-
-
-def open_encoder(chosen: EncoderSettings) -> Encoder:
-    """An encoder from its local folder, from the Hub's cache, or by a name that its library knows.
-
-    Raises:
-        PrerequisiteMissing: Its files are not there, or cannot be loaded.
-    """
-    source: Path | str | None = chosen.path
-    if source is None:
-        named = chosen.kind == "open_clip"
-        source = chosen.name if named else from_hub_cache(two_tower_files(chosen.name, chosen.pretrained or "main"))
-    encoder: Encoder = encoder_class(chosen.kind)(
-        source,
-        pretrained=None if chosen.path else chosen.pretrained,
-        device=best_device(),
-        batch_size=chosen.batch_size,
-    )
-    return encoder
 
 
 def probes_for(name: str, seed: int) -> ProbeSet:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from auditor.audit.finishing import Finisher
-from auditor.audit.opening import load_encoder, probes_for
+from auditor.audit.opening import probes_for
 from auditor.audit.proposers import load_proposer, shown_identity, works_ahead
 from auditor.encoding.encoder import Encoder
 from auditor.errors import PrerequisiteMissing
 from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import load_reference
 from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.planning.encoder_opening import load_encoder
 from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord

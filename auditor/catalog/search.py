@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import duckdb
-import numpy as np
 
 from auditor.catalog.answers import SearchAnswer, hits_of
 from auditor.catalog.catalog_words import catalog_words
 from auditor.catalog.evidence_sql import literal, question_sql
-from auditor.catalog.phrase_search import Differences, EncoderFactory, PhraseSearch
 from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import Question
 from auditor.catalog.questions.question_filters import option_filters
@@ -24,6 +22,9 @@ from auditor.catalog.questions.question_reader import read_question
 from auditor.catalog.questions.question_wording import understood
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
+
+if TYPE_CHECKING:
+    from auditor.catalog.phrase_search import Differences, EncoderFactory
 
 
 def search(
@@ -61,6 +62,8 @@ def search(
             return _named(connection, question, k)
         toward, question = _toward(connection, question)
         if question.phrases:
+            from auditor.catalog.phrase_search import PhraseSearch  # the maths, which concepts do not need
+
             return PhraseSearch(connection, question, encoder, differences, toward, words).answer(k)
         sql = question_sql(question, k, toward=toward)
         hits = hits_of(connection, fetch(connection, sql).records(), question)
@@ -96,6 +99,8 @@ def _toward(connection: duckdb.DuckDBPyConnection, question: Question) -> tuple[
     """
     if question.like is None:
         return None, question
+    import numpy as np
+
     row = connection.execute(
         "SELECT u.divergence, u.recipe_id, a.repo_id FROM adapters a JOIN audits u ON u.audit_id = a.audit_id "
         "WHERE lower(a.repo_id) = ? AND u.divergence IS NOT NULL ORDER BY a.path LIMIT 1",

@@ -280,7 +280,7 @@ def _cell(value: object) -> object:
 
 
 def _encoder(settings: Settings) -> Encoder:
-    from auditor.audit.opening import load_encoder
+    from auditor.planning.encoder_opening import load_encoder
 
     return load_encoder(settings)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.audit.opening import load_base, load_encoder
+from auditor.audit.opening import load_base
 from auditor.errors import UserError
 from auditor.evaluation.top_concept import Share, share
+from auditor.planning.encoder_opening import load_encoder
 from auditor.pocket.scenes import sample_scene
 from auditor.settings import Settings
 

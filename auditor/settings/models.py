@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from auditor.settings.cluster_settings import ClusterSettings
 from auditor.settings.measured_settings import MeasuredRate
@@ -162,18 +161,8 @@ class ReportSettings(Section):
     """Concepts whose best adapters the report shows, and which of them are new."""
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """All settings of a run. Made by `auditor.settings.resolve`, never read by the stages themselves."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="AUDITOR_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
 
     profile: ProfileName
     """Which set of values everything else starts from."""
@@ -206,18 +195,6 @@ class Settings(BaseSettings):
 
     measured: dict[BaseKey, MeasuredRate] = Field(default_factory=dict)
     """Measured on this device, by base. Estimates go by it; without it, by published rates."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only explicit values: `resolve` merges the sources itself, to know where each value came from."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _proposer_is_served(self) -> Settings:

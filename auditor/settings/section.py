@@ -20,4 +20,5 @@ BaseKey = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 class Section(BaseModel):
     """One table of auditor.toml: frozen, and strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    # Not `use_attribute_docstrings`: it parses the source of every section at every start, for the reference alone.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast, get_args
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
 
 from auditor.common.crash_points import CRASH_VARIABLE
 from auditor.common.package_paths import package_path
@@ -205,7 +204,13 @@ def _environment_tree(env: Mapping[str, str]) -> Tree:
                 f"environment variable {name} is not a setting; names look like AUDITOR_RECIPE__PROBE_COUNT"
                 f"{_did_you_mean(head, tuple(Settings.model_fields))}"
             )
-    source = EnvSettingsSource(Settings)
+    if not ours:
+        return {}
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError  # a fifth of a second
+
+    source = EnvSettingsSource(
+        cast(type[BaseSettings], Settings), env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+    )
     source.env_vars = {name.lower(): text for name, text in ours.items()}
     try:
         return cast(Tree, source())

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from auditor.audit.opening import open_encoder
 from auditor.encoding.encoder_kinds import ENCODER_KINDS, encoder_class
 from auditor.encoding.open_clip_encoder import OpenClipEncoder
 from auditor.encoding.transformers_encoder import WINDOWS, TransformersEncoder
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.planning.encoder_opening import open_encoder
 from auditor.settings import EncoderSettings
 from tests.tiny_encoders import SAVE
 from tests.tiny_models import LINES
