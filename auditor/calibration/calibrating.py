@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from auditor.audit.opening import load_encoder
 from auditor.audit.proposers import load_proposer
 from auditor.audit.signals import stop_signals
 from auditor.calibration.bench import Bench
@@ -18,6 +17,7 @@ from auditor.calibration.trials import BaseTrials, Step, TimeBudget, Trials
 from auditor.errors import MemoryTooSmall, PrerequisiteMissing, UserError
 from auditor.generation.trouble import release
 from auditor.hub.client import HubClient
+from auditor.planning.encoder_opening import load_encoder
 from auditor.planning.local_models import use_own_cpus
 from auditor.planning.manifest import read_manifest
 from auditor.results.workspace import Workspace

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import duckdb
 
 from auditor.catalog.base_doubts import EVIDENCE, base_doubts
+from auditor.catalog.cluster_words import Interval, cluster_words
 from auditor.catalog.questions.question_reader import ADDRESS
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
@@ -17,7 +19,11 @@ Record = dict[str, object]
 
 @dataclass(frozen=True)
 class Card:
-    """One listed adapter: its row of `lora_card`, and everything measured that a person may ask for next."""
+    """One listed adapter: its row of `lora_card`, and everything measured that a person may ask for next.
+
+    Rows of `scores` and `explanations` have, as `alike`, the cluster of their concept, its name first: words that the
+    recipe cannot tell apart. It is empty where the concept stands alone.
+    """
 
     card: Record
     scores: tuple[Record, ...]
@@ -34,7 +40,7 @@ class Card:
 
 _DETAILS = {
     "scores": "SELECT concept, score, low, high, projection, alignment, probes FROM scores "
-    "WHERE audit_id = ? AND (low > 0 OR score > 0) ORDER BY score DESC, concept",
+    "WHERE audit_id = ? ORDER BY score DESC, concept",
     "explanations": "SELECT variant, concept, weight, support, in_lexicon, explained_share FROM explanations "
     "WHERE audit_id = ? ORDER BY variant DESC, position",
     "phrases": "SELECT phrase, support, concept FROM phrases WHERE audit_id = ? "
@@ -52,6 +58,11 @@ def _detail(connection: duckdb.DuckDBPyConnection, sql: str, audit_id: object) -
         return fetch(connection, sql, [audit_id]).records()
     except duckdb.CatalogException:
         return []
+
+
+def _interval(row: Record) -> Interval:
+    score, low, high = (cast(float, row[name]) for name in ("score", "low", "high"))
+    return score, low, high
 
 
 def _repo_called(connection: duckdb.DuckDBPyConnection, text: str) -> str:
@@ -102,9 +113,14 @@ def read_cards(database: Path, repo: str, path: str | None = None) -> list[Card]
             names = ", ".join(str(row[0]) for row in near.rows)
             what = f"repo {repo_id!r}" if path is None else f"file {path!r} in {repo_id!r}"
             raise UserError(f"the catalog has no {what}" + (f"; near names: {names}" if names else ""))
+        words = cluster_words(connection)
         cards = []
         for card in table.records():
             details = {name: _detail(connection, sql, card["audit_id"]) for name, sql in _DETAILS.items()}
+            intervals = {str(row["concept"]): _interval(row) for row in details["scores"]}
+            for row in (*details["scores"], *details["explanations"]):
+                row["alike"] = list(words.named(card["recipe_id"], str(row["concept"]), intervals))
+            details["scores"] = [row for row in details["scores"] if _interval(row)[0] > 0 or _interval(row)[1] > 0]
             copies = fetch(
                 connection,
                 "SELECT DISTINCT repo_id FROM adapters WHERE repo_id <> ? AND weights IN "

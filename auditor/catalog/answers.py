@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import duckdb
 
 from auditor.catalog.base_doubts import EVIDENCE, base_doubts
+from auditor.catalog.cluster_words import ClusterWords
 from auditor.catalog.evidence_sql import BANDS
 from auditor.catalog.questions.question import Question
 from auditor.catalog.reading import fetch
+from auditor.catalog.sql_texts import PRESENT, literal
 from auditor.catalog.strength import Strength, strength_for
 
 Band = Literal["surely", "maybe", "near"]
@@ -20,7 +22,11 @@ _SIDE_EFFECTS = 3
 
 @dataclass(frozen=True)
 class Match:
-    """Why an adapter was found. `low` and `high` are None where the single differences were not at hand."""
+    """Why an adapter was found.
+
+    `low` and `high` are None where the single differences were not at hand. `found_as` is the concept whose numbers
+    these are, when it is another one that the adapter's recipe cannot tell from the term.
+    """
 
     term: str
     kind: Literal["concept", "phrase"]
@@ -28,6 +34,7 @@ class Match:
     low: float | None
     high: float | None
     projection: float
+    found_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,31 +84,82 @@ class SearchAnswer:
 
 
 def hits_of(
-    connection: duckdb.DuckDBPyConnection, records: list[dict[str, object]], question: Question
+    connection: duckdb.DuckDBPyConnection,
+    records: list[dict[str, object]],
+    question: Question,
+    words: ClusterWords | None = None,
 ) -> tuple[Hit, ...]:
-    """Rows of the answer with what people need to judge them; looked up for these rows only."""
-    return tuple(_hit(connection, record, question) for record in records)
+    """Rows of the answer with what people need to judge them; looked up for these rows only, all at once."""
+    if not records:
+        return ()
+    found = _Details(connection, records, question, words or ClusterWords())
+    return tuple(_hit(record, question, found) for record in records)
 
 
-def _hit(connection: duckdb.DuckDBPyConnection, record: dict[str, object], question: Question) -> Hit:
-    (card,) = fetch(connection, "FROM lora_card WHERE adapter_id = ?", [record["adapter_id"]]).records()
-    audit, with_trigger = record["audit_id"], bool(record["with_trigger"])
-    table = "trigger_scores" if with_trigger else "scores"
-    asked = [name.concept for wish in question.wishes for name in wish.names if name.concept is not None]
-    shown = list(dict.fromkeys([*asked, *(concept for pair in question.more_than for concept in pair)]))
-    rows = fetch(
-        connection,
-        f"SELECT concept, score, low, high, projection FROM {table} WHERE audit_id = ? AND "
-        "(low > 0 OR list_contains(?::VARCHAR[], concept)) ORDER BY score DESC, concept",
-        [audit, shown],
-    ).records()
-    by_name = {str(row["concept"]): row for row in rows}
+class _Details:
+    """What is known of the adapters of an answer, by adapter or by audit."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        records: Sequence[Mapping[str, object]],
+        question: Question,
+        words: ClusterWords,
+    ) -> None:
+        self.words = words
+        self.asked, self.wanted = question.asked, question.concepts("wanted")
+        adapters = ", ".join(str(cast(int, record["adapter_id"])) for record in records)
+        audits = ", ".join(str(cast(int, r["audit_id"])) for r in records if r["audit_id"] is not None) or "NULL"
+        here = f"audit_id IN ({audits})"
+        cards = fetch(connection, f"FROM lora_card WHERE adapter_id IN ({adapters})").records()
+        self.cards = {row["adapter_id"]: row for row in cards}
+        names = ", ".join(map(literal, [*self.asked, *(n for c in self.wanted for n in words.recipes_of(c))])) or "NULL"
+        columns = "audit_id, concept, score, low, high, projection"
+        self.scores = _by_audit(
+            connection,
+            f"SELECT {columns}, arm FROM (SELECT {columns}, false AS arm FROM scores UNION ALL "
+            f"SELECT {columns}, true FROM trigger_scores) WHERE {here} AND (low > 0 OR concept IN ({names})) "
+            "ORDER BY score DESC, concept",
+        )
+        self.dose = _by_audit(connection, f"SELECT audit_id, scale, norm, projections FROM dose WHERE {here}")
+        self.evidence = _by_audit(connection, EVIDENCE.replace("audit_id = ?", here))
+
+    def matched(self, recipe_id: object, rows: Mapping[str, Mapping[str, object]]) -> list[Match]:
+        """The concepts of the question, by themselves or by what the recipe cannot tell from them."""
+        matches = []
+        for concept in self.asked:
+            own = rows.get(concept)
+            others = [rows[name] for name in self.words.of(recipe_id, concept) if name in rows]
+            if concept in self.wanted and others and (own is None or _level(own) < PRESENT):
+                own = max(others, key=lambda row: (row["low"], _level(row)))
+            if own is not None:
+                matches.append(_match(concept, own))
+        return matches
+
+
+def _by_audit(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[object, list[dict[str, object]]]:
+    found: dict[object, list[dict[str, object]]] = {}
+    for row in fetch(connection, sql).records():
+        found.setdefault(row["audit_id"], []).append(row)
+    return found
+
+
+def _level(row: Mapping[str, object]) -> float:
+    return max(cast(float, row["score"]), cast(float, row["projection"]))
+
+
+def _hit(record: dict[str, object], question: Question, found: _Details) -> Hit:
+    card, audit, with_trigger = found.cards[record["adapter_id"]], record["audit_id"], bool(record["with_trigger"])
+    recipe = card["recipe_id"]
+    by_name = {str(r["concept"]): r for r in found.scores.get(audit, []) if r["arm"] == with_trigger}
+    matched = found.matched(recipe, by_name)
+    shown = {name for match in matched for name in (match.term, match.found_as)}
     others = [name for name, row in by_name.items() if name not in shown and cast(float, row["low"]) > 0]
-    dose = fetch(connection, "SELECT scale, norm, projections FROM dose WHERE audit_id = ?", [audit]).records()
+    dose = found.dose.get(audit, [])
     wanted = question.concepts("wanted") or others[:1]
-    if not asked and not question.phrases:
-        shown, others = others[:3], others[3:]
-    evidence = fetch(connection, EVIDENCE, [audit]).records()
+    if not found.asked and not question.phrases:
+        matched = [_match(name, by_name[name]) for name in others[:3]]
+        others = others[3:]
     fit = record["cosine"] if record["cosine"] is not None else record["fit"]
     return Hit(
         place=cast(int, record["place"]),
@@ -112,7 +170,7 @@ def _hit(connection: duckdb.DuckDBPyConnection, record: dict[str, object], quest
         score=cast("float | None", record["strength"]),
         at_least=cast("float | None", record["certain"]),
         fit=cast("float | None", fit),
-        matched=tuple(_match(by_name[name]) for name in shown if name in by_name),
+        matched=tuple(matched),
         side_effects=tuple(others[:_SIDE_EFFECTS]),
         with_trigger=with_trigger,
         strength=None if with_trigger else strength_for(wanted, dose),
@@ -125,10 +183,11 @@ def _hit(connection: duckdb.DuckDBPyConnection, record: dict[str, object], quest
         flags=tuple(cast(list[str], card["flags"])),
         copies=cast(int, card["copies"]),
         audit_id=cast("int | None", audit),
-        base_doubts=tuple(text for row in evidence for text in base_doubts(row)),
+        base_doubts=tuple(text for row in found.evidence.get(audit, []) for text in base_doubts(row)),
     )
 
 
-def _match(row: Mapping[str, object]) -> Match:
+def _match(term: str, row: Mapping[str, object]) -> Match:
     score, low, high, projection = (cast(float, row[name]) for name in ("score", "low", "high", "projection"))
-    return Match(str(row["concept"]), "concept", score, low, high, projection)
+    name = str(row["concept"])
+    return Match(term, "concept", score, low, high, projection, None if name == term else name)

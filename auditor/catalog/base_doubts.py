@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-EVIDENCE = "SELECT family, claimed_base, base_distance, contradictions FROM audit_evidence WHERE audit_id = ?"
+EVIDENCE = "SELECT audit_id, family, claimed_base, base_distance, contradictions FROM audit_evidence WHERE audit_id = ?"
 """What `base_doubts` reads."""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from auditor.catalog.evidence_sql import literal
+from auditor.catalog.cluster_words import cluster_words
 from auditor.catalog.reading import Table, fetch, open_catalog, reading_catalog
+from auditor.catalog.sql_texts import literal
 
 _DUPLICATE_COSINE = 0.98
 
@@ -70,12 +72,20 @@ def compare(database: Path, first: str, second: str) -> Comparison:
             f"WHERE x.audit_id = audited({literal(one)}, NULL) AND y.audit_id = audited({literal(two)}, NULL) "
             "AND len(x.divergence) = len(y.divergence)",
         ).rows
+        words = cluster_words(connection)
+        (recipe,) = connection.execute(
+            f"SELECT recipe_id FROM audits WHERE audit_id = audited({literal(one)}, NULL)"
+        ).fetchone() or (None,)
     apart = [row for row in rows.records() if row["distinct_intervals"]]
+    more, less = ([str(r["concept"]) for r in apart if sign * float(str(r["difference"])) > 0] for sign in (1, -1))
+    # What one has under one word, and the other under a word that means the same here, is no difference.
+    cluster = partial(words.of, recipe)
+    both = (set(map(cluster, more)) & set(map(cluster, less))) - {()}
     return Comparison(
         one,
         two,
-        tuple(str(row["concept"]) for row in apart if float(str(row["difference"])) > 0),
-        tuple(str(row["concept"]) for row in apart if float(str(row["difference"])) < 0),
+        tuple(name for name in more if cluster(name) not in both),
+        tuple(name for name in less if cluster(name) not in both),
         float(str(cosine[0][0])) if cosine and cosine[0][0] is not None else None,
         rows,
     )

@@ -12,21 +12,25 @@ Within a band several concepts rank by `fit`, the cosine of V with the sum of th
 styles, docs/results.md; of alternatives the one that fits best), one by the lower end of its interval, and by the
 same cosine where that is 0: a strong adapter lies far along everything that is somewhat like it. What is not wanted is
 judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
+
+Where a recipe cannot tell a wanted concept from others, an adapter that has one of these instead is a "maybe", behind
+those that answer by the word itself. What is not wanted, amounts and comparisons go by the word itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
-from auditor.catalog.questions.question import FilterValue, Question, Wish
+from auditor.catalog.questions.question import Question, Wish
+from auditor.catalog.sql_texts import PRESENT, condition, literal
 
-PRESENT = 0.1
-"""A tenth of asking for it in words: from here on an adapter has a concept."""
 NEAR = 0.05
 LEVEL = "greatest(score, projection)"
 LOW, HIGH = "low", "high"
 """What is compared with `PRESENT` and with amounts, and its interval; the one place that names the columns."""
+Alike = Mapping[str, Mapping[str, Sequence[str]]]
+"""Concept → each other one that recipes cannot tell from it → these recipes."""
 BANDS = ("surely", "maybe", "near")
 
 _ORDERS = {
@@ -38,23 +42,13 @@ _ORDERS = {
 }
 
 
-def literal(value: object) -> str:
-    """A value as SQL text. Text is quoted; nothing in it can end the quotation."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return "'" + value.replace("\0", "").replace("'", "''") + "'"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Sequence):
-        return "[" + ", ".join(map(literal, value)) + "]"
-    raise TypeError(f"no SQL literal for {type(value).__name__}")
-
-
 def question_sql(
-    question: Question, k: int, *, phrases: Sequence[Sequence[float]] = (), toward: Sequence[float] | None = None
+    question: Question,
+    k: int,
+    *,
+    phrases: Sequence[Sequence[float]] = (),
+    toward: Sequence[float] | None = None,
+    alike: Alike | None = None,
 ) -> str:
     """The whole query.
 
@@ -63,13 +57,16 @@ def question_sql(
         k: Most rows.
         phrases: f(C) of each of `question.phrases`, in order.
         toward: V to be near to, for `like`; wanted concepts are in it already.
+        alike: Wanted concepts that others answer for too.
     """
-    return _Query(question, phrases, toward).sql(k)
+    return _Query(question, phrases, toward, alike or {}).sql(k)
 
 
 class _Query:
-    def __init__(self, question: Question, phrases: Sequence[Sequence[float]], toward: Sequence[float] | None) -> None:
-        self.question, self.toward = question, toward
+    def __init__(
+        self, question: Question, phrases: Sequence[Sequence[float]], toward: Sequence[float] | None, alike: Alike
+    ) -> None:
+        self.question, self.toward, self.alike = question, toward, alike
         self.vectors = dict(zip(question.phrases, phrases, strict=True))
         judged = [wish for wish in question.wishes if toward is None or wish.role != "wanted"]
         self.wanted = [wish for wish in judged if wish.role == "wanted"]
@@ -87,7 +84,8 @@ class _Query:
         order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", "pointing", "strength")]
+        widely = ["widely"] if any(self.alike.values()) else []
+        order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", *widely, "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
         away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
@@ -98,7 +96,7 @@ class _Query:
         {away_sql} AS away,
         {_mean([f"greatest({item}, 0)" for item in low])} AS certain,
         {_mean([f"greatest({item}, 0)" for item in level])} AS strength,
-        {fit} AS fit, {pointing} AS pointing, {self._cosine()} AS cosine{self._phrase_columns()}
+        {fit} AS fit, {pointing} AS pointing, {self._cosine()} AS cosine{self._widely()}{self._phrase_columns()}
     FROM adapters a
     {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
     {
@@ -127,19 +125,34 @@ LIMIT {k};"""
     def _evidence(self) -> str:
         if not self.concepts:
             return "    SELECT audit_id, false AS with_trigger FROM audits"
+        values = {"level": LEVEL, "low": LOW, "high": HIGH, "along": "projection", "joint": "score"}
         columns = ",\n        ".join(
-            f"max({LEVEL}) FILTER (concept = {literal(c)}) AS level_{i}, max({LOW}) FILTER (concept = {literal(c)}) AS "
-            f"low_{i}, max({HIGH}) FILTER (concept = {literal(c)}) AS high_{i}, max(projection) FILTER "
-            f"(concept = {literal(c)}) AS along_{i}, max(score) FILTER (concept = {literal(c)}) AS joint_{i}"
+            f"max({value}) FILTER (concept = {literal(c)}) AS {name}_{i}"
             for i, c in enumerate(self.concepts)
+            for name, value in values.items()
         )
-        names = ", ".join(map(literal, self.concepts))
+        widened = [c for c in self.concepts if self.alike.get(c)]
+        columns += "".join(
+            f",\n        max({values[name]}) FILTER ({self._answers(c)}) AS wide_{name}_{self.concepts.index(c)}"
+            for c in widened
+            for name in ("level", "low")
+        )
+        names = list(dict.fromkeys([*self.concepts, *(other for c in widened for other in self.alike[c])]))
+        recipes = " JOIN audits USING (audit_id)" if widened else ""
         arms = "\n    UNION ALL\n".join(
             f"    SELECT audit_id, {with_trigger} AS with_trigger,\n        {columns}\n"
-            f"    FROM {table} WHERE concept IN ({names}) GROUP BY audit_id"
+            f"    FROM {table}{recipes} WHERE concept IN ({', '.join(map(literal, names))}) GROUP BY audit_id"
             for table, with_trigger in (("scores", "false"), ("trigger_scores", "true"))
         )
         return arms
+
+    def _answers(self, concept: str) -> str:
+        """Condition on a score joined with its audit: of the concept, or of one that the recipe cannot tell from it."""
+        others = [
+            f" OR (concept = {literal(other)} AND recipe_id IN ({', '.join(map(literal, recipes))}))"
+            for other, recipes in self.alike.get(concept, {}).items()
+        ]
+        return f"concept = {literal(concept)}{''.join(others)}"
 
     def _levels(self) -> tuple[list[str], list[str]]:
         return [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
@@ -153,11 +166,25 @@ LIMIT {k};"""
     def _along(self, wish: Wish) -> str:
         return self._of(wish, "along")
 
-    def _of(self, wish: Wish, column: str) -> str:
+    def _wide(self, wish: Wish, column: str) -> str:
+        """The column of the strongest of the alternatives and of what their recipe cannot tell from them."""
+        wide = wish.amount is None and any(self.alike.get(name.concept or "") for name in wish.names)
+        return self._of(wish, column, "wide_" if wide else "")
+
+    def _widely(self) -> str:
+        """Where it matters, what `certain` would be if all words of a cluster were one."""
+        lows = [f"greatest({self._wide(wish, 'low')}, 0)" for wish in self.wanted]
+        return f", {_mean(lows)} AS widely" if any(self.alike.values()) else ""
+
+    def _of(self, wish: Wish, column: str, wide: str = "") -> str:
         """The column of the strongest of the alternatives; a phrase has one value, and no interval yet."""
         if wish in self.vectors:
             return "0.0" if column == "low" else self._phrase(wish)
-        items = [f"coalesce(e.{column}_{self.concepts.index(n.concept)}, 0)" for n in wish.names if n.concept]
+        items = [
+            f"coalesce(e.{wide if self.alike.get(n.concept) else ''}{column}_{self.concepts.index(n.concept)}, 0)"
+            for n in wish.names
+            if n.concept
+        ]
         return items[0] if len(items) == 1 else f"greatest({', '.join(items)})"
 
     def _phrase(self, wish: Wish) -> str:
@@ -182,9 +209,9 @@ LIMIT {k};"""
             least, most = self._bounds(wish)
             level = self._level(wish)
             fits = f"{level} >= {least}" + (f" AND {level} <= {most}" if most is not None else "")
-            has.append(fits)
+            has.append(f"{self._wide(wish, 'level')} >= {least}" if wish.amount is None else fits)
             sure.append(f"{fits} AND {self._low(wish)} > 0" if least > 0 else fits)
-            some.append(f"{level} >= {NEAR}")
+            some.append(f"{self._wide(wish, 'level')} >= {NEAR}")
         for first, second in self.question.more_than:
             one, two = self.concepts.index(first), self.concepts.index(second)
             has.append(f"e.level_{one} > e.level_{two}")
@@ -258,36 +285,6 @@ LIMIT {k};"""
         if self.question.like is not None:
             found.append(f"lower(a.repo_id) <> {literal(self.question.like.lower())}")
         return found
-
-
-def condition(name: str, value: FilterValue) -> str:
-    """One filter on a row `a` of adapters."""
-    texts = ", ".join(map(literal, value)) if isinstance(value, tuple) else literal(value)
-    audit = (
-        "EXISTS (FROM audits x LEFT JOIN recipes r ON r.recipe_id = x.recipe_id WHERE x.audit_id = a.audit_id AND {})"
-    )
-    templates = {
-        "base": f"(lower(a.base_name) IN ({texts}) OR "
-        + audit.format(f"(lower(x.base_name) IN ({texts}) OR lower(r.family) IN ({texts}))")
-        + ")",
-        "license": f"lower(a.license) IN ({texts})",
-        "trigger": f"contains(lower(a.trigger), {texts})",
-        "has_trigger": f"(coalesce(a.trigger, '') <> '') = {texts}",
-        "owner": f"lower(split_part(a.repo_id, '/', 1)) IN ({texts})",
-        "name": f"contains(lower(a.repo_id), {texts})",
-        "exact_base": audit.format("NOT x.base_assumed AND NOT x.card_mismatch"),
-        "downloads_min": f"a.downloads >= {texts}",
-        "downloads_max": f"a.downloads <= {texts}",
-        "likes_min": f"a.likes >= {texts}",
-        "likes_max": f"a.likes <= {texts}",
-        "size_min": f"a.size_bytes >= {texts}",
-        "size_max": f"a.size_bytes <= {texts}",
-        "created_after": f"strftime(a.created_at, '%Y-%m-%d') >= {texts}",
-        "created_before": f"strftime(a.created_at, '%Y-%m-%d') < {texts}",
-        "strength_max": "EXISTS (FROM dose d, unnest(map_values(d.projections)) p(value) "
-        f"WHERE d.audit_id = a.audit_id AND d.scale <= {texts} AND p.value >= {PRESENT})",
-    }
-    return templates[name]
 
 
 def _all(conditions: Sequence[str]) -> str:

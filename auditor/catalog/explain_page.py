@@ -17,8 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from auditor.catalog.charts import dose_lines, score_bars, share_bar
-from auditor.catalog.evidence_sql import literal
+from auditor.catalog.cluster_words import ClusterWords, label
 from auditor.catalog.result_rows import picture_type, thumbnail
+from auditor.catalog.sql_texts import literal
 from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
@@ -54,6 +55,7 @@ def render_page(
     *,
     recipe: Recipe | None = None,
     index_href: str | None = None,
+    words: ClusterWords | None = None,
 ) -> str:
     """The page.
 
@@ -62,8 +64,12 @@ def render_page(
         repo: What the listing says about the repo, when it is at hand.
         recipe: Recipe of the result, when it is at hand.
         index_href: Where a link to all adapters leads; no link when None.
+        words: Which concepts the recipe cannot tell apart.
     """
     record = result.record
+    clusters = words or ClusterWords()
+    leading = clusters.shown((record.recipe_id, record.scores), _SHOWN)
+    scores = {s.concept: (s.score, s.low, s.high) for s in record.scores}
     return _template().render(
         record=record,
         item=record.item,
@@ -71,8 +77,10 @@ def render_page(
         recipe=recipe,
         index_href=index_href,
         title=f"{record.item.repo_id} · {record.item.path}",
-        leading=_leading(record, _SHOWN),
-        bars=score_bars(_leading(record, _SHOWN)),
+        leading=leading,
+        bars=score_bars(leading),
+        label=lambda concept: label(concept, clusters.named(record.recipe_id, concept, scores)),
+        grouped=any(" (or: " in s.concept for s in leading),
         dose=dose_lines(record.dose),
         share=share_bar(record.effect.explained_share) if record.effect else Markup(""),
         pairs=_pairs(result),

@@ -174,6 +174,7 @@ def _fill(
         except duckdb.Error as error:
             state.rebuild = True
             raise _StartAgain from error
+    loader.connection.execute("INSERT INTO alike SELECT recipe_id, unnest(members), name, members FROM cluster_names")
     crash_point("merge_loaded")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor import __version__
+from auditor.catalog.cluster_words import ClusterWords
 from auditor.catalog.picture_sheets import StoredPair, picture_sheet
 from auditor.catalog.result_rows import thumbnail
 from auditor.catalog.strength import strength_for
@@ -21,26 +22,33 @@ _SHOWN = 8
 _PAIRS = 3
 
 
-def model_card_section(result: Result, recipe: Recipe | None, picture: str | None) -> str:
+def model_card_section(
+    result: Result, recipe: Recipe | None, picture: str | None, words: ClusterWords | None = None
+) -> str:
     """The section.
 
     Args:
         result: Of the audit.
         recipe: Its recipe, when it is at hand.
         picture: File name of the sheet, beside the card; None without one.
+        words: Which concepts the recipe cannot tell apart.
     """
     record = result.record
     arm, scores = _acting(record)
+    clusters = words or ClusterWords()
     sure = sorted((s for s in scores if s.low > 0), key=lambda s: -s.score)[:_SHOWN]
+    shown = [s for s in clusters.shown((record.recipe_id, scores)) if s.low > 0][:_SHOWN]
     lines = ["## What this adapter does, measured", ""]
     if not sure:
         lines += [f"No concept is sure to be there ({record.outcome}).", ""]
     else:
         said = f"With its trigger {markdown_code(arm)} it" if arm else "It"
-        lines += [f"{said} makes pictures: **{', '.join(_name(s) for s in sure[:3])}**.", ""]
+        lines += [f"{said} makes pictures: **{', '.join(_name(s) for s in shown[:3])}**.", ""]
         lines += ["| concept | score | 95 % interval |", "|---|---|---|"]
-        lines += [f"| {_name(s)} | {s.score:.2f} | {s.low:.2f} to {s.high:.2f} |" for s in sure]
+        lines += [f"| {_name(s)} | {s.score:.2f} | {s.low:.2f} to {s.high:.2f} |" for s in shown]
         lines += ["", "A score of 1 is as far as the words themselves change the same pictures.", ""]
+        if any(" (or: " in s.concept for s in shown):
+            lines += ["“or”: words that cannot be told apart; the numbers are those of the strongest.", ""]
     if picture is not None:
         lines += [f"![Pairs of pictures, the base model left, with this adapter right]({picture})", ""]
     lines += _how(record, recipe, sure, by_trigger=arm is not None)

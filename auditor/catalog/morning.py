@@ -12,8 +12,8 @@ import duckdb
 
 from auditor.catalog.comparisons import difference
 from auditor.catalog.coverage import Covered, read_coverage
-from auditor.catalog.evidence_sql import literal
 from auditor.catalog.reading import Table, open_catalog
+from auditor.catalog.sql_texts import literal
 from auditor.records.outcomes import REASON_NOTES, Reason
 
 SHOWN: Final = 20

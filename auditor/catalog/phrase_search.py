@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.catalog.answers import Band, Hit, Match, SearchAnswer, hits_of
+from auditor.catalog.cluster_words import ClusterWords
 from auditor.catalog.evidence_sql import BANDS, question_sql
 from auditor.catalog.phrases import TextSide, phrase_directions, stands_out, text_sides
 from auditor.catalog.questions.question import CatalogWords, Question, Wish
@@ -42,12 +43,15 @@ class PhraseSearch:
         differences: Differences | None,
         toward: list[float] | None,
         words: CatalogWords,
+        clusters: ClusterWords,
     ) -> None:
+        self.clusters = clusters
         self.connection, self.question, self.differences, self.toward = connection, question, differences, toward
         self.texts = [wish.names[0].text for wish in question.phrases]
-        self.notes = tuple(_no_concept(text, words) for text in self.texts)
+        self.refusals = tuple(_no_concept(text, words) for text in self.texts)
+        self.notes = (*self.refusals, *clusters.notes(question.concepts("wanted")))
         if encoder is None:
-            raise UserError(f"{'; '.join(self.notes)}. Free phrases need the text encoder: see `auditor doctor`")
+            raise UserError(f"{'; '.join(self.refusals)}. Free phrases need the text encoder: see `auditor doctor`")
         self.encoder = encoder()
 
     def answer(self, k: int) -> SearchAnswer:
@@ -61,10 +65,14 @@ class PhraseSearch:
             notes += (f"of {len(sides)} ways of asking in this catalog, one was searched: {side.probe_set}",)
         vectors = self._directions(side)
         sql = question_sql(
-            self.question, max(_REFINED, k), phrases=[list(map(float, v)) for v in vectors], toward=self.toward
+            self.question,
+            max(_REFINED, k),
+            phrases=[list(map(float, v)) for v in vectors],
+            toward=self.toward,
+            alike={name: self.clusters.recipes_of(name) for name in self.question.concepts("wanted")},
         )
         records = fetch(self.connection, sql).records()
-        hits = hits_of(self.connection, records[: max(_REFINED, k)], self.question)
+        hits = hits_of(self.connection, records, self.question, self.clusters)
         found = [self._refined(hit, record, vectors) for hit, record in zip(hits, records, strict=True)]
         if not all(complete for _, complete in found):
             notes += ("some result files are not at hand: no intervals for the free words, ranked by score",)
@@ -80,7 +88,7 @@ class PhraseSearch:
             UserError: One means no more to the encoder than random letters do.
         """
         vectors = phrase_directions(self.connection, side, self.texts, self.encoder)
-        for text, vector, note in zip(self.texts, vectors, self.notes, strict=True):
+        for text, vector, note in zip(self.texts, vectors, self.refusals, strict=True):
             if not stands_out(self.connection, side, text, vector, self.encoder):
                 raise UserError(f"{note}, and to the text encoder it means no more than random letters do")
         return vectors
@@ -106,7 +114,7 @@ class PhraseSearch:
     def _band(self, hit: Hit, matches: list[Match]) -> Band:
         """A "maybe" becomes "surely" when the intervals of its phrases too lie above 0."""
         wanted = {wish.names[0].concept or wish.names[0].text for wish in self.question.of("wanted") if _single(wish)}
-        lows = [match.low for match in matches if match.term in wanted]
+        lows = [None if match.found_as else match.low for match in matches if match.term in wanted]
         sure = hit.band == "maybe" and lows and all(low is not None and low > 0 for low in lows)
         return "surely" if sure else hit.band
 

@@ -14,13 +14,15 @@ import duckdb
 
 from auditor.catalog.answers import SearchAnswer, hits_of
 from auditor.catalog.catalog_words import catalog_words
-from auditor.catalog.evidence_sql import literal, question_sql
+from auditor.catalog.cluster_words import ClusterWords, cluster_words
+from auditor.catalog.evidence_sql import question_sql
 from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import Question
 from auditor.catalog.questions.question_filters import option_filters
 from auditor.catalog.questions.question_reader import read_question
 from auditor.catalog.questions.question_wording import understood
 from auditor.catalog.reading import fetch, reading_catalog
+from auditor.catalog.sql_texts import literal
 from auditor.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,19 +60,21 @@ def search(
         extra = option_filters(base, license, words, load_grammar())
         question = replace(question, filters={**question.filters, **extra})
         k = question.limit or k
+        clusters = cluster_words(connection)
         if question.repo is not None:
-            return _named(connection, question, k)
+            return _named(connection, question, k, clusters)
         toward, question = _toward(connection, question)
         if question.phrases:
             from auditor.catalog.phrase_search import PhraseSearch  # the maths, which concepts do not need
 
-            return PhraseSearch(connection, question, encoder, differences, toward, words).answer(k)
-        sql = question_sql(question, k, toward=toward)
-        hits = hits_of(connection, fetch(connection, sql).records(), question)
-        return SearchAnswer(understood(question), question, hits, sql)
+            return PhraseSearch(connection, question, encoder, differences, toward, words, clusters).answer(k)
+        wanted = question.concepts("wanted")
+        sql = question_sql(question, k, toward=toward, alike={name: clusters.recipes_of(name) for name in wanted})
+        hits = hits_of(connection, fetch(connection, sql).records(), question, clusters)
+        return SearchAnswer(understood(question), question, hits, sql, clusters.notes(wanted))
 
 
-def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int) -> SearchAnswer:
+def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int, clusters: ClusterWords) -> SearchAnswer:
     """The adapters of a repo, or of those whose name holds the text."""
     name = literal(cast(str, question.repo).lower())
     sql = (
@@ -88,7 +92,7 @@ def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int) ->
         )
         names = ", ".join(str(row[0]) for row in near.rows)
         raise UserError(f"the catalog has no repo {question.repo!r}; near names: {names or 'none'}")
-    return SearchAnswer(understood(question), question, hits_of(connection, records, question), sql)
+    return SearchAnswer(understood(question), question, hits_of(connection, records, question, clusters), sql)
 
 
 def _toward(connection: duckdb.DuckDBPyConnection, question: Question) -> tuple[list[float] | None, Question]:

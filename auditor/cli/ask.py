@@ -1,9 +1,9 @@
-"""The commands that ask the catalog: search, sql, show. They read, and change nothing."""
+"""The commands that ask the catalog: search and sql. They read, and change nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,15 +13,13 @@ from typer.core import TyperCommand
 
 from auditor.cli.context import settings_of
 from auditor.cli.options import AsJson
-from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
-from auditor.common.text_safety import clean
+from auditor.cli.output import emit_json, emit_table, emit_text, say, shown_cell, warn
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from typer._click.core import Context
 
-    from auditor.catalog.adapter_cards import Card
     from auditor.catalog.answers import Hit, Match
     from auditor.catalog.questions.question import Question
     from auditor.encoding.encoder import Encoder
@@ -134,31 +132,9 @@ def sql_command(
     if as_json:
         emit_json(table.records())
     else:
-        emit_table(table.columns, [[_cell(cell) for cell in row] for row in table.rows])
+        emit_table(table.columns, [[shown_cell(cell) for cell in row] for row in table.rows])
     if table.truncated:
         warn(f"only the first {limit} rows are shown; --limit gives more")
-
-
-def show_command(
-    context: typer.Context,
-    repo: Annotated[str, typer.Argument(metavar="REPO", help="owner/name, its address, or a part of its name.")],
-    file: Annotated[str | None, typer.Option("--file", help="Only this file of the repo.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what is known of a repo's adapters.
-
-    Example:
-
-        auditor show owner/name
-    """
-    from auditor.catalog.adapter_cards import read_cards
-
-    cards = read_cards(settings_of(context).catalog_path, repo, file)
-    if as_json:
-        emit_json([asdict(card) for card in cards])
-        return
-    for card in cards:
-        _show(card)
 
 
 _BANDS = {
@@ -190,6 +166,8 @@ def _emit_hits(hits: Sequence[Hit], question: Question) -> None:
     say("score [lower, upper end]: 1 is as far as the concept's words reach in the text encoder")
     if any(_alone(match) for hit in shown for match in hit.matched):
         say("(alone): what the concept alone would explain, where the joint score left it nothing")
+    if any(match.found_as for hit in shown for match in hit.matched):
+        say("A for B: it has A, and the recipe cannot tell A from B")
     say("strength: measured strengths with the concept there and the rest of the change not outgrowing it")
     say(f"more: auditor show {shown[0].repo_id}")
 
@@ -216,67 +194,12 @@ def _alone(match: Match) -> bool:
 
 
 def _why(match: Match) -> str:
+    name = match.term if match.found_as is None else f"{match.found_as} for {match.term}"
     if match.low is None or match.high is None:
-        return f"{match.term} {match.score:.2f}"
+        return f"{name} {match.score:.2f}"
     if _alone(match):
-        return f"{match.term} {match.projection:.2f} (alone)"
-    return f"{match.term} {match.score:.2f} [{match.low:.2f}, {match.high:.2f}]"
-
-
-def _show(card: Card) -> None:
-    """One adapter as a few small tables."""
-    facts = card.card
-    fields = (
-        "outcome",
-        "message",
-        "base",
-        "base_claim",
-        "license",
-        "trigger",
-        "flags",
-        "probes",
-        "explained_share",
-        "p_value",
-        "downloads",
-        "likes",
-        "size_bytes",
-        "file_sha256",
-        "commit_sha",
-        "recipe_id",
-    )
-    rows = [(name, _cell(facts[name])) for name in fields if facts[name] not in (None, [])]
-    rows += [("about the base", text) for text in card.base_doubts]
-    if card.copies_in:
-        rows.append(("same bytes in", ", ".join(card.copies_in[:10])))
-    if card.trigger is not None:
-        own = card.trigger["interaction_norm"]
-        rows.append(("trigger's own effect", "the base was not asked" if own is None else _cell(own)))
-    if card.subject is not None:
-        noun, token, norm, leak = (_cell(card.subject[name]) for name in ("noun", "token", "norm", "leak"))
-        rows.append(("one subject", f"{noun}, taught as {token}: effect {norm}, without the word {leak}"))
-    emit_text(clean(f"{facts['repo_id']} {facts['path'] or ''}"))
-    emit_table(("what", "found"), rows)
-    _section("concepts", ("concept", "score", "low", "high"), card.scores[:10])
-    _section("FineXL", ("variant", "concept", "weight", "support"), card.explanations)
-    _section("strength", ("scale", "norm"), card.dose)
-
-
-def _section(title: str, columns: Sequence[str], records: Sequence[Mapping[str, object]]) -> None:
-    if records:
-        emit_text("")
-        numeric = [name for name in columns if name not in ("concept", "variant")]
-        rows = [[_cell(record[name]) for name in columns] for record in records]
-        emit_table(columns, rows, title=title, numeric=numeric)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(str(_cell(item)) for item in value)
-    if isinstance(value, dict):
-        return " ".join(str(_cell(item)) for item in value.values())
-    return value
+        return f"{name} {match.projection:.2f} (alone)"
+    return f"{name} {match.score:.2f} [{match.low:.2f}, {match.high:.2f}]"
 
 
 def _encoder(settings: Settings) -> Encoder:

@@ -38,7 +38,7 @@ def questions_command(
         from auditor.evaluation.question_quality import evaluate_questions
     except ModuleNotFoundError as error:
         raise PrerequisiteMissing(f"{error.name} is missing; run: pip install 'auditor[evaluation]'") from error
-    from auditor.audit.opening import load_encoder
+    from auditor.planning.encoder_opening import load_encoder
     from auditor.results.workspace import Workspace
 
     if development and held_out:

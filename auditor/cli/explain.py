@@ -13,8 +13,7 @@ from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
 
 if TYPE_CHECKING:
-    from auditor.records.recipe import Recipe
-    from auditor.results.result_file import Result
+    from auditor.pipeline.explain_target import Explained
 
 
 def explain_command(
@@ -51,12 +50,12 @@ def explain_command(
     where.write_text(explained.page, encoding="utf-8")
     record = explained.result.record
     if card is not None:
-        write_card(explained.result, explained.recipe, card)
+        write_card(explained, card)
     if as_json:
         emit_json(record.model_dump(mode="json"))
     else:
         say(f"{record.outcome}{f' ({record.reason})' if record.reason else ''}: {record.message}")
-        rows = sorted((s for s in record.scores), key=lambda s: -s.score)[:10]
+        rows = explained.words.shown((record.recipe_id, record.scores), 10)
         emit_table(
             ("concept", "score", "low", "high", "alignment"),
             [
@@ -74,14 +73,15 @@ def explain_command(
     say(f"page: {where}")
 
 
-def write_card(result: Result, recipe: Recipe | None, folder: Path) -> None:
+def write_card(explained: Explained, folder: Path) -> None:
     """Write the section for a model card, and its picture when pairs are stored."""
     from auditor.catalog.model_card_section import model_card_section, section_picture
 
     folder.mkdir(parents=True, exist_ok=True)
-    picture = section_picture(result)
+    picture = section_picture(explained.result)
     if picture is not None:
         (folder / "audit.png").write_bytes(picture)
-    text = model_card_section(result, recipe, "audit.png" if picture is not None else None)
+    name = "audit.png" if picture is not None else None
+    text = model_card_section(explained.result, explained.recipe, name, explained.words)
     (folder / "audit.md").write_text(text, encoding="utf-8")
     say(f"section for a model card: {folder / 'audit.md'}")

@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from auditor.cli import output
-from auditor.cli.ask import QuestionCommand, search_command, show_command, sql_command
+from auditor.cli.ask import QuestionCommand, search_command, sql_command
 from auditor.cli.calibrate import calibrate_command
 from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, submit_command
@@ -43,6 +43,7 @@ from auditor.cli.run import (
     prefetch_command,
 )
 from auditor.cli.run_status import status_command
+from auditor.cli.show import show_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
 

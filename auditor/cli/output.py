@@ -92,6 +92,17 @@ def _emit_plain(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: 
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
+def shown_cell(value: object) -> object:
+    """A value as a table shows it: four digits, lists and maps in one line."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(str(shown_cell(item)) for item in value)
+    if isinstance(value, dict):
+        return " ".join(str(shown_cell(item)) for item in value.values())
+    return value
+
+
 def say(message: str) -> None:
     """Tells the user something on stderr; left out by --quiet."""
     if not _quiet:

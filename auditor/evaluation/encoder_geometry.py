@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.audit.opening import open_encoder
 from auditor.common.package_paths import expand
 from auditor.encoding.encoder import Encoder
 from auditor.encoding.encoder_kinds import ENCODER_KINDS
@@ -21,6 +20,7 @@ from auditor.finexl.arrays import FloatArray, unit
 from auditor.finexl.attribution import Interval, bootstrap_mean
 from auditor.finexl.concepts import alignment, directions
 from auditor.lexicons.loader import Lexicon
+from auditor.planning.encoder_opening import open_encoder
 from auditor.pocket.scenes import Array, render, sample_scene
 from auditor.pocket.styles import apply_style
 from auditor.settings import EncoderSettings

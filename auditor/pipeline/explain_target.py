@@ -10,18 +10,23 @@ from pathlib import Path
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.task import Task
+from auditor.catalog.cluster_words import ClusterWords, cluster_words, measured_clusters
 from auditor.catalog.explain_page import render_page
+from auditor.catalog.reading import reading_catalog
+from auditor.common.own_files import Damaged
 from auditor.errors import UserError
 from auditor.hub.download_cache import FileCache
+from auditor.lexicons import load_lexicon
 from auditor.measuring.base_choice import choose_base
 from auditor.measuring.explanations import propose_and_explain
 from auditor.measuring.measure_file import audit_file
+from auditor.measuring.shards import load_arrays
 from auditor.pipeline import connection, stages
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
 from auditor.records.result import ANY_RECIPE, WorkItem
 from auditor.results.result_file import Result, read_result, result_path
-from auditor.results.workspace import Workspace
+from auditor.results.workspace import Workspace, basis_path
 from auditor.settings import Settings
 
 _LOCAL_COMMIT = "0" * 40
@@ -29,11 +34,12 @@ _LOCAL_COMMIT = "0" * 40
 
 @dataclass(frozen=True)
 class Explained:
-    """A result, its page, and its recipe when that is at hand."""
+    """A result, its page, its recipe when that is at hand, and which words that recipe cannot tell apart."""
 
     result: Result
     page: str
     recipe: Recipe | None
+    words: ClusterWords
 
 
 def explain_target(
@@ -47,19 +53,36 @@ def explain_target(
     """
     path = Path(target)
     if path.is_file():
-        result = _local(settings, path, trigger, on_reference)
-        recipe = _recipe(settings, result)
-        return Explained(result, render_page(result, None, recipe=recipe), recipe)
+        return _explained(settings, _local(settings, path, trigger, on_reference), None)
     repo, item = _planned(settings, target)
     with connection.hub(settings) as client, closing(Task(settings, client, on_reference=on_reference)) as task:
         task.run([item])
         result = _stored(settings, task, item)
-    recipe = _recipe(settings, result)
-    return Explained(result, render_page(result, repo, recipe=recipe), recipe)
+    return _explained(settings, result, repo)
 
 
-def _recipe(settings: Settings, result: Result) -> Recipe | None:
-    return next((r for r in stages.current_recipes(settings) if r.recipe_id == result.record.recipe_id), None)
+def _explained(settings: Settings, result: Result, repo: ListedRepo | None) -> Explained:
+    recipe = next((r for r in stages.current_recipes(settings) if r.recipe_id == result.record.recipe_id), None)
+    words = _words(settings, result.record.recipe_id)
+    return Explained(result, render_page(result, repo, recipe=recipe, words=words), recipe, words)
+
+
+def _words(settings: Settings, recipe_id: str) -> ClusterWords:
+    """The clusters as the catalog names them; without one, as the recipe's basis holds them."""
+    if settings.catalog_path.is_file():
+        with reading_catalog(settings.catalog_path) as catalog:
+            words = cluster_words(catalog)
+        if recipe_id in words.members:
+            return words
+    path = basis_path(Workspace(settings.work.dir), recipe_id)
+    try:
+        leaders = load_arrays(path, "shared basis").get("clusters") if path.exists() else None
+    except Damaged:
+        leaders = None
+    names = load_lexicon(settings.recipe.lexicon, settings.recipe.concept_template).names
+    if leaders is None or len(leaders) != len(names):
+        return ClusterWords()
+    return measured_clusters(recipe_id, names, [int(place) for place in leaders])
 
 
 def _local(

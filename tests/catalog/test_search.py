@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.catalog.evidence_sql import literal
 from auditor.catalog.reading import run_sql
 from auditor.catalog.search import search
+from auditor.catalog.sql_texts import literal
 from auditor.errors import UserError
 from auditor.results.result_file import Result, read_result, write_result
 

@@ -17,12 +17,12 @@ import torch
 from auditor.adapters.embeddings import respell
 from auditor.adapters.normalised import TokenEmbedding
 from auditor.adapters.scaling import read_sidecar
-from auditor.catalog.evidence_sql import literal
 from auditor.catalog.export.flat import cell
 from auditor.catalog.export.gallery_data import script_json
 from auditor.catalog.questions.question import CatalogWords
 from auditor.catalog.questions.question_reader import MAX_CHARS, read_question
 from auditor.catalog.sql_guard import without_paths
+from auditor.catalog.sql_texts import literal
 from auditor.common.text_safety import clean
 from auditor.errors import AuditorError, UserError
 from auditor.hub.file_names import is_safe_name, without_suffix

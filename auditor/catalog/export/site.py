@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from auditor.catalog.cluster_words import ClusterWords, cluster_words
 from auditor.catalog.explain_page import render_page
 from auditor.catalog.export.gallery_data import ROWS, write_pieces
 from auditor.records.listing import ListedRepo
@@ -53,13 +54,13 @@ def write_site(
         title: Heading of the index.
         on_page: Told about every page.
     """
-    recipes = _recipes(connection)
+    recipes, words = _recipes(connection), cluster_words(connection)
     rows = _records(connection)
     hrefs: dict[int, str] = {}
     missing = 0
     for record in rows:
         if len(hrefs) < max_pages and record["result_file"] is not None:
-            href = _write_page(folder, results_folder, record, recipes)
+            href = _write_page(folder, results_folder, record, recipes, words)
             missing += href is None
             hrefs |= {} if href is None else {record["adapter_id"]: href}
             on_page(1)
@@ -76,7 +77,7 @@ def write_site(
 
 
 def _write_page(
-    folder: Path, results_folder: Path, record: Mapping[str, Any], recipes: Mapping[str, Recipe]
+    folder: Path, results_folder: Path, record: Mapping[str, Any], recipes: Mapping[str, Recipe], words: ClusterWords
 ) -> str | None:
     """Write one page and return its address; None when its result file is not at hand."""
     try:
@@ -104,7 +105,8 @@ def _write_page(
         nsfw=record["nsfw"],
     )
     recipe = recipes.get(result.record.recipe_id)
-    path.write_text(render_page(shown, repo, recipe=recipe, index_href="../../index.html"), encoding="utf-8")
+    page = render_page(shown, repo, recipe=recipe, index_href="../../index.html", words=words)
+    path.write_text(page, encoding="utf-8")
     return href
 
 

@@ -75,6 +75,12 @@ class Question:
         return [wish for wish in self.wishes if wish.role == role]
 
     @property
+    def asked(self) -> list[str]:
+        """Canonical names of all concepts in it, each once."""
+        named = [name.concept for wish in self.wishes for name in wish.names if name.concept is not None]
+        return list(dict.fromkeys([*named, *(concept for pair in self.more_than for concept in pair)]))
+
+    @property
     def phrases(self) -> tuple[Wish, ...]:
         """Wishes for words that the lexicon does not know; each has one name."""
         return tuple(wish for wish in self.wishes if wish.names[0].concept is None)
