@@ -210,10 +210,10 @@ def _encoder(settings: Settings) -> Encoder:
 
 def _differences(settings: Settings, name: str) -> NDArray[np.generic] | None:
     """The single differences of a result file; None when the results are somewhere else or damaged."""
-    from auditor.results.result_file import CorruptResult, read_result
+    from auditor.results.result_file import CorruptResult, read_differences
     from auditor.results.workspace import Workspace
 
     try:
-        return read_result(Workspace(settings.work.dir).results / name).arrays.get("differences")
+        return read_differences(Workspace(settings.work.dir).results / name)
     except CorruptResult:
         return None

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from auditor.common.atomic_files import gone_with_its_disk, named, sync
@@ -169,6 +169,22 @@ def read_packed(path: Path) -> PackedResult:
         return PackedResult(record, arrays, tables[0], tables[1])
     except (SafetensorError, KeyError, ValueError, ValidationError, OSError) as error:
         raise CorruptResult(f"{path.name}: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def read_differences(path: Path) -> NDArray[np.generic]:
+    """The d_i (n, D) alone, of a file that a merge has verified: its other content, pictures above all, stays unread.
+
+    Raises:
+        CorruptResult: The file is not whole, holds none, or holds numbers that are not finite.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            rows: NDArray[np.generic] = stored.get_tensor("differences")
+    except (SafetensorError, OSError) as error:
+        raise CorruptResult(f"{path.name}: {type(error).__name__}: {str(error)[:200]}") from error
+    if not np.isfinite(rows).all():
+        raise CorruptResult(f"{path.name}: its differences are not finite; run the audit again")
+    return rows
 
 
 def pack(result: Result) -> PackedResult:

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 
 from auditor.audit.task import Task
+from auditor.catalog.cluster_words import cluster_words
+from auditor.catalog.reading import reading_catalog
+from auditor.catalog.search import search
 from auditor.errors import EXIT_REQUEUE
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
@@ -185,3 +188,19 @@ def test_scores_are_finite_and_in_lexicon_order(finished: World) -> None:
             assert names == list(dict.fromkeys(names)) and len(names) == 30
             assert all(np.isfinite([s.score, s.low, s.high, s.projection]).all() for s in record.scores)
             assert all(s.low <= s.score <= s.high for s in record.scores)
+
+
+def test_words_that_the_recipe_cannot_tell_apart_find_each_others_adapters(finished: World) -> None:
+    database = finished.settings.catalog_path
+    with reading_catalog(database) as catalog:
+        (clusters,) = cluster_words(catalog).members.values()
+        rows = catalog.execute(
+            "SELECT concept, audit_id FROM scores WHERE greatest(score, projection) >= 0.1"
+        ).fetchall()
+    neighbours = 0
+    for concept, members in clusters.items():
+        found = {hit.audit_id for hit in search(database, concept, 100).hits if hit.band != "near"}
+        having = {audit for name, audit in rows if name in members}
+        assert having and found == having
+        neighbours += len(having - {audit for name, audit in rows if name == concept})
+    assert neighbours

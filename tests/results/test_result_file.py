@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.numpy import save_file
 
 from auditor.records.result import ANY_RECIPE, RESULT_SCHEMA_VERSION, AuditRecord, ConceptScore, WorkItem
 from auditor.results.result_file import (
@@ -18,6 +19,7 @@ from auditor.results.result_file import (
     CorruptResult,
     Result,
     list_results,
+    read_differences,
     read_packed,
     read_result,
     thumbnail_bytes,
@@ -77,6 +79,21 @@ def test_a_result_of_before_there_were_levels_is_read_without_them(tmp_path, mon
     assert read_result(path).record.scores == scores
     packed = read_packed(path)
     assert packed.scores is not None and np.isnan(packed.scores.values[0, 4:]).all()
+
+
+def test_single_differences_are_read_without_the_rest(tmp_path: Path) -> None:
+    made = make_result()
+    rows = np.arange(6, dtype=np.float16).reshape(2, 3)
+    path = write_result(tmp_path, Result(made.record, {**made.arrays, "differences": rows}))
+    assert np.array_equal(read_differences(path), read_result(path).arrays["differences"])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(CorruptResult):
+        read_differences(path)
+    for other in ({"divergence": np.zeros(3)}, {"differences": np.array([[np.nan]])}):
+        save_file(other, path)
+        with pytest.raises(CorruptResult):
+            read_differences(path)
 
 
 def test_kept_pictures_are_small() -> None:
