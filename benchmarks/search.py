@@ -1,23 +1,26 @@
-"""Search at scale: the ten best of 100,000 adapters, by concepts and by a phrase outside the lexicon.
+"""Search at scale, as the command that people type: the ten best of 100,000 adapters, CPU seconds of the whole process.
 
     python benchmarks/search.py --adapters 100000
-    python benchmarks/search.py --catalog /big/disk/merge/catalog.duckdb      # the one of benchmarks/merge.py
 
-Without --catalog one is made: random V of 768 numbers, and scores with intervals for some concepts. The encoder's own
-time is not counted: its vectors are drawn at random. Beside the phrase search stands the naive way, V fetched into
-Python and compared with NumPy. Each figure is the median of --rounds: wall-clock, and CPU time of all threads.
+Makes two catalogs of random V and scores with intervals for some concepts, a tenth of them above 0. One has V of 768
+numbers, for questions in concepts. The other has V in the space of the pocket's CLIP and a result file behind every
+adapter, for words outside of the lexicon: the command then loads that encoder, and reads single differences for
+intervals. Beside the phrase stands the bare load of the encoder by its own library, and beside the concepts the naive
+way: a process that fetches every V as one Arrow column and multiplies the matrix by the direction. Each figure is the
+median of --rounds processes, user and system time of all their threads.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -30,46 +33,48 @@ from auditor.catalog.phrases import phrase_directions, text_sides
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference
-from auditor.catalog.search import search
+from auditor.encoding.encoder import Encoder
+from auditor.planning.encoder_opening import load_encoder
 from auditor.probes import load_probes
+from auditor.settings import resolve
 from tests.synthetic_results import PRODUCTION, SyntheticWorld
 
 _SCORED_TOGETHER = 4_000
+_PHRASE = "hand carved zebrawood"
+_QUESTIONS = {
+    "one concept": "vibrant",
+    "two concepts": "most vibrant watercolor LoRA",
+    "two, not a third": "vibrant watercolor but not dark",
+}
+_LOAD = "import sys, open_clip; open_clip.create_model(sys.argv[1]); open_clip.get_tokenizer(sys.argv[1])"
 
 
-class DrawnEncoder:
-    """Stands for the text encoder: any text has a direction drawn from its characters."""
-
-    def __init__(self, identity: str, dimension: int) -> None:
-        self.identity = identity
-        self.dimension = dimension
-
-    def encode_texts(self, texts: list[str]) -> np.ndarray:
-        """Unit rows (n, D)."""
-        seeds = [sum(ord(c) * (i + 1) for i, c in enumerate(text)) for text in texts]
-        rows = np.stack([np.random.default_rng(s).normal(size=self.dimension) for s in seeds]).astype(np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def build(database: Path, adapters: int, concepts: int, folder: Path) -> None:
-    """A catalog of scored adapters, written straight into its tables."""
-    world = SyntheticWorld(folder, PRODUCTION, lexicon_name="general-1")
+def build(folder: Path, adapters: int, concepts: int, encoder: Encoder | None) -> Path:
+    """A catalog of scored adapters, written straight into its tables; with an encoder, in that one's space."""
+    database = folder / "catalog.duckdb"
+    shape = PRODUCTION if encoder is None else replace(PRODUCTION, dimension=encoder.dimension)
+    world = SyntheticWorld(folder, shape, lexicon_name="general-1")
+    if encoder is not None:
+        world.recipe = world.recipe.model_copy(update={"encoder": encoder.identity})
+    result = world.write_result(0)
+    assert result is not None
+    vector = f"list_transform(range({shape.dimension}), lambda x: (random() - 0.5 + 0 * (x + range))::FLOAT)"
     with sole_writer(database), new_database(database) as connection:
         loader = Loader(connection)
-        basis = BasisVectors(world.lexicon.names, world.vectors, np.zeros((0, PRODUCTION.dimension)))
+        basis = BasisVectors(world.lexicon.names, world.vectors, np.zeros((0, shape.dimension)))
         load_reference(
             loader, [world.recipe], world.lexicon, {world.recipe.recipe_id: basis}, [load_probes("pocket-1")]
         )
-        recipe, base = world.recipe.recipe_id, world.base_name
         connection.execute("SELECT setseed(0.5)").fetchall()
         connection.execute(
             f"INSERT INTO audits BY NAME SELECT range AS audit_id, sha256(range::VARCHAR) AS file_sha256, "
-            f"'{recipe}' AS recipe_id, 'scored' AS outcome, 'Scored.' AS message, '{base}' AS base_name, "
+            f"'{world.recipe.recipe_id}' AS recipe_id, 'scored' AS outcome, 'Scored.' AS message, "
+            f"'{world.base_name}' AS base_name, "
             "false AS base_assumed, false AS card_mismatch, 50 AS probes, 0.4 AS effect_norm, 0.01 AS noise_floor, "
             "0.001 AS p_value, 0.03 AS cosine_error, 0.6 AS explained_share, 'explained' AS status, "
-            "'answered' AS proposals, [] AS top_concepts, 'x' AS result_file, "
-            "'owner/' || range AS first_repo_id, 'c' AS first_commit_sha, 'x' AS first_path, "
-            f"list_transform(range(768), lambda x: (random() - 0.5 + 0 * (x + range))::FLOAT) AS divergence "
+            f"'answered' AS proposals, [] AS top_concepts, '{result.relative_to(world.workspace.results)}' AS "
+            "result_file, 'owner/' || range AS first_repo_id, 'c' AS first_commit_sha, 'x' AS first_path, "
+            f"{vector} AS divergence "
             f"FROM range({adapters})"
         )
         connection.execute(
@@ -78,87 +83,86 @@ def build(database: Path, adapters: int, concepts: int, folder: Path) -> None:
             "1 AS copies, base_name, [] AS base_models, [] AS tags, false AS nsfw, audit_id % 1009 AS downloads, "
             "0 AS likes, 'mit' AS license FROM audits"
         )
-        asked = {"vibrant", "watercolor", "dark"}
-        chosen = [*asked, *(name for name in world.lexicon.names if name not in asked)][:concepts]
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(chosen))
-        for start in range(0, adapters, _SCORED_TOGETHER):
-            connection.execute(
-                "INSERT INTO scores (audit_id, concept, score, low, high, projection, alignment, probes) "
-                "SELECT a.range, c.concept, s, greatest(s - 0.1, 0), s + 0.1, s, 0.5, 50 FROM "
-                f"(SELECT unnest([{names}]) AS concept) c, range({start}, {min(start + _SCORED_TOGETHER, adapters)}) a,"
-                " LATERAL (SELECT greatest(random() - 0.9 + 0 * a.range, 0) * 5 AS s)"
-            )
+        _score(connection, world.lexicon.names, adapters, concepts)
         connection.execute(
             f"INSERT INTO runs SELECT 'x', now()::TIMESTAMP, now()::TIMESTAMP, '0', 'general-1', 'x', {adapters}, 0, "
             f"{adapters}, 0, 0, 0, 0, 0, 0, {adapters}, 0, 0, 0, 'x'"
         )
+    if encoder is not None:
+        _plant(database, encoder)
+    return database
 
 
-def plant(database: Path, phrase: str, encoder: DrawnEncoder) -> None:
+def _score(connection: duckdb.DuckDBPyConnection, known: tuple[str, ...], adapters: int, concepts: int) -> None:
+    asked = {"vibrant", "watercolor", "dark"}
+    chosen = [*asked, *(name for name in known if name not in asked)][:concepts]
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in sorted(chosen))
+    for start in range(0, adapters, _SCORED_TOGETHER):
+        connection.execute(
+            "INSERT INTO scores (audit_id, concept, score, low, high, projection, alignment, probes) "
+            "SELECT a.range, c.concept, s, greatest(s - 0.1, 0), s + 0.1, s, 0.5, 50 FROM "
+            f"(SELECT unnest([{names}]) AS concept) c, range({start}, {min(start + _SCORED_TOGETHER, adapters)}) a,"
+            " LATERAL (SELECT greatest(random() - 0.9 + 0 * a.range, 0) * 5 AS s)"
+        )
+
+
+def _plant(database: Path, encoder: Encoder) -> None:
     """One adapter goes the way of the phrase: a phrase that nothing goes the way of is refused."""
     with closing(duckdb.connect(str(database))) as connection:
-        vector = phrase_directions(connection, text_sides(connection)[0], [phrase], encoder)[0]
+        vector = phrase_directions(connection, text_sides(connection)[0], [_PHRASE], encoder)[0]
         values = [float(value) for value in vector]
         connection.execute("UPDATE audits SET divergence = ? WHERE audit_id = 0", [values])
 
 
-def median_ms(action: Callable[[], object], rounds: int) -> dict[str, float]:
-    """Median milliseconds, wall-clock and CPU; the first, cold round is left out."""
-    action()
-    wall, cpu = [], []
-    for _ in range(rounds):
-        started, used = time.perf_counter(), time.process_time()
-        action()
-        wall.append(1000 * (time.perf_counter() - started))
-        cpu.append(1000 * (time.process_time() - used))
-    return {"ms": round(statistics.median(wall), 1), "cpu_ms": round(statistics.median(cpu), 1)}
-
-
-def naive(database: Path, vector: np.ndarray) -> list[int]:
-    """The ten best by fetching every V into Python."""
+def naive(database: Path) -> list[int]:
+    """The ten best of one direction: every V as one Arrow column, and a product of matrix and vector."""
     with closing(open_catalog(database)) as connection:
-        rows = connection.execute("SELECT audit_id, divergence FROM audits WHERE divergence IS NOT NULL").fetchall()
-    scores = np.array([row[1] for row in rows], dtype=np.float32) @ vector
-    return [rows[i][0] for i in np.argsort(-scores)[:10]]
+        table = connection.sql("SELECT audit_id, divergence FROM audits WHERE divergence IS NOT NULL").to_arrow_table()
+    rows = table.column("divergence").combine_chunks().values.to_numpy().reshape(len(table), -1)
+    scores = rows @ np.random.default_rng(0).normal(size=rows.shape[1]).astype(np.float32)
+    best = np.argpartition(-scores, 10)[:10]
+    return [int(table.column("audit_id")[int(i)].as_py()) for i in best[np.argsort(-scores[best])]]
+
+
+def cpu_seconds(command: list[str], rounds: int) -> float:
+    """Median of user and system time of whole processes; the first, cold one is left out."""
+    used = []
+    for _ in range(rounds + 1):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        said = process.stderr.read() if process.stderr is not None else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        if status != 0:
+            raise SystemExit(f"{command[-1]}: {said.decode(errors='replace')}")
+        used.append(usage.ru_utime + usage.ru_stime)
+    return round(statistics.median(used[1:]), 3)
 
 
 def main() -> int:
-    """Build if asked, then measure; print one JSON object."""
+    """Build, then measure; print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapters", type=int, default=100_000)
     parser.add_argument("--concepts", type=int, default=100, help="concepts that are scored")
-    parser.add_argument("--catalog", type=Path, help="measure this catalog instead of making one")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--naive-rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--naive", type=Path, help="only do the naive way on this catalog; for the program itself")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        database = chosen.catalog or Path(folder) / "catalog.duckdb"
-        if chosen.catalog is None:
-            build(database, chosen.adapters, chosen.concepts, Path(folder))
-        with closing(open_catalog(database)) as connection:
-            ((audits, scores, encoder),) = connection.execute(
-                "SELECT (SELECT count(*) FROM audits WHERE divergence IS NOT NULL), (SELECT count(*) FROM scores), "
-                "(SELECT any_value(encoder) FROM recipes)"
-            ).fetchall()
-        drawn = DrawnEncoder(encoder, PRODUCTION.dimension)
-        if chosen.catalog is None:
-            plant(database, "hand carved zebrawood", drawn)
-        asked = {
-            "one concept": "vibrant",
-            "two concepts": "most vibrant watercolor LoRA",
-            "two, not a third": "vibrant watercolor but not dark",
-            "phrase outside the lexicon": "hand-carved zebrawood",
-            "concept and phrase": "watercolor hand-carved zebrawood",
-        }
-        seen: dict[str, object] = {
-            "audits with V": audits,
-            "scores": scores,
-            "file_gb": round(database.stat().st_size / 1e9, 2),
-        }
-        for name, text in asked.items():
-            seen[name] = median_ms(lambda text=text: search(database, text, 10, encoder=lambda: drawn), chosen.rounds)
-        vector = drawn.encode_texts(["x"])[0]
-        seen["phrase, naive way"] = median_ms(lambda: naive(database, vector), chosen.naive_rounds)
+    if chosen.naive is not None:
+        print(naive(chosen.naive))
+        return 0
+    settings = resolve(profile="pocket", environment={}).settings
+    program = [str(Path(sys.executable).with_name("auditor")), "--profile", "pocket", "--work-dir"]
+    with tempfile.TemporaryDirectory() as top:
+        large, small = Path(top) / "large", Path(top) / "small"
+        database = build(large, chosen.adapters, chosen.concepts, None)
+        build(small, chosen.adapters, chosen.concepts, load_encoder(settings))
+        seen: dict[str, object] = {"adapters": chosen.adapters, "file_gb": round(database.stat().st_size / 1e9, 2)}
+        for name, text in _QUESTIONS.items():
+            seen[name] = cpu_seconds([*program, str(large), "search", text], chosen.rounds)
+        seen["concepts, naive way"] = cpu_seconds([sys.executable, __file__, "--naive", str(database)], chosen.rounds)
+        for name, text in {"a phrase": _PHRASE, "a concept and a phrase": f"watercolor {_PHRASE}"}.items():
+            seen[name] = cpu_seconds([*program, str(small), "search", text], chosen.rounds)
+        clip = f"local-dir:{settings.recipe.encoder.path}"
+        seen["the encoder's own load"] = cpu_seconds([sys.executable, "-c", _LOAD, clip], chosen.rounds)
+        seen["similar"] = cpu_seconds([*program, str(large), "similar", "owner/7"], chosen.rounds)
     print(json.dumps(seen, indent=1))
     return 0
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from auditor.finexl.arrays import TINY, FloatArray, as_array, as_rows, as_vectors, canonical_rows, unit
 from auditor.finexl.basis import Basis, make_basis
@@ -179,6 +178,8 @@ def _t_error(single: FloatArray, rows: FloatArray, basis: Basis, confidence: flo
     """
     n = len(rows)
     if n > 1:
+        from scipy.special import stdtrit  # as nnls in solvers.py: not for a search that needs no interval
+
         quantile = float(stdtrit(n - 1, 0.5 + confidence / 2.0))
         return np.asarray(quantile * single.std(axis=0, ddof=1) / np.sqrt(n))
     lengths = np.linalg.norm(basis.atoms, axis=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import nnls
 
 from auditor.finexl.arrays import TINY, FloatArray
 
@@ -42,6 +41,8 @@ def solve(target: FloatArray, atoms: FloatArray, solver: Solver, ridge: float = 
         return np.asarray(np.linalg.lstsq(design, wanted, rcond=None)[0]) * scale
     if solver != "nnls":
         raise ValueError(f"unknown solver {solver!r}; choose nnls, ols or projection")
+    from scipy.optimize import nnls  # takes longer to load than a search may
+
     weights, _ = nnls(design, wanted, maxiter=max(100, 10 * len(atoms)))
     return np.asarray(weights) * scale
 
