@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from auditor.doctor.check import Check
+from auditor.doctor.device_checks import check_memory, devices
 from auditor.doctor.model_checks import check_base, check_encoder, check_proposer, get_json, no_base
+from auditor.doctor.night_checks import check_night
+from auditor.doctor.room_checks import check_models_room, check_plan_room
 from auditor.errors import UserError
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
@@ -46,7 +49,10 @@ def examine(settings: Settings) -> list[Check]:
         *no_base(settings),
         check_encoder(settings),
         check_proposer(settings),
-        _gpu(settings),
+        *_gpu(settings),
+        *check_models_room(settings),
+        *check_plan_room(settings),
+        *check_night(settings),
     ]
 
 
@@ -139,12 +145,17 @@ def _token() -> Check:
     return Check("hub token", "warning", "no HF_TOKEN: the Hub is asked as a stranger", advice)
 
 
-def _gpu(settings: Settings) -> Check:
-    import torch
+def _gpu(settings: Settings) -> Iterator[Check]:
+    if found := devices():
+        yield Check("gpu", "ok", ", ".join(f"{each.name}, {each.memory / 1e9:.0f} GB" for each in found))
+        smallest = min(found, key=lambda each: each.memory)
+        for key, base in settings.recipe.active_bases.items():
+            yield from check_memory(key, base, settings, smallest)
+        return
+    yield _no_gpu(settings)
 
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return Check("gpu", "ok", ", ".join(names))
+
+def _no_gpu(settings: Settings) -> Check:
     if settings.cluster.gpus_per_task == 0:
         return Check("gpu", "ok", "none, and this profile needs none")
     if shutil.which("sbatch"):

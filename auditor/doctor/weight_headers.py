@@ -30,15 +30,23 @@ def fault_of_pipeline(folder: Path, wanted: HubFiles) -> str | None:
         return f"model_index.json cannot be read ({type(error).__name__})"
     if not isinstance(index, dict):
         return "model_index.json is not an object"
-    here = [path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors")]
-    loaded = sorted(path for path in here if _matches(path, wanted.include) and not _matches(path, wanted.exclude))
+    files = loaded_weights(folder, wanted)
+    loaded = [path.relative_to(folder).as_posix() for path in files]
     for name, entry in index.items():
         has_weights = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
         if not has_weights or _WITHOUT_WEIGHTS.search(entry[1]):
             continue
         if not any(path.startswith(f"{name}/") for path in loaded):
             return f"{name} has no weights"
-    return fault_of_files(folder / path for path in loaded)
+    return fault_of_files(files)
+
+
+def loaded_weights(folder: Path, wanted: HubFiles) -> list[Path]:
+    """The weight files of a pipeline's folder that are loaded, sorted."""
+    here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.safetensors")}
+    return [
+        here[name] for name in sorted(here) if _matches(name, wanted.include) and not _matches(name, wanted.exclude)
+    ]
 
 
 def fault_of_folder(folder: Path) -> str | None:
