@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import constants, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from auditor.doctor.check import Check
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, PrerequisiteMissing
 from auditor.hub.client import HubClient, Retry
 from auditor.hub.pace import WINDOW_S, Bucket, quota
 from auditor.pipeline import connection, stages
+from auditor.planning.local_models import base_files, from_hub_cache
 from auditor.records.listing import CrawlReport
 from auditor.settings import Settings
 
@@ -48,6 +49,7 @@ def examine_hub(settings: Settings) -> HubFindings:
         checks = [reached, *_switches(), _identity(client, settings)]
         if reached.status != "ok":
             return HubFindings(tuple(checks))
+        checks += _terms(client, settings)
         try:
             estimate = stages.crawl(settings, client, dry_run=True)
         except _TROUBLE as error:
@@ -93,6 +95,29 @@ def _identity(client: HubClient, settings: Settings) -> Check:
     if role not in ("read", "fineGrained", None):
         return Check("hub identity", "warning", found, "a read token is enough, and safer to keep on a cluster")
     return Check("hub identity", "ok", found)
+
+
+def _terms(client: HubClient, settings: Settings) -> Iterator[Check]:
+    """Whether this token may fetch the bases that are still to be fetched: some want their terms accepted."""
+    for key, base in settings.recipe.active_bases.items():
+        if base.path is not None or base.repo is None:
+            continue
+        with suppress(PrerequisiteMissing):
+            from_hub_cache(base_files(base))
+            continue
+        name, off = f"terms {key}", f"or leave it out: --set recipe.bases.{key}.enabled=false"
+        url = hf_hub_url(base.repo, "model_index.json", revision=base.revision, endpoint=client.endpoint)
+        try:
+            client.head(url)
+        except GatedRepoError:
+            advice = f"accept them at {client.endpoint}/{base.repo} as the owner of HF_TOKEN, {off}"
+            yield Check(name, "missing", f"{base.repo} wants its terms accepted", advice)
+        except RepositoryNotFoundError:
+            yield Check(name, "missing", f"{base.repo} is not there, or not for this token", f"set its repo, {off}")
+        except _TROUBLE as error:
+            yield Check(name, "warning", f"{base.repo}: {_said(error)}", "ask again later")
+        else:
+            yield Check(name, "ok", f"{base.repo} may be fetched")
 
 
 def _limits(client: HubClient) -> Iterator[Check]:

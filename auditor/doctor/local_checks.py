@@ -13,6 +13,7 @@ from auditor.doctor.device_checks import check_memory, devices
 from auditor.doctor.model_checks import check_base, check_encoder, check_proposer, get_json, no_base
 from auditor.doctor.night_checks import check_night
 from auditor.doctor.room_checks import check_models_room, check_plan_room
+from auditor.doctor.vllm_checks import check_vllm
 from auditor.errors import UserError
 from auditor.lexicons import load_lexicon
 from auditor.probes import load_probes
@@ -49,6 +50,7 @@ def examine(settings: Settings) -> list[Check]:
         *no_base(settings),
         check_encoder(settings),
         check_proposer(settings),
+        *_vllm(settings),
         *_gpu(settings),
         *check_models_room(settings),
         *check_plan_room(settings),
@@ -143,6 +145,14 @@ def _token() -> Check:
         "the terms of gated repos are accepted on their pages"
     )
     return Check("hub token", "warning", "no HF_TOKEN: the Hub is asked as a stranger", advice)
+
+
+def _vllm(settings: Settings) -> Iterator[Check]:
+    """Where tasks start a server with a program that is here; one that is not is named by the proposer's check."""
+    starts = settings.recipe.proposer.kind == "openai" and settings.serving.address is None
+    program = next(iter(settings.serving.command), None)
+    if starts and program is not None and shutil.which(program) is not None:
+        yield check_vllm(settings)
 
 
 def _gpu(settings: Settings) -> Iterator[Check]:

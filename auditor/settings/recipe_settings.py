@@ -231,6 +231,13 @@ class RecipeSettings(Section):
                     f"`{name}` {count}: the sign-flip test cannot reach `solver.alpha` {self.solver.alpha} with fewer "
                     f"than {least} probes, so every adapter would end as no_effect"
                 )
+        asked = self.trigger_arms and self.subject_contexts != "none"
+        if asked and self.subject_probes < least:
+            raise ValueError(
+                f"`subject_probes` {self.subject_probes}: the sign-flip test cannot reach `solver.alpha` "
+                f"{self.solver.alpha} with fewer than {least} contexts, so no subject would ever show an effect; "
+                "set `subject_contexts` to none to measure such triggers as any other"
+            )
         if any(not 0 < scale <= 4 for scale in self.dose_scales):
             raise ValueError("`dose_scales` must lie above 0 and at most at 4")
         if self.concept_template is not None:

@@ -64,6 +64,30 @@ def test_a_hub_that_is_away_or_busy_is_told_soon(tmp_path: Path) -> None:
         assert "no listing" in named(settings_over(hub.endpoint, tmp_path))["hub endpoint"].found
 
 
+def test_bases_whose_terms_are_not_accepted_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repos = [
+        synthetic_repo("big/open", {"model_index.json": 10}),
+        synthetic_repo("big/gated", {"model_index.json": 10}, gated="auto"),
+    ]
+    base = settings_over(None, tmp_path).recipe.bases["pocket"].model_copy(update={"path": None})
+    bases = {name: base.model_copy(update={"repo": f"big/{name}"}) for name in ("open", "gated", "gone")}
+
+    def statuses(token: str) -> dict[str, str]:
+        monkeypatch.setenv("HF_TOKEN", token)
+        with serve(
+            HubIndex(repos), tokens={"no": Identity("a"), "yes": Identity("b", may_read=frozenset({"big/gated"}))}
+        ) as hub:
+            settings = settings_over(hub.endpoint, tmp_path)
+            settings = settings.model_copy(update={"recipe": settings.recipe.model_copy(update={"bases": bases})})
+            checks = named(settings)
+        if token == "no":
+            assert "/big/gated" in str(checks["terms gated"].advice) and "HF_TOKEN" in str(checks["terms gated"].advice)
+        return {name: checks[f"terms {name}"].status for name in bases}
+
+    assert statuses("no") == {"open": "ok", "gated": "missing", "gone": "missing"}
+    assert statuses("yes") == {"open": "ok", "gated": "ok", "gone": "missing"}
+
+
 def test_the_command_on_the_pocket_profile(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["--work-dir", str(tmp_path), "doctor", "--hub", "--json"])
     assert result.exit_code == 0, result.output

@@ -173,3 +173,10 @@ def test_the_hub_profile_has_a_base_for_every_family_that_can_be_audited():
         drawn = FAMILIES[base.family].rendering
         assert drawn is not None and (base.pipeline, base.size, base.dtype) == (drawn.pipeline, drawn.size, drawn.dtype)
         assert base.repo is not None and PUBLISHED[base.repo.lower()].family == base.family, name
+
+
+def test_a_subject_that_could_never_show_an_effect_is_refused():
+    with pytest.raises(UserError, match="subject_probes"):
+        resolve(overrides=["recipe.subject_probes=5"], environment={})
+    for harmless in ("recipe.subject_contexts=none", "recipe.trigger_arms=false"):
+        assert resolve(overrides=["recipe.subject_probes=5", harmless], environment={})
