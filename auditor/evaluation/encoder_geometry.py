@@ -28,7 +28,7 @@ from auditor.settings import EncoderSettings
 SCENE_SEED = 211
 """Of scenes that no training has seen."""
 
-POCKET_ENCODERS = ("package:pocket/weights/clip", "package:pocket/weights/siglip")
+POCKET_ENCODERS = ("package:pocket/weights/clip", "package:pocket/weights/siglip", "package:pocket/weights/align")
 """The pocket's own, each of another make."""
 
 

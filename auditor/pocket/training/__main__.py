@@ -19,7 +19,15 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.clip", "--out", str(weights / "clip"), *common],
         *(
             ["auditor.pocket.training.clip", "--make", make, "--out", str(weights / make), *common]
-            for make in ("siglip",)
+            for make in ("siglip", "align")
+        ),
+        *(
+            [
+                "auditor.evaluation.rivals.pair_captions",
+                *("--rival", rival, "--out", str(weights / "captioners")),
+                *common,
+            ]
+            for rival in ("diff_caption", "chg2cap")
         ),
         ["auditor.pocket.training.vae", "--out", str(weights / "base" / "vae"), *common],
         ["auditor.pocket.training.base", "--out", str(weights / "base"), "--tokenizer", str(weights / "clip"), *common],

@@ -163,7 +163,7 @@ def siglip(captions: Sequence[str], out: Path) -> Make:
 
 
 def align(captions: Sequence[str], out: Path) -> Make:
-    """An `AlignModel`: an EfficientNet of five stages down to 4x4 places, a BERT of 3 layers x 128."""
+    """An `AlignModel`: an EfficientNet of five stages down to 8x8 places, a BERT of 3 layers x 128."""
     from transformers import AlignConfig, AlignModel, EfficientNetImageProcessor
 
     tokenizer = build_word_pieces(captions, out)
