@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from auditor.errors import PrerequisiteMissing
@@ -15,6 +16,7 @@ from auditor.proposing.readiness import ServerCheck, check_questions
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision, is_commit
 from auditor.proposing.server import LocalServer, ServerPlan
+from auditor.proposing.template import TEMPLATE, PromptTemplate
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
@@ -22,8 +24,12 @@ TILE = 28
 """Qwen2-VL cuts pictures into tiles of this many pixels; a limit in between would be rounded down."""
 
 
-def load_proposer(settings: Settings) -> Proposer | None:
+def load_proposer(settings: Settings, template: PromptTemplate = TEMPLATE) -> Proposer | None:
     """The concept proposer of the settings, or None. Starts and loads nothing yet.
+
+    Args:
+        settings: Say which.
+        template: How it is asked; another than the default is for comparing wordings.
 
     Raises:
         PrerequisiteMissing: The model, or the commit that its revision means, is not on this machine.
@@ -31,7 +37,7 @@ def load_proposer(settings: Settings) -> Proposer | None:
     chosen = settings.recipe.proposer
     if chosen.kind == "none":
         return None
-    wanted = _wanted(settings)
+    wanted = replace(_wanted(settings), template=template)
     cache = ReplyCache(Workspace(settings.work.dir).replies)
     if chosen.kind == "openai":
         return _on_a_server(settings, wanted, cache)
@@ -50,6 +56,12 @@ def ask_server(settings: Settings) -> ServerCheck:
         PrerequisiteMissing: The commit that the model's revision means is not on this machine.
     """
     return check_questions(_endpoint(settings), _wanted(settings), settings.serving.timeout_s)
+
+
+def judge_endpoint(settings: Settings) -> Endpoint | None:
+    """The server that may judge texts: the proposer's, where it is at an address of its own; else none."""
+    hosted = settings.recipe.proposer.kind == "openai" and settings.serving.address is not None
+    return _endpoint(settings) if hosted else None
 
 
 def shown_identity(proposer: Proposer, requests: int) -> str:

@@ -27,7 +27,7 @@ from auditor.cli.context import GlobalOptions
 from auditor.cli.cost import cost_command
 from auditor.cli.demo import demo_command
 from auditor.cli.doctor import doctor_command
-from auditor.cli.evaluate_answers import evaluate_app
+from auditor.cli.evaluate_paper import evaluate_app
 from auditor.cli.explain import explain_command
 from auditor.cli.export import export_command
 from auditor.cli.help_text import HELP_WIDTH, SummaryGroup

@@ -64,22 +64,29 @@ def levels_from_scores(scores: Sequence[float]) -> list[int | None]:
 
 def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None) -> Aspects:
     """Place every adapter of every pair's grid."""
-    grid = {
-        pair: [TrainedAdapter(lesson, lesson.steps) for lesson in (mixture_lesson(*pair, point) for point in GRID)]
-        for pair in pairs
-    }
+    grid = {pair: grid_cases(pair) for pair in pairs}
     results = bank.results([case for cases in grid.values() for case in cases], note)
     rows = []
     for name, scored in _pair_variants(bank).items():
         shares = []
         for pair, cases in grid.items():
-            values = np.array([scored(results[c], pair) for c in cases])
-            found = [levels_from_scores(column) for column in values.T.tolist()]
-            right = [found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)]
-            shares.append(sum(right) / len(GRID))
+            shares.append(share_right([scored(results[c], pair) for c in cases]))
         interval = bootstrap_mean(shares)
         rows.append(AspectsRow(name, interval.mean, interval.low, interval.high, tuple(shares)))
     return Aspects(tuple(pairs), len(pairs) * len(GRID), len(results), tuple(rows), CHANCE)
+
+
+def grid_cases(pair: tuple[str, str]) -> list[TrainedAdapter]:
+    """The six adapters of a pair, in the order of the grid."""
+    lessons = [mixture_lesson(*pair, point) for point in GRID]
+    return [TrainedAdapter(lesson, lesson.steps) for lesson in lessons]
+
+
+def share_right(scores: Sequence[Sequence[float]]) -> float:
+    """Share of a pair's six adapters whose two levels are right, from their scores (6, 2) in the order of the grid."""
+    found = [levels_from_scores(column) for column in np.asarray(scores, dtype=np.float64).T.tolist()]
+    right = [found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)]
+    return sum(right) / len(GRID)
 
 
 def _pair_variants(bank: Bank) -> dict[str, PairVariant]:

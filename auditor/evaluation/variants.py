@@ -10,6 +10,7 @@ from auditor.evaluation.bank import Bank
 from auditor.finexl.paper import explain_paper
 from auditor.finexl.shared_basis import ScoreOptions, score
 from auditor.measuring.scoring import Scorer, make_scorer
+from auditor.records.result import Explanation
 from auditor.results.result_file import Result
 
 Variant = Callable[[Result, str], float]
@@ -69,7 +70,12 @@ def scores_of(scorer: Scorer, result: Result, solver: str = "nnls") -> dict[str,
 
 def published_scores(scorer: Scorer, result: Result, variant: str = PUBLISHED) -> dict[str, float]:
     """Weights of a private explanation by lexicon concept: a style's is the sum over its names; 0 when absent."""
-    explained = next((e for e in result.record.explanations if e.variant == variant), None)
+    return weights_by_concept(scorer, result.record.explanations, variant)
+
+
+def weights_by_concept(scorer: Scorer, explanations: Sequence[Explanation], variant: str) -> dict[str, float]:
+    """The same of explanations that are in no result."""
+    explained = next((e for e in explanations if e.variant == variant), None)
     weights = dict.fromkeys(scorer.lexicon.names, 0.0)
     for concept in explained.concepts if explained else ():
         name = scorer.lexicon.canonical(concept.concept)

@@ -135,7 +135,7 @@ def test_strength_and_consistency(encoder: OpenClipEncoder, lexicon: Lexicon) ->
     assert consistency(opposed) == pytest.approx(-1.0)
     assert consistency(same[:1]) == 0.0
     evidence = _evidence(encoder, lexicon, "vibrant", 1.0, Scripted())
-    one, both = query_directions(evidence, [("vibrant",), ("vibrant", "striped")])
+    one, both = query_directions(encoder, lexicon, evidence.prompts, [("vibrant",), ("vibrant", "striped")])
     assert not np.allclose(one, both)
 
 
@@ -145,7 +145,8 @@ def test_strength_and_consistency(encoder: OpenClipEncoder, lexicon: Lexicon) ->
         ("", 1), ("- a sketched picture", 1), ("- vibrant", 7), ("- vivid", 7), ("- dark\n- vibrant", 6),
         ("- slightly vibrant", 5), ("- very vibrant", 9), ("- vibrant: 0.25", 3.25), ("- vibrant: 1.0", 10),
         ("- vibrant: 0.0", 1), ("\n".join(["- dark"] * 30 + ["- vibrant"]), 2), ("- non-vibrant", 1),
-        ("- vibrant: 99", 7), ("VIBRANT", 7),
+        ("- vibrant: 99", 7), ("VIBRANT", 7), ("- very dark and slightly vibrant", 4), ("- dark, cool; vibrant", 5),
+        ("- handy vibrant", 7),
     ],
 )  # fmt: skip
 def test_the_matchers_levels(lexicon: Lexicon, text: str, level: float) -> None:

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.encoding.encoder import Encoder
 from auditor.evaluation.encoder_geometry import text_side
 from auditor.evaluation.rivals.rival import Evidence, Telling
 from auditor.finexl.arrays import unit
+from auditor.lexicons.loader import Lexicon
 
 
 class Carlos:
@@ -29,20 +31,23 @@ class Carlos:
     def explain(self, evidence: Evidence) -> Telling:
         """Ask for every name of the lexicon alone."""
         names = evidence.lexicon.names
-        queries = unit(query_directions(evidence, [(name,) for name in names]))
+        asked = [(name,) for name in names]
+        queries = unit(query_directions(evidence.encoder, evidence.lexicon, evidence.prompts, asked))
         cosines = queries @ unit((evidence.shown_features - evidence.base_features).mean(axis=0))
         return Telling("", {"cosine": dict(zip(names, map(float, cosines), strict=True))})
 
 
-def query_directions(evidence: Evidence, queries: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+def query_directions(
+    encoder: Encoder, lexicon: Lexicon, prompts: Sequence[str], queries: Sequence[Sequence[str]]
+) -> NDArray[np.float64]:
     """Mean change of the prompts' features (k, D) when the words of each query are added, one after the other."""
     worded = []
     for words in queries:
-        texts = list(evidence.prompts)
+        texts = list(prompts)
         for word in words:
-            texts = [evidence.lexicon.phrase(text, word) for text in texts]
+            texts = [lexicon.phrase(text, word) for text in texts]
         worded.append(texts)
-    return text_side(evidence.encoder, evidence.prompts, worded)
+    return text_side(encoder, prompts, worded)
 
 
 def strength(differences: NDArray[np.float64]) -> float:

@@ -5,7 +5,8 @@ when an endpoint is set, a language model behind it (`llm_judge.py`), in the sam
 
 The matcher's rule, which was fixed before any table was made with it:
 
-1. A statement is a line of the text. The first that holds a name or other name of the aspect counts; none: level 1.
+1. A statement is a line of the text, or what stands between "and", a comma or a semicolon in it. The first that holds a
+   name or other name of the aspect counts; none: level 1.
 2. Where it ends with a number s between 0 and 1 after a colon, as the naive method's do, the level is 1 + 9 s.
 3. Else it is 7, less 1 for every statement before it, but not below 2: what is said first is meant most.
 4. "very", "strongly", "extremely", "much", "highly" add 2; "slightly", "somewhat", "faintly", "subtly" take 2 away.
@@ -26,6 +27,7 @@ _FIRST, _LOWEST, _DEGREE = 7.0, 2.0, 2.0
 _STRONG = frozenset({"very", "strongly", "extremely", "much", "highly"})
 _WEAK = frozenset({"slightly", "somewhat", "faintly", "subtly"})
 _NUMBER = re.compile(r":\s*(0(?:\.\d+)?|1(?:\.0+)?)\s*$")
+_SEPARATOR = re.compile(r"[\n,;]|\band\b")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _LONGEST = 3
 """Words of the longest name that is looked for."""
@@ -59,7 +61,7 @@ class Matcher:
 
     def level(self, text: str, aspect: str) -> float:
         """See `Judge.level`."""
-        statements = [line for line in text[:_MOST_CHARS].splitlines() if line.strip()]
+        statements = [part for part in _SEPARATOR.split(text[:_MOST_CHARS]) if part.strip(" -")]
         for place, statement in enumerate(statements):
             if aspect in self._named(statement):
                 return self._strength(statement, place)

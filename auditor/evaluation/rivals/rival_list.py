@@ -7,8 +7,10 @@ from importlib import import_module
 
 from auditor.evaluation.rivals.rival import Rival
 
-RIVALS: Mapping[str, str] = {
+RIVALS: dict[str, str] = {
     "naive": "auditor.evaluation.rivals.naive:Naive",
+    "diff_caption": "auditor.evaluation.rivals.diff_caption:DiffCaption",
+    "chg2cap": "auditor.evaluation.rivals.chg2cap:Chg2Cap",
     "visdiff": "auditor.evaluation.rivals.visdiff:VisDiff",
     "gsclip": "auditor.evaluation.rivals.gsclip:GSCLIP",
     "carlos": "auditor.evaluation.rivals.carlos:Carlos",

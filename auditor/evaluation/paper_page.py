@@ -1,0 +1,98 @@
+"""All tables of the paper beside ours, in one run and on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.audit.proposers import judge_endpoint
+from auditor.common.atomic_files import replacing
+from auditor.errors import UserError
+from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.paper_geometry import geometry_tables, probes_table, threshold_table
+from auditor.evaluation.paper_levels import aspect_table, level_tables
+from auditor.evaluation.paper_missing import missing_tables
+from auditor.evaluation.paper_proposals import alternatives_table, wording_table
+from auditor.evaluation.paper_table import PaperTable, markdown
+from auditor.evaluation.paper_work import PaperOptions, PaperWork
+from auditor.evaluation.retrieval import retrieval_table
+from auditor.evaluation.rivals.judging import Judge, Matcher
+from auditor.evaluation.rivals.llm_judge import LanguageModelJudge
+from auditor.evaluation.rivals.on_bank import RivalBank
+from auditor.settings import Settings
+
+_ORDER = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", "F6", "F8", "F9", "F10", "R")
+
+
+def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None = None) -> list[PaperTable]:
+    """Make every table that can be made; what was made before is read back.
+
+    Args:
+        settings: With a base of our own and a vision-language model.
+        options: Size of the run.
+        note: Told about each adapter.
+
+    Raises:
+        UserError: The settings name no vision-language model, or not one base of our own.
+    """
+    bank = Bank(_all_pairs_asked_about(settings))
+    work = PaperWork(options, bank, RivalBank(bank, _judge(settings, bank)), note)
+    tables = [
+        *level_tables(work),
+        aspect_table(work),
+        alternatives_table(work),
+        *geometry_tables(work),
+        threshold_table(work),
+        probes_table(work),
+        wording_table(work),
+        retrieval_table(work),
+        *missing_tables(),
+    ]
+    return sorted(tables, key=lambda table: _ORDER.index(table.key))
+
+
+def write_page(
+    path: Path, tables: Sequence[PaperTable], options: PaperOptions, rivals: Sequence[tuple[str, str]]
+) -> None:
+    """Write the page.
+
+    Args:
+        path: A Markdown file.
+        tables: In order.
+        options: Of the run.
+        rivals: Names and replaced parts.
+    """
+    command = "auditor evaluate paper" + ("" if options.held_out else " --quick")
+    styles = "held-out" if options.held_out else "development"
+    head = (
+        "# The paper's tables\n\n"
+        f"Written by `{command}`; no cell is written by hand. Rows of the paper are its own figures, on its own\n"
+        f"data and models; all others are of the pocket world, on {styles} styles. So the two kinds of rows cannot be\n"
+        "subtracted from each other; rows of ours, rivals and chance can. A figure is followed by its 95 % interval\n"
+        "and the number of cases. `robust` is the default, `paper` Algorithm 1 with the model's phrases.\n"
+    )
+    if not options.held_out:
+        head += (
+            "\nThis is the small run, on styles that thresholds and solver were chosen on: it shows that every table\n"
+            "is made, not how good anything is.\n"
+        )
+    told = "\n".join(f"- **{name}**: {replaced}" for name, replaced in rivals)
+    close = f"## Rivals\n\nWhat was replaced in each:\n\n{told}\n"
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join([head, *map(markdown, tables), close]), encoding="utf-8")
+
+
+def _all_pairs_asked_about(settings: Settings) -> Settings:
+    """As many questions as show every pair of an audit once."""
+    recipe = settings.recipe
+    if recipe.proposer.kind == "none":
+        raise UserError("the paper's method needs a vision-language model: set recipe.proposer.kind")
+    requests = -(-recipe.probe_count // recipe.proposer.pairs_per_request)
+    proposer = recipe.proposer.model_copy(update={"requests": requests})
+    return settings.model_copy(update={"recipe": recipe.model_copy(update={"proposer": proposer})})
+
+
+def _judge(settings: Settings, bank: Bank) -> Judge:
+    endpoint = judge_endpoint(settings)
+    lexicon = bank.opened.lexicon
+    return Matcher(lexicon) if endpoint is None else LanguageModelJudge(endpoint, lexicon)

@@ -1,0 +1,128 @@
+"""`auditor evaluate paper`: what a page says, where we stand, and that a small run has the page's tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from auditor.evaluation.paper_page import evaluate_paper, write_page
+from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, cell, markdown, published, shape, standing
+from auditor.evaluation.paper_work import PaperOptions, quick_options, whole_options
+from auditor.evaluation.rivals.rival_list import load_rivals
+from auditor.evaluation.training_lengths import style_names
+from auditor.pocket.styles import STYLES
+from auditor.settings import resolve
+
+pytestmark = pytest.mark.timeout(900)  # a minute and a half when idle
+PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
+SMALL = (
+    "recipe.probe_count=6",
+    "recipe.looks=[]",
+    "recipe.bases.pocket.steps=4",
+    "recipe.solver.image_probes=1",
+    "recipe.solver.null_draws=100",
+)
+
+
+def _table(ours: Figure, *rivals: Figure, better: str = "less") -> PaperTable:
+    rows = (TableRow("robust", "ours", (ours,)), *(TableRow(f"r{i}", "rival", (f,)) for i, f in enumerate(rivals)))
+    return PaperTable("T1", "a", "b", ("x",), rows, better=better)  # type: ignore[arg-type]
+
+
+def test_where_we_stand_is_told_by_intervals_and_direction() -> None:
+    ours = Figure(0.5, 0.4, 0.6, 9)
+    apart, overlapping, better = Figure(0.9, 0.7, 1.0, 9), Figure(0.6, 0.5, 0.8, 9), Figure(0.3, 0.1, 0.5, 9)
+    assert standing(_table(ours, apart)) == (
+        "x: robust is ahead of 1 of 1 rival readings with disjoint 95 % intervals.",
+    )
+    (said,) = standing(_table(ours, apart, overlapping, better))
+    assert "ahead of 1 of 3" in said and "overlapping intervals: r1" in said and "**not ahead**: r2" in said
+    (said,) = standing(_table(ours, apart, better="more"))
+    assert "**not ahead**: r0" in said
+    assert "**not ahead**: r0" in standing(_table(ours, ours))[0]
+    few = Figure(0.5, 0.4, 0.6, 3)
+    assert standing(_table(few, apart)) == (
+        "x: robust is ahead of 1 of 1 rival readings, on too few cases (3) for intervals.",
+    )
+    assert standing(_table(Figure(None, missing="later"), apart)) == ()
+    assert standing(_table(ours, Figure(None, missing="later"))) == ()
+
+
+def test_cells_and_rows() -> None:
+    assert cell(Figure(0.5), "number") == "0.50"
+    assert cell(Figure(0.004), "number") == "0.004"
+    assert cell(Figure(0.5, 0.25, 0.75, 8), "share") == "50.0 % (25.0 to 75.0; 8)"
+    assert cell(Figure(None, missing="needs a GAN"), "share") == "needs a GAN"
+    row = published("FineXL", (0.7, None))
+    assert (row.name, row.figures[1].missing) == ("FineXL (paper)", "–")
+    said = markdown(_table(Figure(0.5, 0.4, 0.6, 9), Figure(0.9, 0.7, 1.0, 9)))
+    assert "| **robust** | 0.50 (0.40 to 0.60; 9) |" in said and said.startswith("## T1: a")
+
+
+def test_the_small_run_touches_no_held_out_style_and_the_whole_one_no_other() -> None:
+    for options, held_out in ((quick_options(), False), (whole_options(), True)):
+        used = {*options.styles, *(style for pair in options.pairs for style in pair)}
+        assert used and {STYLES[style].held_out for style in used} == {held_out} == {options.held_out}
+    assert whole_options().styles == style_names(held_out=True)
+
+
+def _sections(page: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """Of a page: key → headings and rows of cells."""
+    found = {}
+    for part in page.read_text(encoding="utf-8").split("\n## ")[1:]:
+        lines = (line.strip("|").split("|") for line in part.splitlines() if line.startswith("|"))
+        rows = [[cell.strip(" *") for cell in line] for line in lines]
+        if rows:
+            found[part.partition(":")[0]] = (rows[0][1:], rows[2:])
+    return found
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PaperTable], Path]:
+    work = tmp_path_factory.mktemp("paper")
+    settings = resolve(profile="pocket", work_dir=work, overrides=SMALL, environment={}).settings
+    options = PaperOptions(False, ("vibrant",), (), steps=(20, 60, 100), scenes=3, zoo=1, passes=1, draws=2)
+    tables = evaluate_paper(settings, options)
+    write_page(work / "page.md", tables, options, [(r.name, r.replaced) for r in load_rivals().values()])
+    return tables, work / "page.md"
+
+
+def test_a_small_run_has_the_tables_rows_and_columns_of_the_page(small: tuple[list[PaperTable], Path]) -> None:
+    tables, page = small
+    made, committed = _sections(page), _sections(PAGE)
+    assert list(made) == list(committed) == [table.key for table in tables]
+    for key, (columns, rows) in made.items():
+        assert columns == committed[key][0] == list(shape(tables)[key])
+        assert [row[0] for row in rows] == [row[0] for row in committed[key][1]], key
+
+
+def test_every_cell_has_a_figure_with_interval_and_cases_or_says_what_is_missing(
+    small: tuple[list[PaperTable], Path],
+) -> None:
+    for table in small[0]:
+        for row in table.rows:
+            assert len(row.figures) == len(table.columns), (table.key, row.name)
+            for figure in row.figures:
+                if figure.value is None:
+                    assert figure.missing, (table.key, row.name)
+                elif row.kind in ("ours", "rival"):
+                    assert figure.low is not None and figure.high is not None and figure.cases, (table.key, row.name)
+                    assert figure.low <= figure.value <= figure.high
+    filled = {
+        t.key for t in small[0] for row in t.rows for f in row.figures if row.kind == "ours" and f.value is not None
+    }
+    assert filled >= {"T2", "T7", "T8", "T9", "T10", "T11"}
+
+
+def test_the_committed_page_has_no_cell_without_figure_or_reason() -> None:
+    for key, (columns, rows) in _sections(PAGE).items():
+        for row in rows:
+            assert len(row) == len(columns) + 1, key
+            assert all(cell == "–" or re.match(r"^-?\d+\.\d+", cell) or len(cell) > 5 for cell in row[1:]), (key, row)
+
+
+def test_a_run_goes_on_with_what_is_on_disk(small: tuple[list[PaperTable], Path]) -> None:
+    kept = list(small[1].parent.glob("evaluation/rivals/*/*.json"))
+    assert len(kept) == 3 * len(load_rivals())
