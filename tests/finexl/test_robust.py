@@ -101,3 +101,22 @@ def test_least_squares_is_available() -> None:
     options = RobustOptions(solver="ols", order="given", max_redundancy=1.0, stop_residual=0)
     result = explain([1.0, -1.0], ["a", "b"], [[1.0, 0], [0, 1.0]], options=options)
     assert {c.name: c.weight for c in result.concepts} == pytest.approx({"a": 1.0, "b": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("cosine", ["near", "often", "often too", "twice", "at first"]),
+        ("support", ["often", "often too", "twice", "near", "at first"]),
+        ("pursuit", ["near", "often", "often too", "twice", "at first"]),
+        ("given", ["at first", "twice", "often too", "often", "near"]),
+    ],
+)
+def test_the_order_in_which_candidates_are_tried(order: Order, expected: list[str]) -> None:
+    """By closeness ties fall to support, by support to closeness; a name decides only where both are alike."""
+    target = np.array([1.0, 0.2, 0.2, 0.05])
+    vectors = np.array([[0, 0, 0, 1.0], [0, 0, 0, 1.0], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [1.0, 0, 0, 0]])
+    options = RobustOptions(order=order, stop_residual=0, minimum_gain=-1.0, max_redundancy=2.0)
+    names = ["at first", "twice", "often too", "often", "near"]
+    found = explain(target, names, vectors, support=[1, 2, 3, 3, 1], options=options)
+    assert [considered.name for considered in found.trace] == expected
