@@ -51,8 +51,11 @@ def main() -> None:
     with serve(HubIndex(), tokens={TOKEN: Identity("rehearsal")}) as hub:
         # before any library is imported that reads them once
         os.environ |= {
-            "HF_HOME": str(folder / "hf"), "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "STUB_STATE": str(folder),
-        }  # fmt: skip
+            "HF_HOME": str(folder / "hf"),
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_TOKEN": TOKEN,
+            "STUB_STATE": str(folder),
+        }
         from tests.rehearsal.world import write_world
 
         overrides = FULL[chosen.full] if chosen.full else small(chosen.only)
