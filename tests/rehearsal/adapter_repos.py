@@ -19,7 +19,7 @@ from tests.architectures import RANK, SCHEMES, Scheme, tensor_shapes
 
 STYLE, SUBJECT = "in the style of wtrclr", "a photo of sks dog"
 FILE = "pytorch_lora_weights.safetensors"
-STRENGTH, LAST_STRENGTH = 0.02, 3.0
+STRENGTH, LAST_STRENGTH = 0.02, 2.0
 """Sizes of a change, in about the size of the weights: of most layers, and of the denoiser's last ones.
 
 Random pictures scatter widely. So the last layers are changed more, and all their numbers to one side: what is drawn

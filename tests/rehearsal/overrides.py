@@ -27,7 +27,7 @@ _SMALL: Tree = {
     "profile": "hub",
     **_HERE,
     "recipe": {
-        "probe_count": 8, "looks": [8], "dose_probes": 2, "subject_probes": 6, "lexicon": "FOLDER/lexicon.json",
+        "probe_count": 12, "looks": [12], "dose_probes": 2, "subject_probes": 8, "lexicon": "FOLDER/lexicon.json",
         "proposer": _IN_PROCESS, "solver": {"image_probes": 1},
         "bases": {
             name: {"size": SIDE, "steps": 2}
