@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from auditor.catalog.catalog_words import catalog_words
+from auditor.catalog.cluster_words import cluster_words
 from auditor.catalog.export.neighbour_pieces import neighbours
 from auditor.catalog.export.score_pieces import Scores, Write, directions, write_concepts, write_pages
 from auditor.catalog.questions.grammar import grammar_text
@@ -181,7 +182,9 @@ def _write_words(connection: duckdb.DuckDBPyConnection, write: Write) -> list[st
         "licences": words.licences,
     }
     order = {name: place for place, name in enumerate(names)}
-    write("words", {**known, "order": order, "grammar": json.loads(grammar_text())})
+    clusters = cluster_words(connection)
+    alike = {name: others for name in names if (others := clusters.recipes_of(name))}
+    write("words", {**known, "order": order, "alike": alike, "grammar": json.loads(grammar_text())})
     return names
 
 

@@ -95,19 +95,24 @@ function passing(core, question) {
 
 // Level, low, high, along and score of a concept, of one audit in one arm.
 function evidenceOf(core, columns) {
-  const arms = ["plain", "worded"].map((arm) => new Map([...columns].map(([name, data]) => [name, unpacked(data[arm], Int16Array)])));
+  const numbers = (data, arm) => {
+    if (typeof data[arm] === "string") data[arm] = unpacked(data[arm], Int16Array);
+    return data[arm];
+  };
+  const arms = ["plain", "worded"].map((arm) => new Map([...columns].map(([name, data]) => [name, numbers(data, arm)])));
   return (arm, name, place) => {
     const values = arms[arm].get(name);
     const count = values.length / COLUMNS;
-    const [score, low, high, along] = [0, 1, 2, 3].map((column) => values[column * count + place] * core.unit);
-    return [Math.max(score, along), low, high, along, score];
+    const score = values[place] * core.unit;
+    const along = values[3 * count + place] * core.unit;
+    return [Math.max(score, along), values[count + place] * core.unit, values[2 * count + place] * core.unit, along, score];
   };
 }
 
 // The cosine of V with the sum of the wanted directions, from V·f of each and the f·f' of the recipe; of alternatives the
-// best choice.
+// best choice. It knows nothing of strength.
 function pointingOf(core, question, columns, evidence) {
-  const wanted = wantedOf(question);
+  const wanted = question.wishes.filter((wish) => wish.role === "wanted");
   if (!wanted.length || question.more_than.length) return null;
   const names = wanted.flatMap((wish) => wish.names.map((name) => name.concept));
   const choices = wanted.reduce((some, wish) => some.flatMap((choice) => wish.names.map((name) => [...choice, names.indexOf(name.concept)])), [[]]);
@@ -129,39 +134,79 @@ function pointingOf(core, question, columns, evidence) {
   };
 }
 
-function wantedOf(question) {
-  return question.wishes.filter((wish) => wish.role === "wanted");
+// Concepts that the question names, each once.
+function conceptsOf(question) {
+  return [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
+}
+
+// Other concepts that a recipe cannot tell from one.
+function alikeIn(recipe, name) {
+  const others = words.alike[name];
+  return others ? Object.keys(others).filter((other) => others[other].includes(recipe)) : [];
+}
+
+// Those that answer for the wanted concepts in some recipe.
+function standIns(question) {
+  const wanted = question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount);
+  return wanted.flatMap((wish) => wish.names.flatMap((name) => Object.keys(words.alike[name.concept] || {})));
+}
+
+// What a card shows: each concept, or the strongest of those that the recipe cannot tell from it.
+function reasonsOf(question, of, recipe) {
+  const wanted = new Set(question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount).flatMap((wish) => wish.names.map((name) => name.concept)));
+  return conceptsOf(question).map((name) => {
+    const own = [name, ...of(name)];
+    const others = own[1] < PRESENT && wanted.has(name) ? alikeIn(recipe, name).map((other) => [other, ...of(other)]) : [];
+    return [own, ...others].sort((a, b) => b[2] - a[2] || b[1] - a[1])[0];
+  });
+}
+
+// One answer. Its row and its reasons are looked up when it is shown: of 80,000 answers 24 are.
+class Hit {
+  constructor(core, index, verdict, reasons = () => []) {
+    Object.assign(this, { core, index, copies: 1, fit: null, reasons }, verdict);
+  }
+
+  get row() { return (this.known ??= rowOf(this.core, this.index)); }
+
+  get why() { return (this.told ??= this.reasons()); }
 }
 
 function answer(core, question, columns) {
   const evidence = evidenceOf(core, columns);
   const pointing = pointingOf(core, question, columns, evidence);
-  const several = wantedOf(question).length > 1 && !wantedOf(question).some((wish) => wish.amount);
+  const several = question.wishes.filter((wish) => wish.role === "wanted");
+  const fits = several.length > 1 && several.every((wish) => !wish.amount);
   const passes = passing(core, question);
+  const judged = judgeOf(question);
   const places = new Map(columns.size ? core.worded.map((audit, place) => [audit, place]) : []);
   const found = new Map();
-  for (let index = 0; index < core.columns.repo.length; index += 1) {
-    if (!passes(index)) continue;
-    const audit = core.columns.audit[index];
-    if (columns.size && audit < 0) continue;
-    let best = judged(question, (name) => evidence(0, name, audit), 0);
-    if (places.has(audit)) {
-      const worded = judged(question, (name) => evidence(1, name, places.get(audit)), 1);
-      if (worded && (!best || worded.band < best.band)) best = worded;
+  const { audit: audits, weights: copies } = core.columns;
+  for (let index = 0; index < audits.length; index += 1) {
+    const audit = audits[index];
+    if ((columns.size && audit < 0) || !passes(index)) continue;
+    const recipe = columns.size ? core.recipes[core.recipe[audit]] : "";
+    let [best, place] = [judged((name) => evidence(0, name, audit), 0, recipe), audit];
+    if (places.has(audit) && (!best || best.band > 0)) {
+      const worded = judged((name) => evidence(1, name, places.get(audit)), 1, recipe);
+      if (worded && (!best || worded.band < best.band)) [best, place] = [worded, places.get(audit)];
     }
     if (!best) continue;
-    const weights = question.repo === null ? core.lists.weights[core.columns.weights[index]] : index;
+    const weights = question.repo === null ? copies[index] : index;
     const kept = found.get(weights);
-    if (kept) kept.copies += 1;
-    else {
-      const cosine = pointing && best.arm === 0 ? pointing(audit) : null;
-      found.set(weights, { row: rowOf(core, index), fit: several ? cosine : null, pointing: cosine, ...best, copies: 1 });
+    if (kept) {
+      kept.copies += 1;
+      continue;
     }
+    if (pointing && best.arm === 0) best.pointing = pointing(audit);
+    if (fits) best.fit = best.pointing ?? null;
+    found.set(weights, new Hit(core, index, best, () => reasonsOf(question, (name) => evidence(best.arm, name, place), recipe)));
   }
-  return ordered([...found.values()], question);
+  return ordered(core, [...found.values()], question);
 }
 
-function ordered(hits, question) {
+function ordered(core, hits, question) {
+  const { downloads, likes, created, size, repo, path } = core.columns;
   const falling = (get) => (a, b) => (get(b) ?? -Infinity) - (get(a) ?? -Infinity) || 0;
   const rising = (get) => (a, b) => (get(a) ?? Infinity) - (get(b) ?? Infinity) || 0;
   const text = (get, sign = 1) => (a, b) => {
@@ -170,15 +215,19 @@ function ordered(hits, question) {
     if (one === null || two === null) return one === null ? 1 : -1;
     return one < two ? -sign : sign;
   };
-  const orders = { popular: falling((hit) => hit.row.downloads), liked: falling((hit) => hit.row.likes),
-    newest: text((hit) => hit.row.created, -1), oldest: text((hit) => hit.row.created), smallest: rising((hit) => hit.row.size) };
-  const named = question.repo === null ? null : question.repo.toLowerCase();
+  const day = (hit) => core.lists.created[created[hit.index]];
+  const orders = { popular: falling((hit) => downloads[hit.index]), liked: falling((hit) => likes[hit.index]),
+    newest: text(day, -1), oldest: text(day), smallest: rising((hit) => size[hit.index]) };
   const keys = [(a, b) => a.band - b.band];
-  if (named !== null) keys.push((a, b) => (a.row.repo.toLowerCase() !== named) - (b.row.repo.toLowerCase() !== named));
+  if (question.repo !== null) {
+    const named = question.repo.toLowerCase();
+    keys.push((a, b) => (a.row.repo.toLowerCase() !== named) - (b.row.repo.toLowerCase() !== named));
+  }
   if (question.order !== "best") keys.push(orders[question.order]);
-  keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain), falling((hit) => hit.pointing), falling((hit) => hit.strength));
-  if (!question.wishes.length && !question.more_than.length) keys.push(falling((hit) => hit.row.downloads));
-  keys.push(text((hit) => hit.row.repo), text((hit) => hit.row.path));
+  keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain),
+    falling((hit) => hit.widely), falling((hit) => hit.pointing), falling((hit) => hit.strength));
+  if (!question.wishes.length && !question.more_than.length) keys.push(orders.popular);
+  keys.push(text((hit) => repo[hit.index]), text((hit) => core.lists.path[path[hit.index]]));
   hits.sort((a, b) => {
     for (const key of keys) { const found = key(a, b); if (found) return found; }
     return 0;
@@ -186,43 +235,49 @@ function ordered(hits, question) {
   return question.limit ? hits.slice(0, question.limit) : hits;
 }
 
-function judged(question, of, arm) {
-  const wanted = wantedOf(question);
-  const least = question.wishes.filter((wish) => wish.role === "least");
-  const without = question.wishes.filter((wish) => wish.role === "without");
-  const strongest = (wish) => wish.names.map((name) => of(name.concept)).reduce((a, b) => a.map((value, i) => Math.max(value, b[i])));
-  const bounds = (wish) => (wish.amount ? [wish.amount.least ?? 0, wish.amount.most ?? Infinity] : [PRESENT, Infinity]);
-  let [has, sure, some, miss, certain, strength, away] = [true, true, false, 0, 1, 1, 0];
-  for (const wish of wanted) {
-    const [level, low] = strongest(wish);
-    const [from, to] = bounds(wish);
-    has = has && level >= from && level <= to;
-    sure = sure && (low > 0 || from <= 0);
-    some = some || level >= NEAR;
-    if (wish.amount) miss += Math.max(from - level, 0, level - to);
-    certain *= Math.max(low, 0) ** (1 / wanted.length);
-    strength *= Math.max(level, 0) ** (1 / wanted.length);
-  }
-  for (const [one, two] of question.more_than) {
-    has = has && of(one)[0] > of(two)[0];
-    sure = sure && of(one)[1] > of(two)[2];
-  }
-  const lone = without.length && !wanted.length && !least.length;
-  for (const wish of lone ? without : least) away += strongest(wish)[3];
-  for (const wish of least) {
-    has = has && strongest(wish)[3] < PRESENT;
-    sure = sure && strongest(wish)[3] <= -PRESENT;
-    some = true;
-  }
-  for (const wish of without) {
-    if (strongest(wish)[1] >= bounds(wish)[0]) return null;
-    // By the joint fit alone: every dark adapter lies some way along blurry.
-    sure = sure && strongest(wish)[4] < bounds(wish)[0];
-  }
-  const band = has && sure ? 0 : has ? 1 : some ? 2 : null;
-  if (band === null) return null;
-  const names = [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
-  return { band, arm, miss: Math.round(miss * 1e6) / 1e6, certain, strength, away, why: names.map((name) => [name, ...of(name)]) };
+// How one audit in one arm answers the question, given what tells level, low, high, along and score of a concept.
+function judgeOf(question) {
+  const parts = Object.fromEntries(["wanted", "least", "without"].map((role) => [role, question.wishes.filter((wish) => wish.role === role)
+    .map(({ names, amount }) => ({ names: names.map((name) => name.concept), amount, from: amount ? amount.least ?? 0 : PRESENT, to: amount?.most ?? Infinity }))]));
+  const { wanted, least, without } = parts;
+  const strongest = (wish, of) => (wish.names.length === 1 ? of(wish.names[0])
+    : wish.names.map(of).reduce((a, b) => a.map((value, i) => Math.max(value, b[i]))));
+  const apart = without.length && !wanted.length && !least.length ? without : least;
+  return (of, arm, recipe) => {
+    let [has, sure, some, miss, certain, widely, strength, away] = [true, true, false, 0, 1, 1, 1, 0];
+    for (const wish of wanted) {
+      const [level, low] = strongest(wish, of);
+      // Words that the recipe cannot tell apart answer for each other, never surely.
+      const others = wish.amount ? [] : wish.names.flatMap((name) => alikeIn(recipe, name)).map(of);
+      const wide = others.reduce((most, values) => Math.max(most, values[0]), level);
+      has = has && wide >= wish.from && level <= wish.to;
+      sure = sure && level >= wish.from && (low > 0 || wish.from <= 0);
+      some = some || wide >= NEAR;
+      widely *= Math.max(others.reduce((most, values) => Math.max(most, values[1]), low), 0) ** (1 / wanted.length);
+      if (wish.amount) miss += Math.max(wish.from - level, 0, level - wish.to);
+      certain *= Math.max(low, 0) ** (1 / wanted.length);
+      strength *= Math.max(level, 0) ** (1 / wanted.length);
+    }
+    for (const [one, two] of question.more_than) {
+      has = has && of(one)[0] > of(two)[0];
+      sure = sure && of(one)[1] > of(two)[2];
+    }
+    for (const wish of apart) away += strongest(wish, of)[3];
+    for (const wish of least) {
+      const along = strongest(wish, of)[3];
+      has = has && along < PRESENT;
+      sure = sure && along <= -PRESENT;
+      some = true;
+    }
+    for (const wish of without) {
+      const values = strongest(wish, of);
+      if (values[1] >= wish.from) return null;
+      // By the joint fit alone: every dark adapter lies some way along blurry.
+      sure = sure && values[4] < wish.from;
+    }
+    if (!has && !some) return null;
+    return { band: has && sure ? 0 : has ? 1 : 2, arm, miss: Math.round(miss * 1e6) / 1e6, certain, widely, strength, away };
+  };
 }
 
 // Neighbours of one adapter, of those that the pieces hold, with the filters of the question.
@@ -235,9 +290,9 @@ function alike(core, question, origin, near) {
     if (cosine === undefined || core.columns.repo[index].toLowerCase() === own || !passes(index)) continue;
     const weights = core.columns.weights[index];
     if (found.has(weights)) found.get(weights).copies += 1;
-    else found.set(weights, { row: rowOf(core, index), band: 0, arm: 0, miss: 0, away: 0, fit: cosine, cosine, why: [], copies: 1 });
+    else found.set(weights, new Hit(core, index, { band: 0, arm: 0, miss: 0, away: 0, fit: cosine, cosine }));
   }
-  return ordered([...found.values()], question);
+  return ordered(core, [...found.values()], question);
 }
 
 // As strength_for in auditor/catalog/strength.py.

@@ -108,10 +108,16 @@ async function found(core, question, typed) {
   if (free.length) {
     throw new Error(`${unknown(free[0].text)}. Other words need the text encoder, which this page has not; the command line has it: ${commandFor(typed)}`);
   }
-  const names = [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
+  const names = [...new Set([...conceptsOf(question), ...standIns(question)])];
   const columns = new Map(await Promise.all(names.map(async (name) => [name, await load(`concepts/${words.order[name]}`)])));
   const outcome = question.filters.outcome;
-  const note = outcome && !SCORED.includes(outcome) && outcome !== "no_effect" ? " What was not audited is listed below, under “Not audited, and why”." : "";
+  let note = outcome && !SCORED.includes(outcome) && outcome !== "no_effect" ? " What was not audited is listed below, under “Not audited, and why”." : "";
+  for (const wish of question.wishes.filter((one) => one.role === "wanted" && !one.amount)) {
+    for (const name of wish.names) {
+      const others = Object.keys(words.alike[name.concept] || {}).sort();
+      if (others.length) note += ` ${name.concept} cannot be told from ${others.join(", ")} by some recipes: adapters of the others are found too, behind those of the word itself.`;
+    }
+  }
   return [answer(core, question, columns), note];
 }
 
@@ -139,8 +145,8 @@ function catalogWords(core) {
 
 function showMore() {
   // A filter is passed or not, and to be like another is a place in an order: neither is more or less sure.
-  const alikeOnes = hits.some((hit) => hit.cosine !== undefined);
-  const judgedOnes = hits.some((hit) => hit.why.length);
+  const alikeOnes = hits.length > 0 && hits[0].cosine !== undefined;
+  const judgedOnes = hits.length > 0 && hits[0].why.length > 0;
   for (const hit of hits.slice(shown, shown + STEP)) {
     let group = byId("results").lastElementChild;
     if (!group || Number(group.dataset.band) !== hit.band) {

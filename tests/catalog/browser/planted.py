@@ -133,6 +133,12 @@ class Planted:
         )
         return scores, vector
 
+    def _clusters(self, base: str) -> np.ndarray:
+        """Leaders (k,): one base cannot tell the third concept from the fourth."""
+        leaders = np.arange(len(self.names))
+        leaders[3] = 2 if base == "pocket" else 3
+        return leaders
+
     def _basis(self) -> dict[str, BasisVectors]:
         return {
             recipe.recipe_id: BasisVectors(
@@ -140,7 +146,7 @@ class Planted:
                 self.directions[recipe.base_name],
                 np.zeros((0, DIMENSION)),
                 levels=self.directions[recipe.base_name],
-                clusters=np.arange(len(self.names)),
+                clusters=self._clusters(recipe.base_name),
             )
             for recipe in self.recipes
         }

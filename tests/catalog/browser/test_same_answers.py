@@ -61,7 +61,7 @@ def listed(hit):
 
 def ranks(hit):
     """What a hit is ranked by, the first that is known."""
-    return hit.fit, hit.at_least, sum(match.projection for match in hit.matched)
+    return hit.fit, hit.at_least or None, sum(match.projection for match in hit.matched)
 
 
 def difference(expected, seen):
@@ -97,6 +97,15 @@ def compared(gallery, box, text):
 def test_questions_have_the_same_answers(gallery, box):
     answers = {text: compared(gallery, box, text) for text in [*QUESTIONS, *MORE]}
     assert not {text: wrong for text, wrong in answers.items() if wrong}
+
+
+def test_words_that_a_recipe_cannot_tell_apart_answer_for_each_other(gallery, box, lexicon):
+    one, two = lexicon.names[2:4]
+    answers = {
+        text: compared(gallery, box, text) for text in (one, two, f"{one}, vibrant", f"very {one}", f"not {two}")
+    }
+    assert not {text: wrong for text, wrong in answers.items() if wrong}
+    assert f"{one} cannot be told from {two}" in box(one)["said"]
 
 
 def test_every_pair_of_concepts_ranks_alike(gallery, box, lexicon):
