@@ -39,7 +39,8 @@ def cost_page(notice: str) -> str:
 the least (sampling stops at its first look, nothing acts) to the most (every probe, arm and strength). Seconds are
 measured where the last column says so (one GPU, once: [benchmarks](benchmarks.md)) and scaled by steps and area;
 encoder, download and the naming (1.6 s a request) come on top. The naive way, measured in the same run, draws 50
-pictures with and 50 without each adapter, one by one.
+pictures with and 50 without each adapter, one by one. `auditor calibrate` puts the seconds of your own device in place
+of these ([how](calibration.md)).
 
 ## The recipe as it ships
 
@@ -76,6 +77,7 @@ def _verdict(shipped: Sequence[BaseCost], cheaper: Sequence[BaseCost]) -> str:
 
 The goal is at most {GOAL_DAYS} GPU-days. The shipped recipe takes {days(shipped)}, the cheaper one {days(cheaper)}:
 the goal is {verdict}. What the cheaper one costs in the scores is not known: on production models no score was
-ever compared. Most of the time is FLUX.1's. Not counted, because not measured at this size: merging into a compiled
-denoiser with full batches, and drawing on the base's own trajectory.
+ever compared; `auditor calibrate` does so on your GPU, with your adapters. Most of the time is FLUX.1's. Not counted,
+because not measured at this size: merging into a compiled denoiser with full batches, and drawing on the base's own
+trajectory.
 """

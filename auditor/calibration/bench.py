@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from auditor.adapters.adapter_file import AdapterFile
@@ -18,8 +19,9 @@ from auditor.adapters.normalise import normalise
 from auditor.audit.opening import load_base, make_recipe, probes_for, subject_contexts
 from auditor.calibration.drawing import Drawing, own_drawing
 from auditor.calibration.kept import NOT_DRAWN, Measurement, kept_for
+from auditor.common.device_memory import out_of_memory
 from auditor.encoding.encoder import Encoder
-from auditor.errors import ItemError
+from auditor.errors import BaseDamaged, ItemError, MemoryTooSmall
 from auditor.finexl.concepts import ConceptDirections
 from auditor.lexicons.loader import load_lexicon
 from auditor.measuring.arms import measure_plain
@@ -33,9 +35,11 @@ from auditor.measuring.subject_arm import SubjectMeter
 from auditor.planning.local_models import device_name, peak_memory
 from auditor.proposing.proposer import Proposer
 from auditor.records.result import WorkItem
+from auditor.results.failures import ends_the_process
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
 
+log = structlog.get_logger(__name__)
 _DRAWING_STAGES = ("generate", "trigger", "dose", "propose")
 
 
@@ -102,11 +106,21 @@ class Bench:
         return self._opened[drawing]
 
     def audit(self, item: WorkItem, adapter: AdapterFile, sha256: str, choice: BaseChoice) -> Measurement:
-        """One adapter, audited as a night would, in the base's own way of drawing."""
+        """One adapter, audited as a night would, in the base's own way of drawing.
+
+        One that damages the base, or brings out a bug, counts as not drawn with, as a night gives it up.
+        """
         began = time.monotonic()
         opened = self.opened(self.own)
-        audited = audit_file(opened, item, adapter, sha256, choice)
-        result = propose_and_explain(opened.scorer, opened.proposer, audited)
+        try:
+            audited = audit_file(opened, item, adapter, sha256, choice)
+            result = propose_and_explain(opened.scorer, opened.proposer, audited)
+        except Exception as error:
+            if ends_the_process(error) or isinstance(error, MemoryTooSmall) or out_of_memory(error):
+                raise
+            log.exception("left out of the sample", repo_id=item.repo_id, path=item.path)
+            self.generator.rebuild()
+            return NOT_DRAWN
         record = result.record
         if record.effect is None:
             return NOT_DRAWN
@@ -131,7 +145,10 @@ class Bench:
             width = opened.reference.features.shape[1]
             return Measurement(np.zeros((self.probes, width), np.float32), np.arange(self.probes))
         finally:
-            self.generator.remove()
+            try:
+                self.generator.remove()
+            except BaseDamaged:
+                self.generator.rebuild()
         return Measurement(measured.differences, measured.rows, seconds)
 
     def _open(self, drawing: Drawing) -> OpenedBase:

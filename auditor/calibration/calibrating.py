@@ -14,6 +14,7 @@ from auditor.calibration.choice import Bounds, Candidate, chosen
 from auditor.calibration.drawing import Drawing
 from auditor.calibration.sample import draw_sample
 from auditor.calibration.trials import BaseTrials, Step, TimeBudget, Trials
+from auditor.common.device_memory import memory_named
 from auditor.errors import MemoryTooSmall, PrerequisiteMissing, UserError
 from auditor.generation.trouble import release
 from auditor.hub.client import HubClient
@@ -111,10 +112,10 @@ def calibrate(
             bench = None
             try:
                 on_step(f"loading {name}")
-                bench = Bench(settings, name, encoder, proposer)
-                bases[name] = Trials(settings, client, bench, options.bounds, budget, on_step).run(
-                    sample, options.adapters
-                )
+                with memory_named(f"The base {name}"):
+                    bench = Bench(settings, name, encoder, proposer)
+                    trials = Trials(settings, client, bench, options.bounds, budget, on_step)
+                    bases[name] = trials.run(sample, options.adapters)
             except (PrerequisiteMissing, MemoryTooSmall) as error:
                 log.warning("base left out", base=name, error=str(error))
                 absent[name] = str(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.opening import load_encoder
 from auditor.calibration.bench import Bench
 from auditor.calibration.calibrating import Calibration, Options, calibrate
@@ -14,12 +15,15 @@ from auditor.calibration.choice import Bounds
 from auditor.calibration.kept import Measurement, kept_for
 from auditor.calibration.rates import stopping_at
 from auditor.calibration.recipe_file import write_recipe_file
-from auditor.errors import UserError
+from auditor.common.package_paths import package_path
+from auditor.errors import BaseDamaged, UserError
+from auditor.measuring.base_choice import choose_base
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
 from auditor.results.result_file import read_result
 from auditor.settings import Settings, resolve
 from tests.audit.conftest import QUICK, small_hub
+from tests.work_items import make_item
 
 REPOS = (
     "ana-k/harbor-lora", "driftwood/lantern-lora", "mkr/moss-lora", "tomo/coral-lora", "grab-bag/zeros",
@@ -117,3 +121,17 @@ def test_sampling_stops_where_an_audit_would() -> None:
     assert stopping_at(Measurement(clear, np.arange(24)), 24, looks, 0.005) == 8
     assert stopping_at(Measurement(noise, np.arange(24)), 24, looks, 0.005) == 24
     assert stopping_at(Measurement(noise, np.arange(24)), 24, (), 0.005) == 24
+
+
+def test_an_adapter_that_damages_the_base_is_left_out(planned: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(planned, "pocket", load_encoder(planned), None)
+
+    def damages(*_: object) -> None:
+        raise BaseDamaged("a weight differs")
+
+    monkeypatch.setattr("auditor.calibration.bench.audit_file", damages)
+    item = make_item(1)
+    path = next(package_path("pocket/zoo/mkr/moss-lora").glob("*.safetensors"))
+    adapter = inspect_file(path, name=path.name)
+    assert not bench.audit(item, adapter, "0" * 64, choose_base(item, adapter, planned)).drawn
+    assert bench.measure(bench.own, adapter).drawn, "the base is whole again"
