@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.phrases import phrase_directions, text_sides
 from auditor.catalog.publishing import new_database, sole_writer
-from auditor.catalog.reading import open_catalog
 from auditor.catalog.reference_rows import BasisVectors, load_reference
 from auditor.encoding.encoder import Encoder
 from auditor.planning.encoder_opening import load_encoder
@@ -40,7 +39,7 @@ from auditor.settings import resolve
 from tests.synthetic_results import PRODUCTION, SyntheticWorld
 
 _SCORED_TOGETHER = 4_000
-_PHRASE = "hand carved zebrawood"
+_PHRASE = "small house"
 _QUESTIONS = {
     "one concept": "vibrant",
     "two concepts": "most vibrant watercolor LoRA",
@@ -116,7 +115,7 @@ def _plant(database: Path, encoder: Encoder) -> None:
 
 def naive(database: Path) -> list[int]:
     """The ten best of one direction: every V as one Arrow column, and a product of matrix and vector."""
-    with closing(open_catalog(database)) as connection:
+    with closing(duckdb.connect(str(database), read_only=True)) as connection:
         table = connection.sql("SELECT audit_id, divergence FROM audits WHERE divergence IS NOT NULL").to_arrow_table()
     rows = table.column("divergence").combine_chunks().values.to_numpy().reshape(len(table), -1)
     scores = rows @ np.random.default_rng(0).normal(size=rows.shape[1]).astype(np.float32)
