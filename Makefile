@@ -80,7 +80,7 @@ browser: $(STAMP)  ## The tests of the exported site in Chromium; installs it wh
 	$(BIN)/pytest -m browser tests/catalog/browser
 
 FULL ?=
-rehearsal: $(STAMP)  ## Run the hub profile on small models of the real classes; with FULL=sd15 at full size (hours on a CPU)
+rehearsal: $(STAMP)  ## Run the hub profile on small models of the real classes; with FULL=sd15 at full size
 	FULL=$(FULL) $(BIN)/pytest tests/rehearsal
 
 cluster: $(STAMP)  ## The tests on a real Slurm, which they start and stop; installs it when it is missing (root, Debian)

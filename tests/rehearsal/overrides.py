@@ -64,10 +64,10 @@ FULL: Mapping[str, Tree] = {
         "profile": "hub",
         **_HERE,
         "recipe": {
-            "probe_count": 6, "looks": [6], "dose_probes": 1, "subject_probes": 2, "lexicon": "FOLDER/lexicon.json",
+            "probe_count": 6, "looks": [6], "dose_probes": 1, "subject_probes": 6, "lexicon": "FOLDER/lexicon.json",
             "proposer": _IN_PROCESS, "solver": {"image_probes": 1},
-            # a picture of 512 pixels takes a minute on a CPU, and float16 is emulated there
-            "bases": {"sd15": {"size": 256, "steps": 2, "dtype": "bfloat16"}}
+            # a CPU takes a minute for a picture of 512 pixels, and emulates float16
+            "bases": {"sd15": {"size": 128, "steps": 2, "dtype": "bfloat16"}}
             | {name: {"enabled": False} for name in SWITCHED_ON if name != "sd15"},
         },
     }

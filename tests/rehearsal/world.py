@@ -62,7 +62,8 @@ def _lexicon(path: Path, concepts: int) -> None:
     """A part of the profile's lexicon, spread over its facets: the base draws pictures of every concept."""
     shipped = json.loads(package_path("lexicons/general-1.json").read_text("utf-8"))
     step = len(shipped["concepts"]) // concepts
-    path.write_text(json.dumps(shipped | {"concepts": shipped["concepts"][::step][:concepts]}), "utf-8")
+    few = {"concepts": shipped["concepts"][::step][:concepts], "neutral_words": shipped["neutral_words"][:4]}
+    path.write_text(json.dumps(shipped | few), "utf-8")
 
 
 def _small_encoder(folder: Path, settings: Settings) -> None:
