@@ -21,6 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+OPTIONS = ("--allowed-media-domains", "--dtype", "--generation-config", "--host", "--limit-mm-per-prompt",
+           "--max-model-len", "--mm-processor-kwargs", "--model", "--revision", "--served-model-name",
+           "--uvicorn-log-level")  # fmt: skip
+"""vLLM's that a task starts it with, for the program's help."""
 GOOD = '{"concepts": ["vibrant"]}'
 
 
@@ -154,6 +158,8 @@ def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
+    for option in OPTIONS:
+        parser.add_argument(option, nargs="?", help="taken, and left aside")
     port = parser.parse_known_args()[0].port
     program = _Program(os.environ.get("STUB_TROUBLE", ""), Path(os.environ["STUB_STATE"]))
     with (program.state / "starts").open("a") as stream:

@@ -111,7 +111,9 @@ def test_the_models_come_by_the_doctors_lines_and_nothing_else_does(rehearsal: R
     wanted |= {settings.recipe.proposer.model}
     assert {line.split()[2] for line in rehearsal.report["fetched"]} >= wanted
     cache = rehearsal.folder / "hf" / "hub"
-    assert {path.name for path in (next(cache.iterdir())).iterdir()} >= {"refs", "blobs", "snapshots"}
+    assert all(
+        {path.name for path in repo.iterdir()} >= {"refs", "blobs", "snapshots"} for repo in cache.glob("models--*")
+    )
     fetched = {path.name for path in cache.glob("models--*/snapshots/**/*") if path.is_file()}
     assert not [name for name in fetched if name.endswith((".ckpt", ".onnx", ".msgpack", ".jpg"))]
     assert not fetched & {"v1-5-pruned-emaonly.safetensors", "sd_xl_base_1.0.safetensors", "flux1.safetensors"}
