@@ -9,10 +9,10 @@ import structlog
 
 from auditor.audit.proposers import load_proposer
 from auditor.audit.signals import stop_signals
-from auditor.calibration.bench import Bench
 from auditor.calibration.choice import Bounds, Candidate, chosen
 from auditor.calibration.drawing import Drawing
 from auditor.calibration.sample import draw_sample
+from auditor.calibration.trial_base import TrialBase
 from auditor.calibration.trials import BaseTrials, Step, TimeBudget, Trials
 from auditor.common.device_memory import memory_named
 from auditor.errors import MemoryTooSmall, PrerequisiteMissing, UserError
@@ -109,18 +109,18 @@ def calibrate(
     with stop_signals(lambda: setattr(whole, "stopped", True)):
         for number, (name, sample) in enumerate(samples.items()):
             budget = TimeBudget(whole.left / (len(samples) - number), whole)
-            bench = None
+            base = None
             try:
                 on_step(f"loading {name}")
                 with memory_named(f"The base {name}"):
-                    bench = Bench(settings, name, encoder, proposer)
-                    trials = Trials(settings, client, bench, options.bounds, budget, on_step)
+                    base = TrialBase(settings, name, encoder, proposer)
+                    trials = Trials(settings, client, base, options.bounds, budget, on_step)
                     bases[name] = trials.run(sample, options.adapters)
             except (PrerequisiteMissing, MemoryTooSmall) as error:
                 log.warning("base left out", base=name, error=str(error))
                 absent[name] = str(error)
             finally:
-                del bench
+                del base
                 release()
     files = {name: sum(item.base_name == name for item in sample) for name, sample in samples.items()}
     return choose(settings, bases, absent, options, files)

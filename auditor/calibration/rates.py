@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import fmean
 
-from auditor.calibration.bench import Bench
 from auditor.calibration.choice import mean_interval, share_interval
 from auditor.calibration.drawing import Drawing, looks_within
 from auditor.calibration.kept import Measurement
+from auditor.calibration.trial_base import TrialBase
 from auditor.finexl.divergence import next_look
 from auditor.planning.local_models import device_name, peak_memory
 from auditor.settings import MeasuredRate, RecipeSettings
 
 
 def rate_of_units(
-    bench: Bench,
+    base: TrialBase,
     recipe: RecipeSettings,
     drawing: Drawing,
     probes: int,
@@ -27,7 +27,7 @@ def rate_of_units(
     """The rate of one way of drawing with at most so many probes.
 
     Args:
-        bench: That it was measured on.
+        base: That it was measured on.
         recipe: In force; says when sampling stops.
         drawing: The way of drawing.
         probes: Most probes.
@@ -47,11 +47,11 @@ def rate_of_units(
         steps=drawing.steps,
         guidance=drawing.guidance,
         picture_s=fmean(unit.picture_s for unit in measured),
-        base_picture_s=bench.base_picture_s(drawing),
+        base_picture_s=base.base_picture_s(drawing),
         fixed_s=fmean(unit.stages["fixed"] for unit in audited),
         naming_s=fmean(named) if named else None,
-        load_s=bench.load_s,
-        batch_size=bench.generator.batch_size,
+        load_s=base.load_s,
+        batch_size=base.generator.batch_size,
         peak_bytes=peak_memory(),
         probes=mean_interval(stops, float(min((*looks, probes))), float(probes)),
         acting=share_interval(sum(unit.scored for unit in audited), len(audited)),

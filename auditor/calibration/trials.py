@@ -15,11 +15,11 @@ import structlog
 
 from auditor.adapters.adapter_file import AdapterFile, inspect_file, judge
 from auditor.audit.item_limit import item_limit
-from auditor.calibration.bench import Bench
 from auditor.calibration.choice import Bounds, Candidate, Likeness, compare
 from auditor.calibration.drawing import Drawing, cheaper_drawings, probe_counts
 from auditor.calibration.kept import Measurement
 from auditor.calibration.rates import rate_of_units
+from auditor.calibration.trial_base import TrialBase
 from auditor.errors import ItemError, TransientError
 from auditor.hub.client import HubClient
 from auditor.hub.download import fetch_item
@@ -101,7 +101,7 @@ class Trials:
     Args:
         settings: Of the run.
         client: Fetches what is not here yet; None: only what was prefetched is measured.
-        bench: Of the base.
+        base: Of the base.
         bounds: That a cheaper way has to reach.
         budget: Of this base.
         on_step: Told what is measured.
@@ -111,12 +111,12 @@ class Trials:
         self,
         settings: Settings,
         client: HubClient | None,
-        bench: Bench,
+        base: TrialBase,
         bounds: Bounds,
         budget: TimeBudget,
         on_step: Step,
     ) -> None:
-        self._settings, self._client, self._bench = settings, client, bench
+        self._settings, self._client, self._base = settings, client, base
         self._bounds, self._budget, self._on_step = bounds, budget, on_step
         self._adapters: list[tuple[Sampled, Measurement]] = []
         self._read = self._refused = 0
@@ -129,7 +129,7 @@ class Trials:
             sample: Files in their order.
             adapters: To draw with.
         """
-        found = BaseTrials(self._bench.base_name)
+        found = BaseTrials(self._base.base_name)
         rest = self._measure_own(sample, adapters)
         if not self._adapters:
             found.whole = not rest and not self._unfit
@@ -137,9 +137,9 @@ class Trials:
         for _ in self._open_each(rest[: LOOKED_AT - self._read], fetch=False):
             pass
         own = {_key(sampled): unit for sampled, unit in self._adapters}
-        self._add(found, self._bench.own, own)
+        self._add(found, self._base.own, own)
         whole = not self._unfit and (len(self._adapters) >= adapters or not rest)
-        for drawing in cheaper_drawings(self._bench.base):
+        for drawing in cheaper_drawings(self._base.base_settings):
             if self._could_be_cheaper(drawing, found):
                 measured, complete = self._measure_other(drawing)
                 whole &= complete
@@ -150,19 +150,19 @@ class Trials:
 
     def _measure_own(self, sample: list[WorkItem], adapters: int) -> list[WorkItem]:
         """Audit the first adapters in the base's own way of drawing. Returns the files after those."""
-        bench, last = self._bench, self._bench.base_picture_s(self._bench.own) * self._bench.probes
+        base, last = self._base, self._base.base_picture_s(self._base.own) * self._base.probes
         used = 0
         for used, item in enumerate(sample, 1):
             for sampled in self._open_each([item], fetch=True):
-                unit = bench.kept.unit(_key(sampled), _OWN)
+                unit = base.kept.unit(_key(sampled), _OWN)
                 if unit is None:
                     if not self._budget.room(last):
                         self._unfit = True
                         return sample[used:]
                     began = time.monotonic()
-                    self._on_step(f"{bench.base_name}: {item.repo_id}")
-                    unit = bench.audit(sampled.item, sampled.adapter, sampled.sha256, sampled.choice)
-                    bench.kept.keep_unit(_key(sampled), _OWN, unit)
+                    self._on_step(f"{base.base_name}: {item.repo_id}")
+                    unit = base.audit(sampled.item, sampled.adapter, sampled.sha256, sampled.choice)
+                    base.kept.keep_unit(_key(sampled), _OWN, unit)
                     last = time.monotonic() - began
                 if unit.drawn:
                     self._adapters.append((sampled, unit))
@@ -178,21 +178,21 @@ class Trials:
         Returns:
             What was measured, and whether nothing more is to be.
         """
-        bench, own = self._bench, self._own_picture_s()
-        expected = own * bench.probes * drawing.work(bench.base) / bench.own.work(bench.base)
-        if not bench.has_base_pictures(drawing) and not self._budget.room(2 * expected):
+        base, own = self._base, self._own_picture_s()
+        expected = own * base.probes * drawing.work(base.base_settings) / base.own.work(base.base_settings)
+        if not base.has_base_pictures(drawing) and not self._budget.room(2 * expected):
             return {}, False
         found: dict[str, Measurement] = {}
         for sampled, _ in self._comparable():
-            unit = bench.kept.unit(_key(sampled), drawing.key)
+            unit = base.kept.unit(_key(sampled), drawing.key)
             if unit is None:
                 if not self._budget.room(expected):
                     return found, False
-                self._on_step(f"{bench.base_name}, {drawing.key}: {sampled.item.repo_id}")
-                unit = bench.measure(drawing, sampled.adapter)
-                bench.kept.keep_unit(_key(sampled), drawing.key, unit)
+                self._on_step(f"{base.base_name}, {drawing.key}: {sampled.item.repo_id}")
+                unit = base.measure(drawing, sampled.adapter)
+                base.kept.keep_unit(_key(sampled), drawing.key, unit)
             found[_key(sampled)] = unit
-            if (likeness := self._likeness(found, bench.probes)) is not None and likeness.refuted(self._bounds):
+            if (likeness := self._likeness(found, base.probes)) is not None and likeness.refuted(self._bounds):
                 break
         return found, True
 
@@ -221,7 +221,7 @@ class Trials:
                 self._read += 1
                 self._refused += 1
                 continue
-            if choice.base_name == self._bench.base_name:
+            if choice.base_name == self._base.base_name:
                 self._read += 1
                 yield Sampled(item, adapter, fetched.sha256, choice)
 
@@ -239,17 +239,17 @@ class Trials:
             return None
         mine = [unit.differences.astype(np.float64) for unit, _ in pairs]
         others = np.stack([_mean_of_first(other, probes) for _, other in pairs])
-        return compare(mine, others.astype(np.float64), self._bench.levels)
+        return compare(mine, others.astype(np.float64), self._base.levels)
 
     def _add(self, found: BaseTrials, drawing: Drawing, measured: dict[str, Measurement]) -> None:
         """Its rates and candidates, for each number of probes."""
-        bench, recipe, own = self._bench, self._settings.recipe, drawing == self._bench.own
+        base, recipe, own = self._base, self._settings.recipe, drawing == self._base.own
         for probes in probe_counts(recipe):
-            likeness = None if own and probes == bench.probes else self._likeness(measured, probes)
-            if likeness is None and not (own and probes == bench.probes):
+            likeness = None if own and probes == base.probes else self._likeness(measured, probes)
+            if likeness is None and not (own and probes == base.probes):
                 continue
             rate = rate_of_units(
-                bench,
+                base,
                 recipe,
                 drawing,
                 probes,
@@ -260,19 +260,19 @@ class Trials:
             if likeness is not None:
                 rate = rate.model_copy(update={"cosine": likeness.cosine, "agreement": likeness.agreement})
             cheaper = recipe.model_copy(update={"probe_count": probes})
-            seconds = seconds_each(drawing.on(bench.base), pictures(cheaper, "plain", rate), rate).middle
+            seconds = seconds_each(drawing.on(base.base_settings), pictures(cheaper, "plain", rate), rate).middle
             found.rates[drawing, probes] = rate
             found.candidates.append(Candidate(drawing.key, probes, seconds, likeness))
-            if likeness is not None and probes == bench.probes:
+            if likeness is not None and probes == base.probes:
                 found.trials.append(Trial(drawing, likeness, rate.picture_s))
 
     def _could_be_cheaper(self, drawing: Drawing, found: BaseTrials) -> bool:
         """Whether it would beat the cheapest that reaches the bounds, with the fewest probes."""
-        bench, recipe = self._bench, self._settings.recipe
+        base, recipe = self._base, self._settings.recipe
         reached = [c.seconds for c in found.candidates if c.likeness is None or c.likeness.reaches(self._bounds)]
-        rate = found.rates[bench.own, bench.probes]
+        rate = found.rates[base.own, base.probes]
         fewest = recipe.model_copy(update={"probe_count": min(probe_counts(recipe))})
-        least = seconds_each(drawing.on(bench.base), pictures(fewest, "plain", rate), rate).least
+        least = seconds_each(drawing.on(base.base_settings), pictures(fewest, "plain", rate), rate).least
         return least < min(reached)
 
 

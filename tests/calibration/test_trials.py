@@ -9,12 +9,12 @@ import pytest
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.opening import load_encoder
-from auditor.calibration.bench import Bench
 from auditor.calibration.calibrating import Calibration, Options, calibrate
 from auditor.calibration.choice import Bounds
 from auditor.calibration.kept import Measurement, kept_for
 from auditor.calibration.rates import stopping_at
 from auditor.calibration.recipe_file import write_recipe_file
+from auditor.calibration.trial_base import TrialBase
 from auditor.common.package_paths import package_path
 from auditor.errors import BaseDamaged, UserError
 from auditor.measuring.base_choice import choose_base
@@ -75,9 +75,9 @@ def test_what_is_measured_is_what_an_audit_measures(planned: Settings, calibrate
     results = [read_result(path) for path in (planned.work.dir / "results").rglob("*") if path.is_file()]
     drawn = {r.record.file_sha256: r.arrays["differences"] for r in results if r.record.effect is not None}
     assert len(drawn) == 4
-    bench = Bench(planned, "pocket", load_encoder(planned), None)
+    base = TrialBase(planned, "pocket", load_encoder(planned), None)
     for sha256, differences in drawn.items():
-        unit = bench.kept.unit(sha256, "own")
+        unit = base.kept.unit(sha256, "own")
         assert unit is not None and np.array_equal(unit.differences, differences.astype(np.float32))
 
 
@@ -85,8 +85,8 @@ def test_nothing_is_measured_twice(planned: Settings, calibrated: Calibration, m
     def never(*_: object) -> Measurement:
         raise AssertionError("it was measured before")
 
-    monkeypatch.setattr(Bench, "audit", never)
-    monkeypatch.setattr(Bench, "measure", never)
+    monkeypatch.setattr(TrialBase, "audit", never)
+    monkeypatch.setattr(TrialBase, "measure", never)
     again = calibrate(planned, None, ALL)
     assert again.taken == calibrated.taken
     assert [c.likeness for c in again.bases["pocket"].candidates] == [
@@ -124,14 +124,14 @@ def test_sampling_stops_where_an_audit_would() -> None:
 
 
 def test_an_adapter_that_damages_the_base_is_left_out(planned: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(planned, "pocket", load_encoder(planned), None)
+    base = TrialBase(planned, "pocket", load_encoder(planned), None)
 
     def damages(*_: object) -> None:
         raise BaseDamaged("a weight differs")
 
-    monkeypatch.setattr("auditor.calibration.bench.audit_file", damages)
+    monkeypatch.setattr("auditor.calibration.trial_base.audit_file", damages)
     item = make_item(1)
     path = next(package_path("pocket/zoo/mkr/moss-lora").glob("*.safetensors"))
     adapter = inspect_file(path, name=path.name)
-    assert not bench.audit(item, adapter, "0" * 64, choose_base(item, adapter, planned)).drawn
-    assert bench.measure(bench.own, adapter).drawn, "the base is whole again"
+    assert not base.audit(item, adapter, "0" * 64, choose_base(item, adapter, planned)).drawn
+    assert base.measure(base.own, adapter).drawn, "the base is whole again"

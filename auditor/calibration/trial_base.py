@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 _DRAWING_STAGES = ("generate", "trigger", "dose", "propose")
 
 
-class Bench:
+class TrialBase:
     """A base to measure on.
 
     Attributes:
@@ -67,10 +67,10 @@ class Bench:
         # All probes of every adapter are drawn: where sampling would stop is reckoned afterwards.
         chosen = settings.recipe.model_copy(update={"looks": (), "solver": solver})
         self._settings = settings.model_copy(update={"recipe": chosen})
-        self.base_name, self.base = base_name, chosen.active_bases[base_name]
-        self.own = own_drawing(self.base)
+        self.base_name, self.base_settings = base_name, chosen.active_bases[base_name]
+        self.own = own_drawing(self.base_settings)
         self._encoder, self._proposer = encoder, proposer
-        self.generator = load_base(self.base, chosen.application)
+        self.generator = load_base(self.base_settings, chosen.application)
         self.load_s = time.monotonic() - began
         self._lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
         self._all_probes = probes_for(chosen.probes, chosen.seed)
