@@ -45,7 +45,7 @@ def test_similar_and_its_mistakes(ask):
     rows = json.loads(ask("similar", "ann/one", "--json").stdout)
     assert rows[0]["repo_id"] == "ann/twin" and rows[0]["cosine"] > 0.99
     assert "ann/twin" in ask("similar", "ANN/one").stdout
-    missing = ask("similar", "ann/on")
+    missing = ask("similar", "ann/onne")
     assert missing.code == errors.EXIT_USAGE and "ann/one" in missing.stderr
 
 

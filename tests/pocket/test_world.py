@@ -14,7 +14,7 @@ from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
 
-WEIGHT_LIMIT_BYTES = 24_000_000
+WEIGHT_LIMIT_BYTES = 26_000_000
 
 
 @pytest.fixture(scope="module")
