@@ -190,7 +190,8 @@ def preempted(stage: Stage) -> Seen:
 
 
 def warned(stage: Stage) -> Seen:
-    made = stage.site("warned", *ONE_TASK, "cluster.time_limit=00:03:00", "cluster.warning_s=60")
+    # Slurm alone is told of the short time: a task that the settings give three minutes gets one item.
+    made = stage.site("warned", *ONE_TASK, "cluster.options.audit=['--time=00:03:00']", "cluster.warning_s=60")
     made.resume_audits_only()
     pid = made.stop_worker()
     made.rig.wait_for("warning", lambda: has_pending(pid, signal.SIGUSR2), 200)
