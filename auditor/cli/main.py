@@ -56,8 +56,12 @@ _DISK_TROUBLE = {
     errno.ENODEV: "see to the disk",
 }
 """Error number → what helps."""
-_NO_ROOM = re.compile(r"failed to map segment|can(?:no|')t allocate memory|bad_alloc", re.IGNORECASE)
-"""How loaders and libraries say that there is no memory."""
+_NO_ROOM = re.compile(
+    r"failed to map segment|can(?:no|')t allocate memory|bad_alloc"
+    r"|error return without exception set|returned NULL without setting an exception",
+    re.IGNORECASE,
+)
+"""How loaders, libraries and, in the last two, an interpreter without room for its own error say that memory is out."""
 _TOO_LITTLE_MEMORY = (
     b"error: there is not enough memory; raise the limit (ulimit, --mem of the job, the container's), or ask for "
     b"smaller batches (recipe.bases.NAME.batch_size), and run the same command again\n"
@@ -191,7 +195,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
         _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)
-    except (MemoryError, ImportError, RuntimeError) as error:
+    except (MemoryError, ImportError, RuntimeError, SystemError) as error:
         if not isinstance(error, MemoryError) and not _NO_ROOM.search(str(error)):
             raise
         # At once, and past all libraries: what they do at an exit fails for want of memory too, and prints pages.
