@@ -63,7 +63,11 @@ def test_all_is_measured_and_the_cheapest_taken(planned: Settings, calibrated: C
     trials = calibrated.bases["pocket"]
     assert calibrated.whole and [each.drawing.key for each in trials.trials] == ["48-4-1"]
     drawing, probes = calibrated.taken["pocket"]
-    assert (drawing.size, drawing.steps, probes) == (48, 4, 6)
+    assert {(c.drawing, c.probes) for c in trials.candidates} == {
+        (k, n) for k in ("64-4-1", "48-4-1") for n in (6, 9, 12)
+    }
+    cheapest = min(trials.candidates, key=lambda each: each.seconds)  # as it was measured here
+    assert (drawing.key, probes) == (cheapest.drawing, cheapest.probes) and probes == 6
     rate = calibrated.rates["pocket"]
     assert rate.adapters == 4 and rate.probes == (6.0, 6.0) and rate.picture_s > 0 < rate.fixed_s
     assert 0 < rate.drawn[0] < 4 / 6 < rate.drawn[1] < 1, "one has learned nothing, one is cut short"
@@ -98,7 +102,8 @@ def test_a_calibrated_recipe_is_not_calibrated_again(planned: Settings, calibrat
     path = planned.work.dir / "calibration.toml"
     write_recipe_file(path, planned, calibrated)
     settings = resolve(profile="pocket", work_dir=planned.work.dir, overrides=[f"include=['{path}']"]).settings
-    assert settings.recipe.bases["pocket"].size == 48
+    assert settings.recipe.bases["pocket"].size == calibrated.taken["pocket"][0].size
+    assert settings.recipe.probe_count == 6
     with pytest.raises(UserError, match="include="):
         calibrate(settings, None, ALL)
 
