@@ -12,7 +12,7 @@ from auditor.adapters import limits
 from auditor.adapters.conventions.numbered import in_their_order
 from auditor.adapters.header import Header, TensorInfo, read_header
 from auditor.adapters.keys import BUNDLE_PREFIX, DENOISER, ParsedKey, convention_of, parse_key
-from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, WHOLE_MODELS, Kind, kind_of, skip_reason
+from auditor.adapters.kinds import AUDITED, CHECKPOINT_PREFIX, GENERATORS, WHOLE_MODELS, Kind, kind_of, skip_reason
 from auditor.adapters.metadata import read_claims
 from auditor.adapters.recognition import FamilyEvidence, recognise_family, recognise_words
 from auditor.adapters.scaling import SIDECAR_NAME, ScaleRule, read_embedded, read_sidecar, sidecar_base
@@ -102,6 +102,8 @@ def inspect_file(
             )
         )
     whole = any(PurePosixPath(other).name == "model_index.json" for other in companions)
+    # of a generator in shards one shard says what it is
+    file = replace(file, kind=next((part.kind for part in parts if part.kind in GENERATORS), file.kind))
     return replace(file, companions=tuple(parts), in_pipeline=whole)
 
 
@@ -186,7 +188,7 @@ def judge(adapter: AdapterFile) -> None:
         what = "of an unknown kind" if adapter.kind == "unknown" else with_article(adapter.kind.replace("_", " "))
         message = f"The file is {what}, which is not audited."
         raise ItemError("skipped", skip_reason(adapter.kind), message)
-    if adapter.kind in WHOLE_MODELS or adapter.kind == "textual_inversion":
+    if adapter.kind in WHOLE_MODELS or adapter.kind in GENERATORS or adapter.kind == "textual_inversion":
         return
     _judge_settings(adapter)
     if adapter.unpaired:

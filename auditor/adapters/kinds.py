@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from auditor.adapters.header import TensorInfo
 from auditor.adapters.keys import BUNDLE_PREFIX, ParsedKey, Part
+from auditor.families.generator_kinds import TENSOR_NAMES, GeneratorKind
 from auditor.records.outcomes import Reason
 
 Kind = Literal[
@@ -16,6 +17,8 @@ Kind = Literal[
     "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
     "vera", "tlora", "svdquant", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
     "quantised_model",
+    # weights of a generator that is no denoiser, all of them or a part
+    "autoregressive_model",
     # not a personalisation of a text-to-image model
     "controlnet", "control_lora", "control_lllite", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
@@ -24,12 +27,14 @@ Kind = Literal[
 
 AUDITED: frozenset[Kind] = frozenset({
     "lora", "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias",
-    "checkpoint", "denoiser", "textual_inversion",
+    "checkpoint", "denoiser", "textual_inversion", "autoregressive_model",
 })  # fmt: skip
 """Kinds whose change to a base is computed; the rest is skipped by name."""
 
 WHOLE_MODELS: frozenset[Kind] = frozenset({"checkpoint", "denoiser"})
 """A denoiser's own weights, in a single-file checkpoint or alone."""
+GENERATORS: Mapping[Kind, GeneratorKind] = {"autoregressive_model": "autoregressive"}
+"""Weights that take the place of a base's own → the kind of that base."""
 CHECKPOINT_PREFIX = "model.diffusion_model."
 """What the denoiser's tensors begin with in a single-file checkpoint."""
 
@@ -40,6 +45,7 @@ NOT_TEXT_TO_IMAGE: frozenset[Kind] = frozenset({
 
 # Looked for in any tensor name, most telling first. Patterns are linear: no nested repeats.
 _BY_NAME: tuple[tuple[Kind, str], ...] = (
+    *((kind, TENSOR_NAMES[generator]) for kind, generator in GENERATORS.items()),
     ("control_lllite", r"\Alllite_"),
     ("control_lora", r"\.reshape_weight\Z"),
     ("svdquant", r"\.(?:qkv_proj|mlp_fc[12]|out_proj)\.lora_(?:down|up)\Z|\.smooth_factor|\.wscales\Z"),

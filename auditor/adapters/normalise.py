@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from auditor.adapters.adapter_file import AdapterFile, judge
 from auditor.adapters.embeddings import has_words, is_pivotal, joined, normalise_embeddings
-from auditor.adapters.kinds import WHOLE_MODELS
+from auditor.adapters.kinds import GENERATORS, WHOLE_MODELS
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.low_rank import normalise_changes
 from auditor.adapters.normalised import NormalisedAdapter
+from auditor.adapters.own_weights import normalise_weights
 from auditor.adapters.whole_model import normalise_model
 from auditor.errors import ItemError
 
@@ -22,6 +23,8 @@ def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
     judge(adapter)
     if adapter.kind in WHOLE_MODELS:
         return normalise_model(adapter, layout)
+    if adapter.kind in GENERATORS:
+        return normalise_weights(adapter, layout)
     if adapter.kind == "textual_inversion":
         result = normalise_embeddings(adapter, layout)
     else:
@@ -36,7 +39,7 @@ def normalise(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
 def _with(result: NormalisedAdapter, companion: AdapterFile, layout: BaseLayout) -> NormalisedAdapter:
     """The adapter with one file that belongs to it; a part that does not fit the base is counted as left over."""
     judge(companion)
-    if companion.kind in WHOLE_MODELS:
+    if companion.kind in WHOLE_MODELS or companion.kind in GENERATORS:
         message = f"A file beside the adapter is a {companion.kind}, not a part of it."
         raise ItemError("skipped", "unsupported_format", message)
     if companion.kind == "textual_inversion":

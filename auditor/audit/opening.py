@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 from safetensors.numpy import save_file
 
 from auditor.audit.proposers import load_proposer, shown_identity
 from auditor.common.atomic_files import replacing
 from auditor.encoding.encoder import Encoder
 from auditor.errors import UserError
+from auditor.families.generator_kinds import GeneratorKind
+from auditor.generation.autoregressive_base import AutoregressiveBase
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.generator import Generator
 from auditor.generation.render_options import RenderOptions
+from auditor.generation.replaced_weights import ReplacedWeightsBase
 from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.reference import ReferenceMaker, load_or_make
@@ -28,6 +34,9 @@ from auditor.proposing.proposer import Proposer
 from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace, basis_path
 from auditor.settings import BaseModelSettings, Settings
+
+OWN_GENERATORS: Mapping[GeneratorKind, type[ReplacedWeightsBase]] = {"autoregressive": AutoregressiveBase}
+"""Kind → class, for all kinds but pipelines of diffusers."""
 
 
 def open_base(
@@ -56,7 +65,7 @@ def open_base(
     if base_name not in chosen.active_bases:
         raise UserError(f"no base {base_name!r} is switched on; known: {', '.join(chosen.active_bases)}")
     workspace = Workspace(settings.work.dir)
-    generator = load_base(chosen.active_bases[base_name], chosen.application)
+    generator = load_generator(chosen.active_bases[base_name], chosen.application)
     encoder = encoder or load_encoder(settings)
     proposer = proposer or load_proposer(settings)
     lexicon = load_lexicon(chosen.lexicon, chosen.concept_template)
@@ -88,24 +97,43 @@ def open_base(
     )
 
 
+def load_generator(base: BaseModelSettings, application: str = "inject") -> Generator:
+    """A base of any kind, from its local folder or from the Hub's cache."""
+    if base.kind == "diffusers":
+        return load_base(base, application)
+    return OWN_GENERATORS[base.kind](_folder(base), _options(base, application))
+
+
 def load_base(base: BaseModelSettings, application: str = "inject") -> DiffusersBase:
-    """The base's pipeline, from its local folder or from the Hub's cache."""
-    return DiffusersBase(
-        base.path or from_hub_cache(base_files(base)),
-        RenderOptions(
-            device=best_device(),
-            dtype=base.dtype,
-            sampler=base.sampler,
-            steps=base.steps,
-            guidance=base.guidance,
-            size=base.size,
-            batch_size=base.batch_size,
-            pipeline=base.pipeline,
-            variant=base.variant,
-            family=base.family,
-            application=application,
-            compiled=base.compiled,
-        ),
+    """The pipeline of a base of the kind `diffusers`, from its local folder or from the Hub's cache.
+
+    Raises:
+        UserError: It is of another kind.
+    """
+    if base.kind != "diffusers":
+        raise UserError(f"the base {base.repo or base.path} is no pipeline of diffusers, which this needs")
+    return DiffusersBase(_folder(base), _options(base, application))
+
+
+def _folder(base: BaseModelSettings) -> Path:
+    return base.path or from_hub_cache(base_files(base))
+
+
+def _options(base: BaseModelSettings, application: str) -> RenderOptions:
+    return RenderOptions(
+        device=best_device(),
+        dtype=base.dtype,
+        sampler=base.sampler,
+        steps=base.steps,
+        guidance=base.guidance,
+        size=base.size,
+        batch_size=base.batch_size,
+        pipeline=base.pipeline,
+        variant=base.variant,
+        family=base.family,
+        application=application,
+        compiled=base.compiled,
+        temperature=base.temperature,
     )
 
 
@@ -132,7 +160,7 @@ def subject_contexts(settings: Settings) -> SubjectContexts | None:
 def make_recipe(
     settings: Settings,
     base_name: str,
-    generator: DiffusersBase,
+    generator: Generator,
     encoder: Encoder,
     proposer: Proposer | None,
     lexicon: Lexicon,
@@ -147,17 +175,7 @@ def make_recipe(
         base_repo=base.repo or base_name,
         base_fingerprint=generator.base_fingerprint,
         family=base.family,
-        generation={
-            "pipeline": base.pipeline,
-            "sampler": base.sampler,
-            "steps": base.steps,
-            "guidance": base.guidance,
-            "size": base.size,
-            "dtype": base.dtype,
-            "batch_size": base.batch_size,
-            "device": best_device(),
-            "compiled": base.compiled,
-        },
+        generation=drawing_of(base),
         probe_set=probes.name,
         probe_set_hash=probes.content_hash,
         probe_count=len(probes),
@@ -179,6 +197,26 @@ def make_recipe(
         proposer=None if proposer is None else shown_identity(proposer, chosen.proposer.requests),
         solver=chosen.solver.model_dump(mode="json"),
     )
+
+
+def drawing_of(base: BaseModelSettings) -> dict[str, JsonValue]:
+    """What decides how a base draws. Pipelines of diffusers are described as ever: their recipes keep their ids."""
+    drawing: dict[str, JsonValue] = {
+        "size": base.size,
+        "guidance": base.guidance,
+        "dtype": base.dtype,
+        "batch_size": base.batch_size,
+        "device": best_device(),
+    }
+    if base.kind != "diffusers":
+        return {"kind": base.kind, "temperature": base.temperature, **drawing}
+    return {
+        "pipeline": base.pipeline,
+        "sampler": base.sampler,
+        "steps": base.steps,
+        "compiled": base.compiled,
+        **drawing,
+    }
 
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:

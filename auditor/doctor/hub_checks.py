@@ -106,7 +106,8 @@ def _terms(client: HubClient, settings: Settings) -> Iterator[Check]:
             from_hub_cache(base_files(base))
             continue
         name, off = f"terms {key}", f"or leave it out: --set recipe.bases.{key}.enabled=false"
-        url = hf_hub_url(base.repo, "model_index.json", revision=base.revision, endpoint=client.endpoint)
+        config = "model_index.json" if base.kind == "diffusers" else "config.json"
+        url = hf_hub_url(base.repo, config, revision=base.revision, endpoint=client.endpoint)
         try:
             client.head(url)
         except GatedRepoError:

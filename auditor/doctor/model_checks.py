@@ -25,7 +25,7 @@ def check_base(key: str, base: BaseModelSettings) -> Check:
     name = f"base {key}"
     off = f"or leave it out: --set recipe.bases.{key}.enabled=false"
     if base.path is not None:
-        if (fault := fault_of_pipeline(base.path, base_files(base))) is None:
+        if (fault := _fault_of_base(base, base.path)) is None:
             return Check(name, "ok", str(base.path))
         return Check(name, "missing", f"{base.path}: {fault}", _local_advice(off))
     try:
@@ -33,10 +33,16 @@ def check_base(key: str, base: BaseModelSettings) -> Check:
     except PrerequisiteMissing:
         found, again = "is not in the Hub cache, or not all of it", ""
     else:
-        if (fault := fault_of_pipeline(folder, base_files(base))) is None:
+        if (fault := _fault_of_base(base, folder)) is None:
             return Check(name, "ok", f"{base.repo} in the Hub cache, {folder.name[:12]}")
         found, again = f"in the Hub cache is not whole: {fault}", " --force-download"
     return Check(name, "missing", f"{base.repo} {found}", f"run `{base_files(base).command}{again}`, {off}")
+
+
+def _fault_of_base(base: BaseModelSettings, folder: Path) -> str | None:
+    if base.kind != "diffusers":
+        return _fault_of_model(folder)
+    return fault_of_pipeline(folder, base_files(base))
 
 
 def no_base(settings: Settings) -> Iterator[Check]:

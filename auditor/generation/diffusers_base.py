@@ -20,7 +20,7 @@ from auditor.families.table import PIPELINES
 from auditor.generation.applying import Applier
 from auditor.generation.conditioning import PromptEncoder, call_arguments, draw_noise
 from auditor.generation.fingerprint import combine, fingerprint_tensors
-from auditor.generation.generator import DenoiserCalls, check_images
+from auditor.generation.generator import DenoiserCalls, check_images, checked_seeds, relative_change
 from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.pipeline_loading import load_pipeline, modules_of
 from auditor.generation.prompt_forms import FORMS
@@ -33,7 +33,6 @@ PROOF_PROMPT = "a photo"
 PROOF_SEED = 20_240_229
 PROOF_STEPS = 2
 _BASE_TEXT = "base"
-_MAX_SEED = 2**63
 
 
 class DiffusersBase:
@@ -178,10 +177,7 @@ class DiffusersBase:
         Raises:
             MemoryTooSmall: Not even one picture at a time fits; smaller batches were tried before and stay in use.
         """
-        if len(prompts) != len(seeds):
-            raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
-        if any(not 0 <= seed < _MAX_SEED for seed in seeds):
-            raise ValueError("a seed is outside 0 to 2^63 - 1")
+        checked_seeds(prompts, seeds)
         adapted = adapter and self._adapter is not None and scale != 0.0
         images = np.zeros((len(prompts), self.options.size, self.options.size, 3), np.uint8)
         nonfinite = np.zeros(len(prompts), np.bool_)
@@ -262,7 +258,7 @@ class DiffusersBase:
             Refused: `nonfinite_weights`, in that too.
         """
         try:
-            return _relative_change(self._proof_run(self._text_state(1.0), prompt), base_output)
+            return relative_change(self._proof_run(self._text_state(1.0), prompt), base_output)
         except Refused:
             if self.options.dtype != "float16":
                 raise
@@ -270,7 +266,7 @@ class DiffusersBase:
             self._applier.set_strength(0.0)
             base_output = self._proof_run(_BASE_TEXT + WIDER, prompt)
             self._applier.set_strength(1.0)
-            return _relative_change(self._proof_run(self._text_state(1.0) + WIDER, prompt), base_output)
+            return relative_change(self._proof_run(self._text_state(1.0) + WIDER, prompt), base_output)
 
     @torch.inference_mode()
     def _proof_run(self, state: str, prompt: str) -> torch.Tensor:
@@ -292,8 +288,3 @@ class DiffusersBase:
         if self._proof_output is None:
             self._proof_output = self._proof_run(_BASE_TEXT, prompt)
         return self._proof_output
-
-
-def _relative_change(output: torch.Tensor, base: torch.Tensor) -> float:
-    """‖output − base‖ / ‖base‖ in float64."""
-    return float((output - base).norm() / base.norm().clamp_min(torch.finfo(torch.float64).tiny))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from auditor.adapters.layout import BaseLayout
@@ -63,9 +64,32 @@ class DenoiserCalls:
     """While proving that an adapter acts."""
 
 
+MAX_SEED = 2**63
+
+
+def checked_seeds(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    """Refuse what no `generate` can draw.
+
+    Raises:
+        ValueError: Another number of seeds than of prompts, or a seed outside 0 to 2^63 - 1.
+    """
+    if len(prompts) != len(seeds):
+        raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
+    if any(not 0 <= seed < MAX_SEED for seed in seeds):
+        raise ValueError("a seed is outside 0 to 2^63 - 1")
+
+
+def relative_change(output: torch.Tensor, base: torch.Tensor) -> float:
+    """‖output − base‖ / ‖base‖ in float64."""
+    difference = (output.double() - base.double()).norm()
+    return float(difference / base.double().norm().clamp_min(torch.finfo(torch.float64).tiny))
+
+
 class Generator(Protocol):
     """A base model that can wear one adapter at a time."""
 
+    base_fingerprint: str
+    """Digest of every weight of the base as it was loaded."""
     calls: DenoiserCalls
     """Counters since construction."""
     last_checks: ImageChecks

@@ -21,6 +21,8 @@ class Merger:
         self._components = components
         self._changes: tuple[FittedChange, ...] = ()
         self._strength = 0.0
+        self.differing: set[str] = set()
+        """Paths of the parameters that the changes move."""
         # kept from one adapter to the next: the fingerprint check after each proves that they are still right
         self._pristine: dict[tuple[str, str, str], torch.Tensor] = {}
 
@@ -35,6 +37,7 @@ class Merger:
             ItemError: Failed as `not_applied`, when a module has no such parameter.
         """
         self._changes = tuple(changes)
+        self.differing = set()
         return self._merge(1.0)
 
     def set_strength(self, strength: float) -> None:
@@ -68,20 +71,23 @@ class Merger:
         for change in self._changes:
             keys = [(target.component, target.module, change.parameter) for target in change.targets]
             parameters = [self._parameter(*key) for key in keys]
-            for key, parameter in zip(keys, parameters, strict=True):
-                if key not in self._pristine:
-                    self._pristine[key] = parameter.detach().to("cpu", copy=True)
-            for parameter, changed in zip(parameters, change.changed(parameters, strength), strict=True):
+            for key, parameter, changed in zip(keys, parameters, change.changed(parameters, strength), strict=True):
                 squares += float((changed - parameter.double()).square().sum())
                 merged = changed.to(parameter.dtype)
                 if not torch.isfinite(merged).all():
                     raise Refused("nonfinite_weights", f"With the change a weight overflows {parameter.dtype}.")
+                if torch.equal(merged, parameter):
+                    continue  # of a whole model most weights may be the base's own
+                self.differing.add(f"{key[1]}.{key[2]}")
+                if key not in self._pristine:
+                    self._pristine[key] = parameter.detach().to("cpu", copy=True)
                 parameter.copy_(merged)
         return squares
 
-    def _parameter(self, component: str, module: str, name: str) -> torch.nn.Parameter:
+    def _parameter(self, component: str, module: str, name: str) -> torch.Tensor:
+        """A weight, or a running statistic of a normalisation layer."""
         owner = self._components[component].get_submodule(module)
         parameter = getattr(owner, name, None)
-        if not isinstance(parameter, torch.nn.Parameter):
+        if not isinstance(parameter, torch.Tensor) or not parameter.is_floating_point():
             raise ItemError("failed", "not_applied", f"A module that the file changes has no {name}.")
         return parameter

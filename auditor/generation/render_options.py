@@ -21,6 +21,7 @@ class RenderOptions:
         variant: Weight variant, such as `fp16`.
         family: Base family, else what the shapes say.
         application: How adapters are put on, `inject` or `merge`.
+        temperature: Of the tokens that an autoregressive base draws.
         compiled: Compile the denoiser; with `merge` once, with `inject` anew for every adapter.
     """
 
@@ -36,3 +37,4 @@ class RenderOptions:
     family: str | None = None
     application: str = "inject"
     compiled: bool = False
+    temperature: float = 1.0

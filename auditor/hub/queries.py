@@ -74,13 +74,16 @@ class Query:
         return f"{endpoint}/api/models?{urlencode(pairs)}"
 
 
-def default_queries(bases: Sequence[str] | None = None, *, full_models: bool = False) -> tuple[Query, ...]:
+def default_queries(
+    bases: Sequence[str] | None = None, *, full_models: bool = False, copied: Iterable[str] = ()
+) -> tuple[Query, ...]:
     """Return the queries that together find almost every text-to-image adapter.
 
     Args:
         bases: Base repo ids whose adapters are wanted; None for every known base, its aliases and popular
             fine-tunes.
         full_models: Also look for whole models that were trained from a known base.
+        copied: Bases that are personalised by other weights in place of their own.
     """
     known = [name for base in KNOWN_BASES for name in base.names]
     derived = [name for base in DERIVED_BASES for name in base.names]
@@ -98,6 +101,7 @@ def default_queries(bases: Sequence[str] | None = None, *, full_models: bool = F
     filters += [(f"base_model:adapter:{name}",) for name in (bases if bases is not None else [*known, *derived])]
     if full_models:
         filters += [(f"base_model:finetune:{name}",) for name in (bases if bases is not None else known)]
+    filters += [(f"base_model:finetune:{name}",) for name in copied]
     authors = (Query(author="sd-concepts-library"),) if bases is None else ()
     return (*(Query(filters=item) for item in filters), *authors)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from auditor.common.wording import counted, with_article
+from auditor.families.published_models import canonical_base
 from auditor.hub.select import PICKLE_SUFFIXES, Selection, select_files
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.outcomes import Outcome, Reason
@@ -64,13 +65,16 @@ _OTHER_PARTS = re.compile(
 """Parts of a text-to-image system that personalise nothing, as repos and tags name them."""
 
 
-def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = False) -> list[Unit | SettledItem]:
+def units(
+    repo: ListedRepo, *, try_gated: bool = False, full_models: bool = False, copied: Collection[str] = ()
+) -> list[Unit | SettledItem]:
     """Return what there is to do about a repo: never an empty list, so that counts reconcile.
 
     Args:
         repo: As listed.
         try_gated: Plan gated repos too, for an identity whose token may have been accepted.
         full_models: Plan whole models too, by their denoiser's weights.
+        copied: Repo ids of bases that are personalised by other weights for the whole model or a part.
     """
     settled = _settle_repo(repo, try_gated=try_gated)
     if settled is not None:
@@ -94,8 +98,18 @@ def units(repo: ListedRepo, *, try_gated: bool = False, full_models: bool = Fals
         own = any(PurePosixPath(path).parent.name.startswith(("text_encoder", "vae")) for path in selection.components)
         index = ("model_index.json",) if own and "model_index.json" in known else ()
         items.append(Unit(repo.repo_id, repo.commit_sha, selection.denoiser, "denoiser of a whole model", index))
+    if selection.whole and _homes(copied) & _homes(repo.base_models):
+        first, *shards = selection.whole
+        size, sha256 = known[first].size_bytes, known[first].sha256
+        items.append(
+            Unit(repo.repo_id, repo.commit_sha, first, "weights of a whole model", tuple(shards), size, sha256)
+        )
     items += _settle_files(repo, selection)
     return items or [_no_adapter(repo, selection, full_models=full_models)]
+
+
+def _homes(names: Iterable[str]) -> set[str]:
+    return {canonical_base(name).lower() for name in names}
 
 
 def unreadable(entry: QuarantinedEntry) -> SettledItem:

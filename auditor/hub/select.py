@@ -35,6 +35,7 @@ _TRAINING_STATE = re.compile(
     re.IGNORECASE,
 )
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_WHOLE = re.compile(r"^model(?:-\d{5}-of-\d{5})?\.safetensors$")
 _COMPONENT_FOLDERS = frozenset(
     {
         "unet",
@@ -91,6 +92,7 @@ class Selection:
         components: Parts of a whole model.
         denoiser: The part that stands for a whole model: its UNet or transformer in one file; None without one.
         sharded: The denoiser lies in several files.
+        whole: Weights of one model in the root of the repo, in one file or all of its shards.
     """
 
     chosen: tuple[ChosenFile, ...] = ()
@@ -100,6 +102,7 @@ class Selection:
     components: tuple[str, ...] = ()
     denoiser: str | None = None
     sharded: bool = False
+    whole: tuple[str, ...] = ()
 
 
 def select_files(paths: Sequence[str]) -> Selection:
@@ -130,6 +133,7 @@ def select_files(paths: Sequence[str]) -> Selection:
         components=tuple(components),
         denoiser=_denoiser(components),
         sharded=any(_is_denoiser(path) and _SHARD.search(stem_of(path)) for path in components),
+        whole=tuple(path for path in components if _WHOLE.match(path)),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.embeddings import respell
+from auditor.adapters.kinds import GENERATORS
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.adapters.recognition import FamilyEvidence
 from auditor.common.wording import with_article
@@ -64,7 +65,9 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
     Raises:
         ItemError: `unsupported_base` when no active base fits, `not_text_to_image` when the base is for another task.
     """
-    bases = settings.recipe.active_bases
+    if adapter.kind in GENERATORS:
+        return _copied_base(item, adapter, settings)
+    bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == "diffusers"}
     claims = _claims(item, adapter, bases)
     family = _family(adapter.family, claims)
     contradictions = tuple(
@@ -85,6 +88,24 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
     if fitting and (family is not None or (len(bases) == 1 and not adapter.family.candidates)):
         return BaseChoice(fitting[0], True, mismatch, None, family, contradictions)
     raise ItemError("skipped", "unsupported_base", _nothing_fits(adapter.family, family, claims, settings))
+
+
+def _copied_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> BaseChoice:
+    """The base whose weights a copy replaces: of its kind, the one that file or card names, else the only one.
+
+    Whether the shapes are the base's is seen when it is loaded.
+    """
+    kind = GENERATORS[adapter.kind]
+    bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == kind}
+    for name, distance in _named(item, adapter.claims, _claims(item, adapter, bases), bases):
+        return BaseChoice(name, distance != 0, False, distance, bases[name].family)
+    if len(bases) == 1:
+        (name,) = bases
+        return BaseChoice(name, True, False, None, bases[name].family)
+    off = [name for name, base in settings.recipe.bases.items() if not base.enabled and base.kind == kind]
+    help_ = f" It can be switched on: recipe.bases.{off[0]}.enabled = true." if off else ""
+    message = f"No active base fits: it is {with_article(kind)} model{_said(_claims(item, adapter, bases))}.{help_}"
+    raise ItemError("skipped", "unsupported_base", message)
 
 
 def file_words(item: WorkItem, adapter: AdapterFile) -> dict[str, str | None]:

@@ -57,9 +57,12 @@ def crawl(
         on_page: Told about every page.
     """
     from auditor.hub import crawler, history, queries, union
+    from auditor.planning.base_names import copied_bases
 
     chosen = settings.hub
-    wanted = queries.parse_queries(chosen.queries) or queries.default_queries(full_models=chosen.full_models)
+    wanted = queries.parse_queries(chosen.queries) or queries.default_queries(
+        full_models=chosen.full_models, copied=copied_bases(settings.recipe.active_bases)
+    )
     folder = Workspace(settings.work.dir).crawl
     source = f"folder {chosen.serve_folder}" if chosen.serve_folder is not None else None
     key = crawler.crawl_key(client, wanted, source=source, limit=chosen.limit)

@@ -124,6 +124,8 @@ def reference_seconds_of(base: BaseModelSettings, count: int, measured: Measured
 
 def _slower(base: BaseModelSettings, rate: Rate) -> float:
     """How much longer a picture takes than the one that was timed: by steps, area, and guidance where it is known."""
+    if base.kind != "diffusers":
+        return (base.size / rate.size) ** 2
     slower = (base.steps / rate.steps) * (base.size / rate.size) ** 2
     if rate.measured is not None and not _distilled(base):
         slower *= _passes(base.guidance) / _passes(rate.measured.guidance)

@@ -8,6 +8,16 @@ from auditor.families.published_models import ancestors, canonical_base, publish
 from auditor.settings import BaseModelSettings
 
 
+def names_of(base: BaseModelSettings) -> tuple[str, ...]:
+    """Every repo id that cards know a base by."""
+    return (*((base.repo,) if base.repo is not None else ()), *base.aliases)
+
+
+def copied_bases(bases: Mapping[str, BaseModelSettings]) -> tuple[str, ...]:
+    """Repo ids of the bases that are personalised by other weights in place of their own."""
+    return tuple(name for base in bases.values() if base.kind != "diffusers" for name in names_of(base))
+
+
 class BaseNames:
     """Short names of the active bases by every name that cards know them by."""
 
@@ -23,8 +33,7 @@ class BaseNames:
         self._parents = parents
         self._short: dict[str, str] = {}
         for short, base in bases.items():
-            known = [base.repo] if base.repo is not None else []
-            self._short |= {canonical_base(name).lower(): short for name in (*known, *base.aliases)}
+            self._short |= {canonical_base(name).lower(): short for name in names_of(base)}
 
     def of(self, claims: Iterable[str]) -> tuple[str, ...]:
         """The bases that a card means, in its order; empty when it means none of ours."""

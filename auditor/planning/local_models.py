@@ -31,7 +31,9 @@ class HubFiles:
 
 
 def base_files(base: BaseModelSettings) -> HubFiles:
-    """What the pipeline of a base loads, of all the variants that its repo offers."""
+    """What a base loads; of a pipeline's variants only the one that is set."""
+    if base.kind != "diffusers":
+        return two_tower_files(base.repo or "", base.revision)
     variant = f".{base.variant}" if base.variant is not None else ""
     weights = (f"{folder}*{variant}*.safetensors" for folder in _WEIGHT_FOLDERS)
     others = () if variant else ("*.fp16*", "*.non_ema*")
@@ -44,7 +46,7 @@ def encoder_files(repo: str) -> HubFiles:
 
 
 def two_tower_files(repo: str, revision: str) -> HubFiles:
-    """What an encoder of any other kind loads: configurations, tokenizer, and weights as safetensors."""
+    """What a model in transformers' layout loads: configurations, tokenizer, and weights as safetensors."""
     return HubFiles(repo, revision, ("*.json", "*.txt", "*.model", "*.safetensors"))
 
 

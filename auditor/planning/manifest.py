@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from auditor.hub.client import HubClient
 from auditor.hub.facts import FileFacts, ask_facts
 from auditor.hub.gc_pause import gc_paused
 from auditor.hub.repo_units import units, unreadable
-from auditor.planning.base_names import BaseNames
+from auditor.planning.base_names import BaseNames, copied_bases
 from auditor.records.listing import ListedRepo, QuarantinedEntry, SettledItem, Unit
 from auditor.records.result import ItemKey, WorkItem
 from auditor.settings import BaseModelSettings
@@ -131,7 +131,7 @@ def plan(
     """
     parents: dict[str, tuple[str, ...]] = {}
     limits = options or PlanOptions()
-    items, settled = _chosen(repos, parents, limits, on_repo)
+    items, settled = _chosen(repos, parents, limits, copied_bases(bases), on_repo)
     names = BaseNames(bases, lambda name: parents.get(name.lower(), ()))
     items = [_placed(item, names) for item in items]
     listed = {item.repo_id for item in items} | {item.repo_id for item in settled}
@@ -155,18 +155,18 @@ def _chosen(
     repos: Iterable[ListedRepo],
     parents: dict[str, tuple[str, ...]],
     options: PlanOptions,
+    copied: Collection[str],
     on_repo: Callable[[ListedRepo], None] | None,
 ) -> tuple[list[WorkItem], list[SettledItem]]:
-    """The units of every repo, by name alone; `parents` learns what each repo says it was made from."""
-    items: list[WorkItem] = []
-    settled: list[SettledItem] = []
+    """The units of every repo; `parents` learns what each says it was made from, `copied` is as in `units`."""
+    items, settled = list[WorkItem](), list[SettledItem]()
     with gc_paused():
         for repo in repos:
             if on_repo is not None:
                 on_repo(repo)
             if repo.base_models:
                 parents[repo.repo_id.lower()] = repo.base_models[:MAX_CLAIMS]
-            for unit in units(repo, try_gated=options.try_gated, full_models=options.full_models):
+            for unit in units(repo, try_gated=options.try_gated, full_models=options.full_models, copied=copied):
                 if isinstance(unit, SettledItem):
                     settled.append(unit)
                 else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from auditor.families.generator_kinds import GeneratorKind
 from auditor.families.table import FAMILIES
 from auditor.settings.section import LocalPath, Name, Section
 
@@ -25,6 +26,11 @@ class BaseModelSettings(Section):
 
     enabled: bool = True
     """False takes a base that the profile names out of the run."""
+
+    kind: GeneratorKind = "diffusers"
+    """What draws. `diffusers`: a pipeline of that library, personalised by adapters. `autoregressive`: a transformer
+    that draws image tokens (Anole and others in the layout of transformers' Chameleon, and Janus), personalised by
+    other weights for the whole model or for its image decoder alone (docs/generators.md)."""
 
     family: Name
     """Family of bases, as adapter files are recognised: sd15, sdxl, flux1, qwen_image and the others of
@@ -47,8 +53,8 @@ class BaseModelSettings(Section):
     checkpoint_hashes: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
     """SHA-256 of the single-file checkpoints that are this base: trainers write it into the adapter file."""
 
-    pipeline: PipelineName
-    """Pipeline class of diffusers."""
+    pipeline: PipelineName | None = None
+    """Pipeline class of diffusers. Needed for the kind `diffusers`, and for no other."""
 
     variant: Name | None = None
     """Weight file variant, such as fp16. Unset: the files without a variant."""
@@ -59,11 +65,14 @@ class BaseModelSettings(Section):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of the weights while generating."""
 
-    steps: int = Field(ge=1, le=1000)
-    """Denoising steps per image."""
+    steps: int = Field(default=1, ge=1, le=1000)
+    """Denoising steps per image. Needed for the kind `diffusers`, and for no other."""
 
-    guidance: float = Field(ge=0, le=50)
-    """Guidance scale. 1 or less: no classifier-free guidance."""
+    guidance: float = Field(default=1.0, ge=0, le=50)
+    """Guidance scale. 1 or less: no classifier-free guidance. Needed for the kind `diffusers`."""
+
+    temperature: float = Field(default=1.0, gt=0, le=4)
+    """Temperature at which an autoregressive base draws its tokens."""
 
     sampler: SamplerName = "ddim"
     """Sampler. `default`: the scheduler that the base names itself. `flow_euler`: for SD 3.5 and FLUX.1, and only
@@ -84,7 +93,7 @@ class BaseModelSettings(Section):
         if family is None or family.rendering is None or "pipeline" in values:
             return values
         drawn = asdict(family.rendering)
-        drawn.pop("kind")
+        drawn.pop("kind")  # of its guidance
         if "repo" not in values and "path" not in values:
             drawn |= {"repo": family.repo, "aliases": family.mirrors, "variant": family.variant}
         return drawn | values
@@ -93,4 +102,8 @@ class BaseModelSettings(Section):
     def _has_weights(self) -> BaseModelSettings:
         if self.repo is None and self.path is None:
             raise ValueError("a base needs `repo` (on the Hub) or `path` (a local folder)")
+        missing = [name for name in ("pipeline", "steps", "guidance") if name not in self.model_fields_set]
+        if self.kind == "diffusers" and missing:
+            named = " and ".join(f"`{name}`" for name in missing)
+            raise ValueError(f"a base of kind `diffusers` needs {named}")
         return self

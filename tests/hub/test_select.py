@@ -215,3 +215,25 @@ def test_the_denoiser_stands_for_a_whole_model(paths: list[str], denoiser: str |
 
 def test_a_lora_named_like_another_part_is_still_a_lora() -> None:
     assert isinstance(units(repo(STANDARD, tags=("lora", "controlnet")))[0], Unit)
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["config.json", "model.safetensors", "tokenizer.json"], ("model.safetensors", ())),
+        (["model-00002-of-00002.safetensors", "model-00001-of-00002.safetensors"],
+         ("model-00001-of-00002.safetensors", ("model-00002-of-00002.safetensors",))),
+        (["pytorch_model.bin"], None),
+        (["text_encoder/model.safetensors"], None),
+    ],
+)  # fmt: skip
+def test_weights_of_a_whole_model_are_a_unit_where_its_base_is_personalised_so(
+    paths: list[str], expected: tuple[str, tuple[str, ...]] | None
+) -> None:
+    made_from = repo(*paths, base_models=("some/merge", "Owner/Tokens"))
+    (item, *_) = units(made_from, copied=("owner/tokens",))
+    assert isinstance(item, Unit) is (expected is not None)
+    if isinstance(item, Unit):
+        assert (item.path, item.companions) == expected
+    assert isinstance(units(made_from, copied=("owner/other",))[0], SettledItem)
+    assert isinstance(units(repo(*paths), copied=("owner/tokens",))[0], SettledItem)

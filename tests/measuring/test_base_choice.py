@@ -230,3 +230,31 @@ def test_file_words_name_what_is_skipped(hub: Settings) -> None:
     assert file_words(_claimed(None), _made(QWEN, {"ss_base_model_version": "qwen_image"}))["claimed_base"] == (
         "qwen_image"
     )
+
+
+def test_weights_in_place_of_a_bases_own_go_on_a_base_of_their_kind_alone() -> None:
+    tokens = ["kind=autoregressive", "repo=owner/tokens", "family=tokens", "size=512"]
+    one = [f"recipe.bases.tokens.{setting}" for setting in tokens]
+    other = [setting.replace("tokens", "more") for setting in one]
+    names = ("model.vqmodel.quantize.embedding.weight", "model.layers.0.self_attn.q_proj.weight")
+    file = describe(Header({n: TensorInfo(n, "F16", (8, 8), 0, 0) for n in names}, {}, 0, 0), Path("nowhere"))
+    assert file.kind == "autoregressive_model"
+
+    def settings(*overrides: str) -> Settings:
+        return resolve(config=None, profile="hub", overrides=overrides).settings
+
+    only = choose_base(_item(), file, settings(*one))
+    assert (only.base_name, only.assumed, only.distance, only.family) == ("tokens", True, None, "tokens")
+    named = _item().model_copy(update={"base_claim": "owner/more"})
+    chosen = choose_base(named, file, settings(*one, *other))
+    assert (chosen.base_name, chosen.assumed, chosen.distance) == ("more", False, 0)
+    for overrides, said in (
+        ((), "an autoregressive model"),
+        ((*one, *other), "an autoregressive model"),
+        ((*one, "recipe.bases.tokens.enabled=false"), "recipe.bases.tokens.enabled = true"),
+    ):
+        with pytest.raises(ItemError, match=said) as error:
+            choose_base(_item("sdxl"), file, settings(*overrides))
+        assert error.value.reason == "unsupported_base"
+    # and an adapter never goes on such a base, whatever its card says
+    assert choose_base(_item("tokens"), _file(SDXL), settings(*one)).base_name == "sdxl"

@@ -166,6 +166,14 @@ def test_a_base_without_a_pipeline_is_as_its_family():
     assert (base.repo, base.pipeline, base.steps, base.size) == ("Qwen/Qwen-Image", "QwenImagePipeline", 20, 1024)
 
 
+def test_a_pipeline_needs_what_other_kinds_of_generators_do_not():
+    tokens = [f"recipe.bases.tokens.{setting}" for setting in ("family=tokens", "repo=a/b", "size=512")]
+    base = resolve(config=None, overrides=[*tokens, "recipe.bases.tokens.kind=autoregressive"]).settings.recipe.bases
+    assert base["tokens"].pipeline is None
+    with pytest.raises(UserError, match="`pipeline` and `steps` and `guidance`"):
+        resolve(config=None, overrides=tokens)
+
+
 def test_the_hub_profile_has_a_base_for_every_family_that_can_be_audited():
     bases = resolve(profile="hub", config=None, overrides=()).settings.recipe.bases
     assert {base.family for base in bases.values()} == {family.name for family in AUDITABLE}
