@@ -161,7 +161,7 @@ class Middle(nn.Module):
         return torch.as_tensor(self.block_2(self.attn_1(self.block_1(x))))
 
 
-class Encoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Pictures to what the codes stand for."""
 
     def __init__(self, config: VQGANConfig) -> None:
@@ -186,7 +186,7 @@ class Encoder(nn.Module):
         return torch.as_tensor(self.conv_out(F.silu(self.norm_out(self.mid(x)))))
 
 
-class Decoder(nn.Module):
+class ImageDecoder(nn.Module):
     """What the codes stand for to pictures. `up.0` is the full resolution, and comes last."""
 
     def __init__(self, config: VQGANConfig) -> None:
@@ -237,8 +237,8 @@ class VQGAN(nn.Module):
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
         self.sizes = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.encoder = ImageEncoder(config)
+        self.decoder = ImageDecoder(config)
         self.quantize = Quantizer(config)
         self.quant_conv = nn.Conv2d(config.latent_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.latent_channels, 1)
