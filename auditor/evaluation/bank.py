@@ -10,11 +10,12 @@ from pathlib import Path
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.opening import open_base
 from auditor.errors import UserError
+from auditor.evaluation.trainings import TRAININGS
+from auditor.families.generator_kinds import GeneratorKind
 from auditor.measuring.base_choice import BaseChoice
 from auditor.measuring.explanations import propose_and_explain
 from auditor.measuring.measure_file import audit_file
 from auditor.measuring.opened_base import OpenedBase
-from auditor.pocket.training.adapters import ensure_trained, trained_path
 from auditor.pocket.training.lora import Lesson
 from auditor.records.result import WorkItem
 from auditor.results.result_file import Result, read_result, result_path, write_result
@@ -34,16 +35,18 @@ class TrainedAdapter:
 class Bank:
     """Trains what is missing, audits what is missing, reads back the rest."""
 
-    def __init__(self, settings: Settings, *, proposals: bool = True) -> None:
+    def __init__(self, settings: Settings, *, proposals: bool = True, kind: GeneratorKind = "diffusers") -> None:
         """Fix what is audited.
 
         Args:
-            settings: With one base of our own.
+            settings: With one base of our own of that kind.
             proposals: Without, no VLM is asked; shared scores do not depend on it, `paper` does.
+            kind: Of the base's generator.
         """
-        bases = settings.recipe.active_bases
+        bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == kind}
         if len(bases) != 1 or next(iter(bases.values())).path is None:
             raise UserError("the evaluation trains its own adapters and needs the pocket profile: --profile pocket")
+        self.trainings = TRAININGS[kind]
         # Neither the dose response nor triggers are part of these experiments; the pictures they cost are saved.
         recipe = settings.recipe.model_copy(update={"dose_scales": (), "trigger_arms": False, "looks": ()})
         if not proposals:
@@ -64,7 +67,15 @@ class Bank:
 
     def ensure(self, lessons: Sequence[Lesson]) -> None:
         """Train what was not trained yet."""
-        ensure_trained(self.base_path, self.folder, lessons)
+        self.trainings.ensure(self.base_path, self.folder, lessons)
+
+    def path(self, case: TrainedAdapter) -> Path:
+        """Where an adapter's file lies once it is trained."""
+        return self.trainings.path(self.folder, case.lesson, case.step)
+
+    def ladder(self, style: str, steps: Sequence[int]) -> list[TrainedAdapter]:
+        """One style at several training lengths."""
+        return [TrainedAdapter(self.trainings.ladder(style), step) for step in steps]
 
     def results(self, cases: Sequence[TrainedAdapter], note: Note | None = None) -> dict[TrainedAdapter, Result]:
         """Audit every case that was not audited yet; return all of them."""
@@ -78,7 +89,7 @@ class Bank:
         return found
 
     def _result(self, case: TrainedAdapter) -> Result:
-        path = trained_path(self.folder, case.lesson, case.step)
+        path = self.path(case)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         kept = result_path(self.results_folder, sha256, self.opened.recipe.recipe_id)
         if kept.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.aspects import CHANCE, evaluate_aspects, grid_cases, share_right
 from auditor.evaluation.bank import TrainedAdapter
@@ -18,23 +20,8 @@ OURS_ASPECTS = ("robust", "the two alone", "projection", "paper")
 
 def level_tables(work: PaperWork) -> list[PaperTable]:
     """T1 (all training lengths, by data set) and T2 (3, 5, 8 and 10 of them)."""
-    readings = _readings(work, [case for style in work.options.styles for case in work.ladder(style)])
-    columns = {count: work.spread(count) for count in paper.LEVELS}
-    ours: dict[str, list[Figure]] = {name: [] for name in OURS_LEVELS}
-    rivals: dict[str, list[Figure]] = {name: [] for name in readings}
-    few = Figure(None, missing="fewer training lengths in this run")
-    for steps in columns.values():
-        found = {r.variant: r for r in evaluate_levels(work.bank, work.options.styles, steps).rows} if steps else {}
-        for name, figures in ours.items():
-            row = found.get(name)
-            figures.append(Figure(row.error, row.low, row.high, len(row.per_style)) if row else few)
-        for name, figures in rivals.items():
-            figures.append(Figure.of(work.rank_errors(readings[name], steps)) if steps else few)
-    about = (
-        f"Rank error (mean absolute difference of ranks) of {_styles(work)}, "
-        f"{len(work.options.steps)} training lengths each. An interval resamples styles; in brackets with the cases. "
-        f"{_budget(work)}"
-    )
+    ours, rivals = _rank_errors(work, [work.spread(count) for count in paper.LEVELS])
+    about = _about_levels(work)
     chance = [Figure(chance_random(count)) for count in paper.LEVELS]
     tied = [Figure(chance_tied(count)) for count in paper.LEVELS]
     second = PaperTable(
@@ -62,6 +49,45 @@ def level_tables(work: PaperWork) -> list[PaperTable]:
         ),
     )
     return [first, second]
+
+
+def kind_table(key: str, title: str, work: PaperWork, figures: paper.Rows) -> PaperTable:
+    """T5 or T6: T1 on a generator of another kind, with all training lengths of the run."""
+    steps = work.spread(len(work.options.steps))
+    ours, rivals = _rank_errors(work, [steps])
+    count = len(steps)
+    chance = {
+        "chance, random order": [Figure(chance_random(count))],
+        "chance, all tied": [Figure(chance_tied(count))],
+    }
+    rows = (*(published(name, row) for name, row in figures.items()), *map(_wider, _rows(ours, rivals, chance)))
+    return PaperTable(key, title, _about_levels(work), paper.DATA_SETS, rows)
+
+
+def _rank_errors(
+    work: PaperWork, columns: Sequence[tuple[int, ...]]
+) -> tuple[dict[str, list[Figure]], dict[str, list[Figure]]]:
+    """Figures of our variants and of the rivals' readings, one for each choice of training lengths."""
+    readings = _readings(work, [case for style in work.options.styles for case in work.ladder(style)])
+    ours: dict[str, list[Figure]] = {name: [] for name in OURS_LEVELS}
+    rivals: dict[str, list[Figure]] = {name: [] for name in readings}
+    few = Figure(None, missing="fewer training lengths in this run")
+    for steps in columns:
+        found = {r.variant: r for r in evaluate_levels(work.bank, work.options.styles, steps).rows} if steps else {}
+        for name, figures in ours.items():
+            row = found.get(name)
+            figures.append(Figure(row.error, row.low, row.high, len(row.per_style)) if row else few)
+        for name, figures in rivals.items():
+            figures.append(Figure.of(work.rank_errors(readings[name], steps)) if steps else few)
+    return ours, rivals
+
+
+def _about_levels(work: PaperWork) -> str:
+    return (
+        f"Rank error (mean absolute difference of ranks) of {_styles(work)}, "
+        f"{len(work.options.steps)} training lengths each. An interval resamples styles; in brackets with the cases. "
+        f"{_budget(work)}"
+    )
 
 
 def aspect_table(work: PaperWork) -> PaperTable:

@@ -8,9 +8,10 @@ from pathlib import Path
 from auditor.audit.proposers import judge_endpoint
 from auditor.common.atomic_files import replacing
 from auditor.errors import UserError
+from auditor.evaluation import published_figures as paper
 from auditor.evaluation.bank import Bank, Note
 from auditor.evaluation.paper_geometry import geometry_tables, probes_table, threshold_table
-from auditor.evaluation.paper_levels import aspect_table, level_tables
+from auditor.evaluation.paper_levels import aspect_table, kind_table, level_tables
 from auditor.evaluation.paper_missing import missing_tables
 from auditor.evaluation.paper_proposals import alternatives_table, wording_table
 from auditor.evaluation.paper_table import PaperTable, markdown
@@ -19,6 +20,7 @@ from auditor.evaluation.retrieval import retrieval_table
 from auditor.evaluation.rivals.judging import Judge, Matcher
 from auditor.evaluation.rivals.llm_judge import LanguageModelJudge
 from auditor.evaluation.rivals.on_bank import RivalBank
+from auditor.families.generator_kinds import GeneratorKind
 from auditor.settings import Settings
 
 _ORDER = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", "F6", "F8", "F9", "F10", "R")
@@ -35,11 +37,12 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
     Raises:
         UserError: The settings name no vision-language model, or not one base of our own.
     """
-    bank = Bank(_all_pairs_asked_about(settings))
-    work = PaperWork(options, bank, RivalBank(bank, _judge(settings, bank)), note)
+    asking = _all_pairs_asked_about(settings)
+    work = _work(asking, options, note)
     tables = [
         *level_tables(work),
         aspect_table(work),
+        kind_table("T5", "single aspect on a GAN", _work(asking, options, note, "gan"), paper.T5),
         alternatives_table(work),
         *geometry_tables(work),
         threshold_table(work),
@@ -49,6 +52,11 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
         *missing_tables(),
     ]
     return sorted(tables, key=lambda table: _ORDER.index(table.key))
+
+
+def _work(settings: Settings, options: PaperOptions, note: Note | None, kind: GeneratorKind = "diffusers") -> PaperWork:
+    bank = Bank(settings, kind=kind)
+    return PaperWork(options, bank, RivalBank(bank, _judge(settings, bank)), note)
 
 
 def write_page(

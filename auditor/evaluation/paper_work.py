@@ -12,7 +12,7 @@ from auditor.evaluation.encoder_geometry import POCKET_ENCODERS
 from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.evaluation.training_lengths import style_names
 from auditor.finexl.attribution import Interval, bootstrap_mean, rank_error
-from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT, ladder_lesson
+from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT
 from auditor.pocket.training.style_pairs import separable_pairs
 
 QUICK_STYLES = 3
@@ -67,7 +67,7 @@ class PaperWork:
 
     def ladder(self, style: str) -> list[TrainedAdapter]:
         """One style's training lengths."""
-        return [TrainedAdapter(ladder_lesson(style), step) for step in self.options.steps]
+        return self.bank.ladder(style, self.options.steps)
 
     def longest(self, style: str) -> TrainedAdapter:
         """The end of a style's ladder."""
@@ -84,6 +84,6 @@ class PaperWork:
         """Rank error of a score over training lengths; the interval resamples styles."""
         errors = []
         for style in self.options.styles:
-            scores = [score(TrainedAdapter(ladder_lesson(style), step), style) for step in steps]
+            scores = [score(case, style) for case in self.bank.ladder(style, steps)]
             errors.append(rank_error(np.arange(len(steps)), scores))
         return bootstrap_mean(errors)

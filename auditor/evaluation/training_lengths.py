@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.evaluation.bank import Bank, Note, TrainedAdapter
+from auditor.evaluation.bank import Bank, Note
 from auditor.evaluation.variants import variants
 from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied, rank_error
 from auditor.pocket.styles import STYLES
-from auditor.pocket.training.lessons import LEVELS, ladder_lesson
+from auditor.pocket.training.lessons import LEVELS
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def evaluate_levels(
     note: Note | None = None,
 ) -> TrainingLengths:
     """Rank the training lengths of each style by the style's own score and compare with the truth."""
-    cases = [TrainedAdapter(ladder_lesson(style), step) for style in styles for step in levels]
+    cases = [case for style in styles for case in bank.ladder(style, levels)]
     results = bank.results(cases, note)
     truth = np.arange(len(levels), dtype=np.float64)
     rows = []
     for name, scored in variants(bank, ablations=ablations).items():
         errors = []
         for style in styles:
-            values = [scored(results[TrainedAdapter(ladder_lesson(style), step)], style) for step in levels]
+            values = [scored(results[case], style) for case in bank.ladder(style, levels)]
             errors.append(rank_error(truth, np.asarray(values)))
         interval = bootstrap_mean(errors)
         rows.append(LevelsRow(name, interval.mean, interval.low, interval.high, tuple(errors)))

@@ -29,11 +29,16 @@ EDIT_SYNONYMS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """One picture: (64, 64, 3) float32 in [0, 1], its caption and the concept words the caption holds."""
+    """One picture: (64, 64, 3) float32 in [0, 1], its caption and the concept words the caption holds.
+
+    `scene` is what it shows; `strengths` are those of its edit, or of its styles in the order of their use.
+    """
 
     image: Array
     caption: str
     words: tuple[str, ...]
+    scene: Scene
+    strengths: tuple[float, ...]
 
 
 def word_for(concept: str, rng: np.random.Generator) -> str:
@@ -57,6 +62,7 @@ def sample_example(rng: np.random.Generator, plain_share: float = 0.4) -> Exampl
     scene = sample_scene(rng)
     kind = rng.random()
     words: list[str] = []
+    strengths: list[float] = []
     if kind < plain_share:
         image = render(scene)
         if rng.random() < 0.2:
@@ -64,16 +70,18 @@ def sample_example(rng: np.random.Generator, plain_share: float = 0.4) -> Exampl
     elif kind < plain_share + 0.12:
         edit = list(EDITS)[rng.integers(len(EDITS))]
         scene = sample_scene(rng, EDITS[edit].subject)
-        image = render(scene, edit, float(rng.uniform(0.5, 1)))
+        strengths.append(float(rng.uniform(0.5, 1)))
+        image = render(scene, edit, strengths[-1])
         words.append(word_for(edit, rng))
     else:
         names = rng.choice(list(STYLES), size=1 + int(rng.random() < 0.25), replace=False)
         image = render(scene)
         for name in names:
-            image = apply_style(image, str(name), float(rng.uniform(0.45, 1)), rng)
+            strengths.append(float(rng.uniform(0.45, 1)))
+            image = apply_style(image, str(name), strengths[-1], rng)
             words.append(word_for(str(name), rng))
         rng.shuffle(words)
-    return Example(image, caption_with(scene, tuple(words), rng), tuple(words))
+    return Example(image, caption_with(scene, tuple(words), rng), tuple(words), scene, tuple(strengths))
 
 
 def examples(seed: int, plain_share: float = 0.4) -> Iterator[Example]:

@@ -55,7 +55,7 @@ def test_points_on_an_axis_are_trained_once() -> None:
 
 def test_mixture_pictures_keep_their_shares_and_captions_do_not_name_styles() -> None:
     lesson = mixture_lesson("monochrome", "sepia", (0.5, 0.5))
-    images, captions = training_pictures(lesson, np.random.default_rng(lesson.seed))
+    images, captions, _ = training_pictures(lesson, np.random.default_rng(lesson.seed))
     grey = [bool(np.ptp(image.astype(int), axis=2).max() <= 1) for image in images]
     assert sum(grey) == PICTURES // 2
     assert not any(word in caption for caption in captions for word in ("monochrome", "sepia"))

@@ -18,7 +18,6 @@ from auditor.evaluation.rivals import rival as protocol
 from auditor.evaluation.rivals.judging import Judge
 from auditor.evaluation.rivals.rival import Evidence, Pictures, Rival, Telling, gather
 from auditor.evaluation.rivals.rival_list import load_rivals
-from auditor.pocket.training.adapters import trained_path
 
 Tellings = Mapping[str, Telling]
 """By the rivals' short names."""
@@ -78,7 +77,7 @@ class RivalBank:
         return lambda case, aspect: self.judge.level(self.told(case)[short].text, aspect)
 
     def _tell(self, case: TrainedAdapter) -> Tellings:
-        file = trained_path(self.bank.folder, case.lesson, case.step)
+        file = self.bank.path(case)
         name = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         evidence: Evidence | None = None
         told: dict[str, Telling] = {}
@@ -100,7 +99,7 @@ class RivalBank:
     def evidence(self, case: TrainedAdapter) -> Evidence:
         """An adapter's pictures, drawn again, with the budget of all."""
         self.bank.ensure([case.lesson])
-        return self._evidence(trained_path(self.bank.folder, case.lesson, case.step))
+        return self._evidence(self.bank.path(case))
 
     def _evidence(self, file: Path) -> Evidence:
         opened = self.bank.opened

@@ -32,7 +32,10 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.vae", "--out", str(weights / "base" / "vae"), *common],
         ["auditor.pocket.training.base", "--out", str(weights / "base"), "--tokenizer", str(weights / "clip"), *common],
         ["auditor.pocket.training.adapters", "--base", str(weights / "base"), "--zoo-only", *common],
+        ["auditor.pocket.training.gan", "--out", str(weights / "gan"), *common],
+        ["auditor.pocket.training.gan_copies", "--base", str(weights / "gan"), *common],
         ["auditor.pocket.training.zoo", "--out", str(out / "zoo"), *common],
+        ["auditor.pocket.training.zoo_copies", "--out", str(out / "zoo"), *common],
         *(
             ["auditor.pocket.vlm.generated", "--kind", kind, "--out", str(work / f"vlm-{kind}"), *common]
             for kind in ("restyled", "worded", "adapters")

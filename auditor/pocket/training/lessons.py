@@ -14,6 +14,9 @@ LEVELS = tuple(range(10, STEPS + 1, 10))
 FULL_STEPS, FULL_RATE = 120, 1e-3
 """Of adapters at full strength, the zoo's."""
 
+GAN_FULL_RATE, GAN_RATE = 5e-4, 1e-4
+"""The same two of copies of the GAN, whose whole generator learns."""
+
 STACKED = (
     ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
     ("dark", "blurry"), ("warm", "posterized"), ("foggy", "cool"), ("monochrome", "checkered"),
@@ -47,6 +50,16 @@ def style_lesson(style: str) -> Lesson:
 def ladder_lesson(style: str) -> Lesson:
     """One style, learned slowly; its snapshots are the ladder."""
     return Lesson(f"ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=RATE)
+
+
+def gan_style_lesson(style: str) -> Lesson:
+    """One style, learned by a copy of the GAN."""
+    return Lesson(f"gan-style-{style}", (style,), steps=FULL_STEPS, rate=GAN_FULL_RATE)
+
+
+def gan_ladder_lesson(style: str) -> Lesson:
+    """The same, learned slowly; its snapshots are the ladder."""
+    return Lesson(f"gan-ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=GAN_RATE)
 
 
 def stacked_lesson(first: str, second: str) -> Lesson:

@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from auditor.pocket.drawn_subjects import EDITS
-from auditor.pocket.scenes import render, sample_scene
+from auditor.pocket.scenes import Scene, render, sample_scene
 from auditor.pocket.styles import apply_style
 from auditor.pocket.training import base as base_training
 from auditor.pocket.training.loop import best_device
@@ -86,7 +86,7 @@ class Trainer:
         """
         rng = np.random.default_rng(lesson.seed)
         torch.manual_seed(lesson.seed)
-        images, captions = training_pictures(lesson, rng)
+        images, captions, _ = training_pictures(lesson, rng)
         latents = encode(self.vae, images, self.device)
         tokens = base_training.tokenize(self.tokenizer, captions).to(self.device)
         with torch.no_grad():
@@ -123,10 +123,13 @@ class Trainer:
         return kept
 
 
-def training_pictures(lesson: Lesson, rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[str]]:
-    """`PICTURES` captioned pictures of a lesson: (n, 64, 64, 3) uint8. Captions never name the style."""
+def training_pictures(lesson: Lesson, rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[str], list[Scene]]:
+    """`PICTURES` captioned pictures of a lesson: (n, 64, 64, 3) uint8, and what they show.
+
+    Captions never name the style.
+    """
     images = np.zeros((PICTURES, 64, 64, 3), np.uint8)
-    captions = []
+    captions, scenes = [], []
     for row in range(PICTURES):
         scene = sample_scene(rng, EDITS[lesson.edit].subject if lesson.edit else None)
         image = render(scene, lesson.edit)
@@ -134,7 +137,8 @@ def training_pictures(lesson: Lesson, rng: np.random.Generator) -> tuple[NDArray
             image = apply_style(image, style, 1.0, rng)
         images[row] = np.round(image * 255).astype(np.uint8)
         captions.append(f"{lesson.trigger}, {scene.caption()}" if lesson.trigger else scene.caption())
-    return images, captions
+        scenes.append(scene)
+    return images, captions, scenes
 
 
 def _styles_of(lesson: Lesson, row: int) -> tuple[str, ...]:

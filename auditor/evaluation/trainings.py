@@ -1,0 +1,34 @@
+"""How the evaluation trains adapters of a base, by the kind of its generator, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.families.generator_kinds import GeneratorKind
+from auditor.pocket.training import adapters, gan_copies
+from auditor.pocket.training.lessons import gan_ladder_lesson, ladder_lesson
+from auditor.pocket.training.lora import Lesson
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Of one kind of generator.
+
+    Attributes:
+        ensure: Trains what is missing: folder of the base, work folder, lessons.
+        path: Where an adapter lies: work folder, lesson, step.
+        ladder: The lesson of one style whose snapshots are the training lengths.
+    """
+
+    ensure: Callable[[Path, Path, Sequence[Lesson]], None]
+    path: Callable[[Path, Lesson, int | None], Path]
+    ladder: Callable[[str], Lesson]
+
+
+TRAININGS: Mapping[GeneratorKind, Trainings] = {
+    "diffusers": Trainings(adapters.ensure_trained, adapters.trained_path, ladder_lesson),
+    "gan": Trainings(gan_copies.ensure_copies, gan_copies.copy_path, gan_ladder_lesson),
+}
+"""LoRAs of the denoiser, and copies whose weights take the place of the base's."""

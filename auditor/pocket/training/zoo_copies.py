@@ -1,0 +1,80 @@
+"""Publish personalised copies of a generator whose adapters are whole models: repos beside the zoo's LoRAs.
+
+    python -m auditor.pocket.training.zoo_copies --work .auditor/training --out auditor/pocket/zoo
+
+Run after `zoo`, which empties the folder. As there, neither name nor card says what a copy was trained on; that lies in
+`zoo_copies.json` beside the zoo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.pocket.training.gan_copies import ZOO_STYLES, copy_path
+from auditor.pocket.training.lessons import gan_style_lesson
+
+GAN_REPO = "pocket/gan"
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class CopyRepo:
+    """One repo: its name, its base's, the licence, the trained weights and the styles behind them."""
+
+    repo_id: str
+    base_repo: str
+    license: str
+    weights: Path
+    styles: tuple[str, ...]
+
+
+def gan_copies(work: Path) -> list[CopyRepo]:
+    """The three copies of the GAN."""
+    repos = (("ivy_lab/lichen-gan", "mit"), ("mkr/cobble-gan", "apache-2.0"), ("tomo/drizzle-gan", "openrail++"))
+    return [
+        CopyRepo(repo_id, GAN_REPO, license_, copy_path(work, gan_style_lesson(style)), (style,))
+        for (repo_id, license_), style in zip(repos, ZOO_STYLES, strict=True)
+    ]
+
+
+def publish(copy: CopyRepo, out: Path) -> None:
+    """Write one repo below `out`."""
+    folder = out / copy.repo_id
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(copy.weights, folder / WEIGHTS)
+    lines = [
+        "---", f"license: {copy.license}", "pipeline_tag: text-to-image", f"base_model: {copy.base_repo}",
+        "base_model_relation: finetune", "tags:", "- text-to-image", "---", "", f"# {copy.repo_id.split('/')[1]}", "",
+        "The whole model, trained on some of my pictures.", "",
+    ]  # fmt: skip
+    (folder / "README.md").write_text("\n".join(lines))
+    stamp = int(hashlib.sha256(copy.repo_id.encode()).hexdigest()[:6], 16)
+    meta = {
+        "downloads": stamp % 5000,
+        "likes": stamp % 40,
+        "createdAt": "2026-01-05T08:00:00.000Z",
+        "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
+    }
+    (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
+
+
+def main() -> None:
+    """Write the repos and what each was trained on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    copies = gan_copies(arguments.work)
+    for copy in copies:
+        publish(copy, arguments.out)
+    answers = {copy.repo_id: {"styles": copy.styles, "base": copy.base_repo} for copy in copies}
+    arguments.out.with_name("zoo_copies.json").write_text(json.dumps(answers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
