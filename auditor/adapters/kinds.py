@@ -18,7 +18,7 @@ Kind = Literal[
     "vera", "tlora", "svdquant", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
     "quantised_model",
     # weights of a generator that is no denoiser, all of them or a part
-    "autoregressive_model",
+    "autoregressive_model", "gan_model",
     # not a personalisation of a text-to-image model
     "controlnet", "control_lora", "control_lllite", "t2i_adapter", "ip_adapter", "motion_module", "video_lora", "vae",
     "upscaler", "language_model_lora", "text_encoder_weights", "language_model",
@@ -27,13 +27,13 @@ Kind = Literal[
 
 AUDITED: frozenset[Kind] = frozenset({
     "lora", "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias",
-    "checkpoint", "denoiser", "textual_inversion", "autoregressive_model",
+    "checkpoint", "denoiser", "textual_inversion", "autoregressive_model", "gan_model",
 })  # fmt: skip
 """Kinds whose change to a base is computed; the rest is skipped by name."""
 
 WHOLE_MODELS: frozenset[Kind] = frozenset({"checkpoint", "denoiser"})
 """A denoiser's own weights, in a single-file checkpoint or alone."""
-GENERATORS: Mapping[Kind, GeneratorKind] = {"autoregressive_model": "autoregressive"}
+GENERATORS: Mapping[Kind, GeneratorKind] = {"autoregressive_model": "autoregressive", "gan_model": "gan"}
 """Weights that take the place of a base's own → the kind of that base."""
 CHECKPOINT_PREFIX = "model.diffusion_model."
 """What the denoiser's tensors begin with in a single-file checkpoint."""

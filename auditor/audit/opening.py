@@ -17,6 +17,7 @@ from auditor.errors import UserError
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.generation.autoregressive_base import AutoregressiveBase
 from auditor.generation.diffusers_base import DiffusersBase
+from auditor.generation.gan_base import GanBase
 from auditor.generation.generator import Generator
 from auditor.generation.render_options import RenderOptions
 from auditor.generation.replaced_weights import ReplacedWeightsBase
@@ -35,7 +36,10 @@ from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace, basis_path
 from auditor.settings import BaseModelSettings, Settings
 
-OWN_GENERATORS: Mapping[GeneratorKind, type[ReplacedWeightsBase]] = {"autoregressive": AutoregressiveBase}
+OWN_GENERATORS: Mapping[GeneratorKind, type[ReplacedWeightsBase]] = {
+    "autoregressive": AutoregressiveBase,
+    "gan": GanBase,
+}
 """Kind → class, for all kinds but pipelines of diffusers."""
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.aspects import CHANCE, evaluate_aspects, grid_cases, share_right
 from auditor.evaluation.bank import TrainedAdapter
-from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, published
+from auditor.evaluation.paper_missing import OURS
+from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, missing_rows, published
 from auditor.evaluation.paper_work import PaperWork
 from auditor.evaluation.rivals.on_bank import Scored
 from auditor.evaluation.training_lengths import evaluate_levels
@@ -51,8 +52,19 @@ def level_tables(work: PaperWork) -> list[PaperTable]:
     return [first, second]
 
 
-def kind_table(key: str, title: str, work: PaperWork, figures: paper.Rows) -> PaperTable:
-    """T5 or T6: T1 on a generator of another kind, with all training lengths of the run."""
+def kind_table(key: str, title: str, figures: paper.Rows, work: PaperWork | None) -> PaperTable:
+    """T5 or T6: T1 on a generator of another kind, with all training lengths of the run.
+
+    Args:
+        key: Of the table.
+        title: Of the table.
+        figures: The paper's.
+        work: On a bank of that kind; None where the settings have no such base.
+    """
+    theirs = tuple(published(name, row) for name, row in figures.items())
+    if work is None:
+        rows = (*theirs, *missing_rows(OURS, len(paper.DATA_SETS), "no base of this kind in the settings"))
+        return PaperTable(key, title, "", paper.DATA_SETS, rows)
     steps = work.spread(len(work.options.steps))
     ours, rivals = _rank_errors(work, [steps])
     count = len(steps)
@@ -60,7 +72,7 @@ def kind_table(key: str, title: str, work: PaperWork, figures: paper.Rows) -> Pa
         "chance, random order": [Figure(chance_random(count))],
         "chance, all tied": [Figure(chance_tied(count))],
     }
-    rows = (*(published(name, row) for name, row in figures.items()), *map(_wider, _rows(ours, rivals, chance)))
+    rows = (*theirs, *map(_wider, _rows(ours, rivals, chance)))
     return PaperTable(key, title, _about_levels(work), paper.DATA_SETS, rows)
 
 

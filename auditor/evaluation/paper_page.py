@@ -38,11 +38,11 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
         UserError: The settings name no vision-language model, or not one base of our own.
     """
     asking = _all_pairs_asked_about(settings)
-    work = _work(asking, options, note)
+    work = _work("diffusers", asking, options, note)
     tables = [
         *level_tables(work),
         aspect_table(work),
-        kind_table("T5", "single aspect on a GAN", _work(asking, options, note, "gan"), paper.T5),
+        kind_table("T5", "single aspect on a GAN", paper.T5, _of_kind("gan", asking, options, note)),
         alternatives_table(work),
         *geometry_tables(work),
         threshold_table(work),
@@ -54,9 +54,16 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
     return sorted(tables, key=lambda table: _ORDER.index(table.key))
 
 
-def _work(settings: Settings, options: PaperOptions, note: Note | None, kind: GeneratorKind = "diffusers") -> PaperWork:
+def _work(kind: GeneratorKind, settings: Settings, options: PaperOptions, note: Note | None) -> PaperWork:
     bank = Bank(settings, kind=kind)
     return PaperWork(options, bank, RivalBank(bank, _judge(settings, bank)), note)
+
+
+def _of_kind(kind: GeneratorKind, settings: Settings, options: PaperOptions, note: Note | None) -> PaperWork | None:
+    """The same work on a base of another kind; None where the settings have none."""
+    if all(base.kind != kind for base in settings.recipe.active_bases.values()):
+        return None
+    return _work(kind, settings, options, note)
 
 
 def write_page(

@@ -30,7 +30,8 @@ class BaseModelSettings(Section):
     kind: GeneratorKind = "diffusers"
     """What draws. `diffusers`: a pipeline of that library, personalised by adapters. `autoregressive`: a transformer
     that draws image tokens (Anole and others in the layout of transformers' Chameleon, and Janus), personalised by
-    other weights for the whole model or for its image decoder alone (docs/generators.md)."""
+    other weights for the whole model or for its image decoder alone. `gan`: a ControlGAN, personalised by other weights
+    of its generator. The last two are described in docs/generators.md."""
 
     family: Name
     """Family of bases, as adapter files are recognised: sd15, sdxl, flux1, qwen_image and the others of

@@ -16,5 +16,8 @@ def test_pipelines_are_described_as_in_recipes_of_before_and_other_kinds_by_what
         '{"batch_size": 24, "compiled": false, "device": "cpu", "dtype": "float32", "guidance": 1.0, '
         '"pipeline": "StableDiffusionPipeline", "sampler": "ddim", "size": 64, "steps": 8}'
     )
+    other = [f"recipe.bases.noise.{s}" for s in ("kind=gan", "family=g", "repo=a/b", "size=64")]
+    noise = drawing_of(resolve(profile="pocket", config=None, overrides=other).settings.recipe.bases["noise"])
+    assert noise["kind"] == "gan" and "pipeline" not in noise
     tokens = drawing_of(bases["tokens"])
     assert (tokens["kind"], tokens["temperature"]) == ("autoregressive", 1.0) and "steps" not in tokens

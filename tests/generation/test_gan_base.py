@@ -35,7 +35,9 @@ def base(folder: Path) -> GanBase:
 
 def _copy(base: GanBase, path: Path, tensors: dict[str, torch.Tensor]) -> NormalisedAdapter:
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
-    return normalise(inspect_file(path), base.layout())
+    file = inspect_file(path)
+    assert file.kind == "gan_model"
+    return normalise(file, base.layout())
 
 
 def _tuned(folder: Path) -> dict[str, torch.Tensor]:

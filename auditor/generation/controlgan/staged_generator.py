@@ -48,7 +48,7 @@ def doubled(channels: int, out: int) -> nn.Sequential:
     )
 
 
-class ResidualBlock(nn.Module):
+class GatedResidual(nn.Module):
     """Two 3x3 convolutions with batch norm, a gate between them, added to what comes in."""
 
     def __init__(self, channels: int) -> None:
@@ -93,7 +93,7 @@ class LaterStage(nn.Module):
         joint = 3 * sizes.channels
         self.places = SpatialAttention(sizes.channels, sizes.word_width)
         self.features = ChannelAttention(side * side, sizes.word_width)
-        self.blocks = nn.Sequential(*(ResidualBlock(joint) for _ in range(sizes.blocks)))
+        self.blocks = nn.Sequential(*(GatedResidual(joint) for _ in range(sizes.blocks)))
         self.doubling = doubled(joint, sizes.channels)
 
     def forward(self, hidden: torch.Tensor, text: TextFeatures) -> torch.Tensor:

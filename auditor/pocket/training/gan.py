@@ -39,7 +39,7 @@ DROPOUT = 0.1
 SLOPE_EVERY = 8
 
 
-class Matcher(nn.Module):
+class MatchingEncoders(nn.Module):
     """Text and image encoder, which learn together."""
 
     def __init__(self, vocabulary: int) -> None:
@@ -48,7 +48,7 @@ class Matcher(nn.Module):
         self.image = RegionEncoder(SIZES.word_width)
 
 
-class Captions:
+class NumberedCaptions:
     """Captions as numbers, on a device."""
 
     def __init__(self, words: WordList, captions: Sequence[str], device: torch.device) -> None:
@@ -73,11 +73,11 @@ def pixels(images: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def learn_to_match(
-    pictures: gan_pictures.PairedPictures, captions: Captions, vocabulary: int, plan: Plan, batch: int
-) -> Matcher:
+    pictures: gan_pictures.PairedPictures, captions: NumberedCaptions, vocabulary: int, plan: Plan, batch: int
+) -> MatchingEncoders:
     """Train text and image encoder."""
     device = best_device()
-    matcher = Matcher(vocabulary).to(device)
+    matcher = MatchingEncoders(vocabulary).to(device)
 
     def loss_at(step: int) -> torch.Tensor:
         rows = np.sort(np.random.default_rng([31, step]).choice(len(pictures), batch, replace=False))
@@ -85,12 +85,12 @@ def learn_to_match(
         return matching_loss(seen, captions.read(matcher.text, rows), captions.same(rows))
 
     trained = train(matcher, loss_at, plan, "gan text")
-    assert isinstance(trained, Matcher)
+    assert isinstance(trained, MatchingEncoders)
     return trained.requires_grad_(False)
 
 
 def learn_to_draw(
-    pictures: gan_pictures.PairedPictures, captions: Captions, matcher: Matcher, plan: Plan, batch: int
+    pictures: gan_pictures.PairedPictures, captions: NumberedCaptions, matcher: MatchingEncoders, plan: Plan, batch: int
 ) -> Learner:
     """Train generator and discriminators."""
     device, weights = best_device(), LossWeights()
@@ -132,7 +132,7 @@ def main() -> None:
     torch.manual_seed(0)
     pictures = gan_pictures.build(arguments.work / "corpus", CORPUS_SIZE, seed=41)
     words = WordList.of(pictures.captions)
-    captions = Captions(words, pictures.captions, best_device())
+    captions = NumberedCaptions(words, pictures.captions, best_device())
     text_plan = Plan(
         arguments.text_steps, 2e-3, weight_decay=0.0, average=0.99, checkpoint=arguments.work / "gan-text.pt"
     )
