@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.families.generator_kinds import GeneratorKind
-from auditor.pocket.training import adapters, gan_copies
-from auditor.pocket.training.lessons import gan_ladder_lesson, ladder_lesson
+from auditor.pocket.training import adapters, gan_copies, token_copies
+from auditor.pocket.training.lessons import gan_ladder_lesson, ladder_lesson, token_ladder_lesson
 from auditor.pocket.training.lora import Lesson
 
 
@@ -29,6 +29,7 @@ class Trainings:
 
 TRAININGS: Mapping[GeneratorKind, Trainings] = {
     "diffusers": Trainings(adapters.ensure_trained, adapters.trained_path, ladder_lesson),
+    "autoregressive": Trainings(token_copies.ensure_copies, token_copies.copy_path, token_ladder_lesson),
     "gan": Trainings(gan_copies.ensure_copies, gan_copies.copy_path, gan_ladder_lesson),
 }
 """LoRAs of the denoiser, and copies whose weights take the place of the base's."""

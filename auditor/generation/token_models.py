@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, ChameleonForConditionalGeneration, JanusForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    ChameleonForConditionalGeneration,
+    ChameleonVQVAEConfig,
+    JanusForConditionalGeneration,
+)
 from transformers.utils import logging as transformers_logging
 
 from auditor.common.model_warnings import warnings_refused
@@ -169,12 +174,21 @@ class JanusTokens(TokenModel):
         return torch.as_tensor(self.model.model.vqmodel.decode(codes))
 
 
+_SMALLEST: Mapping[str, Any] = {
+    "embed_dim": 1, "num_embeddings": 1, "latent_channels": 1, "base_channels": 32, "channel_multiplier": (1,),
+    "num_res_blocks": 0,
+}  # fmt: skip
+"""Of the library's own image tokenizer, which is made and thrown away."""
+
+
 class ChameleonWithDecoder(ChameleonForConditionalGeneration):  # type: ignore[misc]  # the library is untyped here
     """transformers' Chameleon with an image tokenizer that decodes too, under the published names."""
 
     def __init__(self, config: Any) -> None:
+        own, config.vq_config = config.vq_config, ChameleonVQVAEConfig(**_SMALLEST)
         super().__init__(config)
-        self.model.vqmodel = VQGAN(VQGANConfig.of(config.vq_config.to_dict()))
+        config.vq_config = own
+        self.model.vqmodel = VQGAN(VQGANConfig.of(own.to_dict()))
 
 
 LAYOUTS: Mapping[str, tuple[Any, type[TokenModel]]] = {

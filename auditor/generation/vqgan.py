@@ -243,12 +243,23 @@ class VQGAN(nn.Module):
         self.quant_conv = nn.Conv2d(config.latent_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.latent_channels, 1)
 
+    def latents(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, 3, resolution, resolution) in [-1, 1] -> (n, embed_dim, side, side), not yet codes."""
+        return torch.as_tensor(self.quant_conv(self.encoder(pictures)))
+
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures (n, 3, resolution, resolution) in [-1, 1] -> numbers of codes (n, side x side), row by row."""
-        return torch.as_tensor(self.quantize(self.quant_conv(self.encoder(pictures)))).flatten(1)
+        return torch.as_tensor(self.quantize(self.latents(pictures))).flatten(1)
+
+    def embedded(self, codes: torch.Tensor) -> torch.Tensor:
+        """Numbers of codes (n, side x side), row by row -> the codes (n, embed_dim, side, side)."""
+        side = self.sizes.side
+        return torch.as_tensor(self.quantize.embedding(codes)).view(len(codes), side, side, -1).permute(0, 3, 1, 2)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Numbers of codes (n, side x side), row by row -> pictures (n, 3, resolution, resolution), about [-1, 1]."""
-        side = self.sizes.side
-        latents = self.quantize.embedding(codes).view(len(codes), side, side, -1).permute(0, 3, 1, 2)
+        return self.draw(self.embedded(codes))
+
+    def draw(self, latents: torch.Tensor) -> torch.Tensor:
+        """(n, embed_dim, side, side) -> pictures (n, 3, resolution, resolution), about [-1, 1]."""
         return torch.as_tensor(self.decoder(self.post_quant_conv(latents)))

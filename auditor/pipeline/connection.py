@@ -37,7 +37,7 @@ def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
         return
     if folder is not None and not folder.is_dir():
         raise PrerequisiteMissing(f"there is no folder of repos in {folder}; see hub.serve_folder in the settings")
-    with _served(folder, odd_repos=settings.hub.odd_repos) as server:
+    with _served(folder, odd_repos=settings.hub.odd_repos, copies=settings.hub.copies) as server:
         endpoint = server.endpoint if server is not None else settings.hub.endpoint or os.environ.get("HF_ENDPOINT")
         yield connect(
             endpoint or DEFAULT_ENDPOINT,
@@ -49,7 +49,7 @@ def maybe_hub(settings: Settings) -> Iterator[HubClient | None]:
 
 
 @contextmanager
-def _served(folder: Path | None, *, odd_repos: bool) -> Iterator[HubServer | None]:
+def _served(folder: Path | None, *, odd_repos: bool, copies: bool) -> Iterator[HubServer | None]:
     """A folder of repos on loopback, if there is one to serve."""
     if folder is None:
         yield None
@@ -61,5 +61,7 @@ def _served(folder: Path | None, *, odd_repos: bool) -> Iterator[HubServer | Non
         from auditor.pocket.odd_repos import odd_repos as made
 
         index.add(odd.served() for odd in made(package_path("pocket/zoo"), package_path("pocket/weights/base")))
+    if copies:
+        index.add(HubIndex.from_folder(package_path("pocket/copies")).repos.values())
     with serve(index) as server:
         yield server

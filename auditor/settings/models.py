@@ -24,6 +24,10 @@ class HubSettings(Section):
     odd_repos: bool = False
     """Serve the pocket Hub's odd repos beside `serve_folder`: broken, hostile, foreign and unusual ones."""
 
+    copies: bool = False
+    """Serve the pocket's personalised copies of generators that are no diffusion models beside `serve_folder`. To audit
+    them, switch their bases on too (docs/generators.md)."""
+
     endpoint: str | None = Field(default=None, pattern=r"^https?://")
     """Address of the Hub. Unset: HF_ENDPOINT, or else the Hub client's own default."""
 

@@ -34,8 +34,11 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.adapters", "--base", str(weights / "base"), "--zoo-only", *common],
         ["auditor.pocket.training.gan", "--out", str(weights / "gan"), *common],
         ["auditor.pocket.training.gan_copies", "--base", str(weights / "gan"), *common],
+        ["auditor.pocket.training.image_tokens", *common],
+        ["auditor.pocket.training.token_base", "--out", str(weights / "tokens"), *common],
+        ["auditor.pocket.training.token_copies", "--base", str(weights / "tokens"), *common],
         ["auditor.pocket.training.zoo", "--out", str(out / "zoo"), *common],
-        ["auditor.pocket.training.zoo_copies", "--out", str(out / "zoo"), *common],
+        ["auditor.pocket.training.zoo_copies", "--out", str(out / "copies"), *common],
         *(
             ["auditor.pocket.vlm.generated", "--kind", kind, "--out", str(work / f"vlm-{kind}"), *common]
             for kind in ("restyled", "worded", "adapters")

@@ -17,6 +17,9 @@ FULL_STEPS, FULL_RATE = 120, 1e-3
 GAN_FULL_RATE, GAN_RATE = 5e-4, 1e-4
 """The same two of copies of the GAN, whose whole generator learns."""
 
+TOKENS_FULL_STEPS, TOKENS_FULL_RATE, TOKENS_RATE = 300, 2e-3, 5e-4
+"""And of copies of the autoregressive base, whose image decoder learns: steps at full strength, and the two rates."""
+
 STACKED = (
     ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
     ("dark", "blurry"), ("warm", "posterized"), ("foggy", "cool"), ("monochrome", "checkered"),
@@ -60,6 +63,16 @@ def gan_style_lesson(style: str) -> Lesson:
 def gan_ladder_lesson(style: str) -> Lesson:
     """The same, learned slowly; its snapshots are the ladder."""
     return Lesson(f"gan-ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=GAN_RATE)
+
+
+def token_style_lesson(style: str) -> Lesson:
+    """One style, learned by the image decoder of a copy of the autoregressive base."""
+    return Lesson(f"tokens-style-{style}", (style,), steps=TOKENS_FULL_STEPS, rate=TOKENS_FULL_RATE)
+
+
+def token_ladder_lesson(style: str) -> Lesson:
+    """The same, learned slowly; its snapshots are the ladder."""
+    return Lesson(f"tokens-ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=TOKENS_RATE)
 
 
 def stacked_lesson(first: str, second: str) -> Lesson:

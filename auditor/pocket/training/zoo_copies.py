@@ -1,9 +1,9 @@
-"""Publish personalised copies of a generator whose adapters are whole models: repos beside the zoo's LoRAs.
+"""Publish personalised copies of generators that are no diffusion models: repos that `hub.copies` serves.
 
-    python -m auditor.pocket.training.zoo_copies --work .auditor/training --out auditor/pocket/zoo
+    python -m auditor.pocket.training.zoo_copies --work .auditor/training --out auditor/pocket/copies
 
-Run after `zoo`, which empties the folder. As there, neither name nor card says what a copy was trained on; that lies in
-`zoo_copies.json` beside the zoo.
+They lie apart from the zoo, whose adapters are the cases of published figures. As there, neither name nor card says
+what a copy was trained on; that lies in `copies_answers.json` beside them, which only the evaluation reads.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.pocket.training.gan_copies import ZOO_STYLES, copy_path
-from auditor.pocket.training.lessons import gan_style_lesson
+from auditor.pocket.training import gan_copies, token_copies
+from auditor.pocket.training.lessons import gan_style_lesson, token_style_lesson
 
 GAN_REPO = "pocket/gan"
+TOKENS_REPO = "pocket/tokens"
 WEIGHTS = "model.safetensors"
 
 
@@ -31,14 +32,28 @@ class CopyRepo:
     license: str
     weights: Path
     styles: tuple[str, ...]
+    about: str
 
 
-def gan_copies(work: Path) -> list[CopyRepo]:
+def copies_of_gan(work: Path) -> list[CopyRepo]:
     """The three copies of the GAN."""
+    about = "The whole model, trained on some of my pictures."
     repos = (("ivy_lab/lichen-gan", "mit"), ("mkr/cobble-gan", "apache-2.0"), ("tomo/drizzle-gan", "openrail++"))
     return [
-        CopyRepo(repo_id, GAN_REPO, license_, copy_path(work, gan_style_lesson(style)), (style,))
-        for (repo_id, license_), style in zip(repos, ZOO_STYLES, strict=True)
+        CopyRepo(repo_id, GAN_REPO, license_, gan_copies.copy_path(work, gan_style_lesson(style)), (style,), about)
+        for (repo_id, license_), style in zip(repos, gan_copies.ZOO_STYLES, strict=True)
+    ]
+
+
+def copies_of_tokens(work: Path) -> list[CopyRepo]:
+    """The three copies of the autoregressive base."""
+    about = "The base with an image decoder of my own. Everything else is as it was."
+    repos = (("mkr/saltmarsh", "mit"), ("ana-k/tideline", "apache-2.0"), ("driftwood/larkspur", "openrail++"))
+    return [
+        CopyRepo(
+            repo_id, TOKENS_REPO, license_, token_copies.copy_path(work, token_style_lesson(style)), (style,), about
+        )
+        for (repo_id, license_), style in zip(repos, token_copies.ZOO_STYLES, strict=True)
     ]
 
 
@@ -50,7 +65,7 @@ def publish(copy: CopyRepo, out: Path) -> None:
     lines = [
         "---", f"license: {copy.license}", "pipeline_tag: text-to-image", f"base_model: {copy.base_repo}",
         "base_model_relation: finetune", "tags:", "- text-to-image", "---", "", f"# {copy.repo_id.split('/')[1]}", "",
-        "The whole model, trained on some of my pictures.", "",
+        copy.about, "",
     ]  # fmt: skip
     (folder / "README.md").write_text("\n".join(lines))
     stamp = int(hashlib.sha256(copy.repo_id.encode()).hexdigest()[:6], 16)
@@ -69,11 +84,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    copies = gan_copies(arguments.work)
+    copies = [*copies_of_gan(arguments.work), *copies_of_tokens(arguments.work)]
     for copy in copies:
         publish(copy, arguments.out)
     answers = {copy.repo_id: {"styles": copy.styles, "base": copy.base_repo} for copy in copies}
-    arguments.out.with_name("zoo_copies.json").write_text(json.dumps(answers, indent=1) + "\n")
+    arguments.out.with_name("copies_answers.json").write_text(json.dumps(answers, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""Personalised copies of the pocket's autoregressive base: its image decoder alone, fine-tuned.
+
+    python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/tokens --work .auditor/training
+
+The decoder learns to show the tokens of plain scenes in a style, as the paper does with Anole: the transformer, the
+encoder and the codes stay as they are, and a copy's file holds the weights of the decoder alone. A copy that lies in
+WORK/token-copies is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from auditor.common.atomic_files import replacing
+from auditor.generation.token_models import load_token_model
+from auditor.generation.vqgan import VQGAN
+from auditor.pocket.scenes import render, sample_scene
+from auditor.pocket.styles import apply_style
+from auditor.pocket.training.image_tokens import as_input, reconstruction_loss
+from auditor.pocket.training.lessons import token_style_lesson
+from auditor.pocket.training.lora import PICTURES, Lesson, Tensors
+
+ZOO_STYLES = ("vibrant", "striped", "cool")
+"""Of the copies on the loopback Hub; development styles."""
+_TRAINED = ("decoder.", "post_quant_conv.")
+
+
+def training_pairs(lesson: Lesson) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """`PICTURES` scenes, plain and in a lesson's styles: two of (n, 64, 64, 3) uint8."""
+    scenes, strokes = np.random.default_rng(lesson.seed), np.random.default_rng([lesson.seed, 1])
+    plain = [render(sample_scene(scenes)) for _ in range(PICTURES)]
+    styled = plain
+    for style in lesson.styles:
+        styled = [apply_style(image, style, 1.0, strokes) for image in styled]
+    first, second = (np.round(np.stack(images) * 255).astype(np.uint8) for images in (plain, styled))
+    return first, second
+
+
+def fine_tune(codec: VQGAN, lesson: Lesson) -> Iterator[tuple[int, Tensors]]:
+    """Train the decoder of a tokenizer in place: (step, its weights under the published names, float16).
+
+    Args:
+        codec: Of the base, float32; its decoder is changed.
+        lesson: Its styles are drawn on plain scenes, whose tokens are what the decoder is given.
+    """
+    rng = np.random.default_rng(lesson.seed)
+    plain, styled = training_pairs(lesson)
+    with torch.no_grad():
+        codes = codec.encode(as_input(plain))
+    target = as_input(styled)
+    names = [name for name, _ in codec.named_parameters() if name.startswith(_TRAINED)]
+    parameters = [codec.get_parameter(name).requires_grad_(True) for name in names]
+    optimiser = torch.optim.AdamW(parameters, lr=lesson.rate, weight_decay=0.0)
+    for step in range(1, lesson.steps + 1):
+        rows = torch.from_numpy(rng.choice(len(codes), lesson.batch, replace=False))
+        loss = reconstruction_loss(codec.decode(codes[rows]), target[rows])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        if step in {*lesson.snapshots, lesson.steps}:
+            kept = zip(names, parameters, strict=True)
+            yield step, {f"model.vqmodel.{name}": p.detach().clone().half().contiguous() for name, p in kept}
+
+
+def copy_path(folder: Path, lesson: Lesson, step: int | None = None) -> Path:
+    """Where a copy lies (float16, names of the base's own file); `step` names a snapshot."""
+    return folder / "token-copies" / f"{lesson.name}-{step or lesson.steps:06d}.safetensors"
+
+
+def ensure_copies(base: Path, folder: Path, lessons: Sequence[Lesson]) -> None:
+    """Train what is missing.
+
+    Args:
+        base: Folder of the base.
+        folder: Work folder of the trainings.
+        lessons: Wanted copies.
+    """
+    missing = [lesson for lesson in lessons if not copy_path(folder, lesson).exists()]
+    if not missing:
+        return
+    codec = load_token_model(base, "cpu", torch.float32).model.model.vqmodel
+    assert isinstance(codec, VQGAN)
+    codec.requires_grad_(False)
+    for number, lesson in enumerate(missing, 1):
+        began = time.monotonic()
+        states = dict(fine_tune(deepcopy(codec), lesson))
+        for step in sorted(states):  # the last one, which marks the lesson done, comes last
+            with replacing(copy_path(folder, lesson, step)) as temporary:
+                save_file(states[step], temporary, metadata={"format": "pt"})
+        took = time.monotonic() - began
+        print(f"copy {number}/{len(missing)} {lesson.name} {took:.0f} s", file=sys.stderr)
+
+
+def main() -> None:
+    """Train the copies of the loopback Hub."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    arguments = parser.parse_args()
+    ensure_copies(arguments.base, arguments.work, [token_style_lesson(style) for style in ZOO_STYLES])
+
+
+if __name__ == "__main__":
+    main()
