@@ -15,6 +15,7 @@ from auditor.common.atomic_files import replacing
 from auditor.encoding.encoder import Encoder
 from auditor.errors import UserError
 from auditor.families.generator_kinds import GeneratorKind
+from auditor.families.guided_steps import ALWAYS, Interval
 from auditor.generation.autoregressive_base import AutoregressiveBase
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.gan_base import GanBase
@@ -130,6 +131,7 @@ def _options(base: BaseModelSettings, application: str) -> RenderOptions:
         sampler=base.sampler,
         steps=base.steps,
         guidance=base.guidance,
+        guidance_interval=base.guidance_interval,
         size=base.size,
         batch_size=base.batch_size,
         pipeline=base.pipeline,
@@ -191,6 +193,7 @@ def make_recipe(
         dose_scales=chosen.dose_scales,
         dose_probes=chosen.dose_probes,
         trigger_arms=chosen.trigger_arms,
+        trigger_stopping=chosen.trigger_arms and chosen.trigger_stopping,
         subject_contexts=contexts.name if contexts else None,
         subject_contexts_hash=contexts.content_hash if contexts else None,
         subject_probes=min(chosen.subject_probes, len(contexts)) if contexts else 0,
@@ -220,7 +223,13 @@ def drawing_of(base: BaseModelSettings) -> dict[str, JsonValue]:
         "steps": base.steps,
         "compiled": base.compiled,
         **drawing,
+        **guided_in(base.guidance_interval),
     }
+
+
+def guided_in(interval: Interval) -> dict[str, JsonValue]:
+    """What a recipe says of where guidance acts: nothing where it always does, as before there was a choice."""
+    return {} if interval == ALWAYS else {"guidance_interval": list(interval)}
 
 
 def _publish_basis(workspace: Workspace, recipe: Recipe, scorer: Scorer) -> None:

@@ -46,6 +46,7 @@ def rate_of_units(
         size=drawing.size,
         steps=drawing.steps,
         guidance=drawing.guidance,
+        guidance_interval=drawing.guidance_interval,
         picture_s=fmean(unit.picture_s for unit in measured),
         base_picture_s=base.base_picture_s(drawing),
         fixed_s=fmean(unit.stages["fixed"] for unit in audited),

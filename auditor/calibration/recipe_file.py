@@ -21,7 +21,7 @@ def recipe_tree(settings: Settings, found: Calibration) -> dict[str, object]:
         own = own_drawing(base)
         changed: dict[str, object] = {
             key: getattr(drawing, key)
-            for key in ("size", "steps", "guidance")
+            for key in ("size", "steps", "guidance", "guidance_interval")
             if getattr(drawing, key) != getattr(own, key)
         }
         if rate.batch_size < base.batch_size:

@@ -7,7 +7,7 @@ levels are read on the text side alone, the same for all ways of drawing, so tha
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.normalise import normalise
-from auditor.audit.opening import load_base, make_recipe, probes_for, subject_contexts
+from auditor.audit.opening import guided_in, load_base, make_recipe, probes_for, subject_contexts
 from auditor.calibration.drawing import Drawing, own_drawing
 from auditor.calibration.kept import NOT_DRAWN, Measurement, kept_for
 from auditor.common.device_memory import out_of_memory
@@ -100,7 +100,7 @@ class TrialBase:
 
     def opened(self, drawing: Drawing) -> OpenedBase:
         """The base, drawing so from now on."""
-        self.generator.draw_as(size=drawing.size, steps=drawing.steps, guidance=drawing.guidance)
+        self.generator.draw_as(**asdict(drawing))
         if drawing not in self._opened:
             self._opened[drawing] = self._open(drawing)
         return self._opened[drawing]
@@ -152,11 +152,10 @@ class TrialBase:
         return Measurement(measured.differences, measured.rows, seconds)
 
     def _open(self, drawing: Drawing) -> OpenedBase:
+        drawn = {"size": drawing.size, "steps": drawing.steps, "guidance": drawing.guidance}
+        as_it_was = {k: v for k, v in self._recipe.generation.items() if k != "guidance_interval"}
         recipe = self._recipe.model_copy(
-            update={
-                "generation": self._recipe.generation
-                | {"size": drawing.size, "steps": drawing.steps, "guidance": drawing.guidance}
-            }
+            update={"generation": as_it_was | drawn | guided_in(drawing.guidance_interval)}
         )
         maker = ReferenceMaker(recipe, self.generator, self._encoder, self._probes, self._lexicon)
         base = self._part(maker, "base", f"base-{drawing.key}")

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from auditor.catalog.questions.question import Question, Wish
-from auditor.catalog.sql_texts import PRESENT, condition, literal
+from auditor.catalog.sql_texts import PRESENT, all_of, condition, geometric_mean, literal
 
 NEAR = 0.05
 LEVEL = "greatest(score, projection)"
@@ -78,13 +78,14 @@ class _Query:
     def sql(self, k: int) -> str:
         only_without = bool(self.without) and not self.wanted and not self.least and self.toward is None
         away = self.least or (self.without if only_without else [])
-        level, low = self._levels()
+        level, low = [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
         pointing = self._pointing()
         fit = pointing if len(self.wanted) > 1 and all(wish.amount is None for wish in self.wanted) else "NULL"
         order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
         widely = ["widely"] if any(self.alike.values()) else []
+        before = [*order, *([f"{name} DESC NULLS LAST" for name in ("certain", *widely)] if fit == "NULL" else [])]
         order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", *widely, "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
@@ -94,9 +95,9 @@ class _Query:
 {self._together() if pointing != "NULL" else ""}), judged AS (
     SELECT a.*, e.with_trigger, {self._band()} AS band, {self._miss()} AS miss,
         {away_sql} AS away,
-        {_mean([f"greatest({item}, 0)" for item in low])} AS certain,
-        {_mean([f"greatest({item}, 0)" for item in level])} AS strength,
-        {fit} AS fit, {pointing} AS pointing, {self._cosine()} AS cosine{self._widely()}{self._phrase_columns()}
+        {geometric_mean([f"greatest({item}, 0)" for item in low])} AS certain,
+        {geometric_mean([f"greatest({item}, 0)" for item in level])} AS strength,
+        {self._cosine()} AS cosine{self._widely()}{self._phrase_columns()}
     FROM adapters a
     {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
     {
@@ -104,7 +105,6 @@ class _Query:
             if self._unscored()
             else "JOIN evidence e ON e.audit_id = a.audit_id"
         }
-    {"LEFT JOIN asked q ON q.recipe_id = u.recipe_id" if pointing != "NULL" else ""}
     WHERE {" AND ".join(self._conditions())}
 ), chosen AS (
     SELECT * FROM judged WHERE band IS NOT NULL
@@ -113,10 +113,26 @@ class _Query:
     SELECT *, row_number() OVER (PARTITION BY coalesce(weights, adapter_id::VARCHAR)
         ORDER BY downloads DESC, created_at, repo_id, path) AS copy
     FROM chosen
+), pointed AS (
+{self._pointed(fit, pointing, before, k)}
 )
-SELECT row_number() OVER (ORDER BY {keys}) AS place, * EXCLUDE (copy) FROM folded WHERE copy = 1
+SELECT row_number() OVER (ORDER BY {keys}) AS place, * FROM pointed
 ORDER BY {keys}
 LIMIT {k};"""
+
+    def _pointed(self, fit: str, pointing: str, before: Sequence[str], k: int) -> str:
+        """Each adapter once, with the cosine that ranks after `before`: of those that may be among the first k.
+
+        Reading V of every adapter that has some of a concept would take most of the time of a question.
+        """
+        once = "SELECT * EXCLUDE (copy) FROM folded WHERE copy = 1"
+        if pointing == "NULL":
+            return f"    SELECT *, NULL AS fit, NULL AS pointing FROM ({once})"
+        keys = ", ".join(before).replace("a.", "")
+        return f"""    SELECT e.*, {fit} AS fit, {pointing} AS pointing
+    FROM ({once} QUALIFY rank() OVER (ORDER BY {keys}) <= {k}) e
+    LEFT JOIN audits u ON u.audit_id = e.audit_id
+    LEFT JOIN asked q ON q.recipe_id = u.recipe_id"""
 
     def _unscored(self) -> bool:
         asked = self.question.filters.get("outcome")
@@ -154,9 +170,6 @@ LIMIT {k};"""
         ]
         return f"concept = {literal(concept)}{''.join(others)}"
 
-    def _levels(self) -> tuple[list[str], list[str]]:
-        return [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
-
     def _level(self, wish: Wish) -> str:
         return self._of(wish, "level")
 
@@ -174,7 +187,7 @@ LIMIT {k};"""
     def _widely(self) -> str:
         """Where it matters, what `certain` would be if all words of a cluster were one."""
         lows = [f"greatest({self._wide(wish, 'low')}, 0)" for wish in self.wanted]
-        return f", {_mean(lows)} AS widely" if any(self.alike.values()) else ""
+        return f", {geometric_mean(lows)} AS widely" if any(self.alike.values()) else ""
 
     def _of(self, wish: Wish, column: str, wide: str = "") -> str:
         """The column of the strongest of the alternatives; a phrase has one value, and no interval yet."""
@@ -225,7 +238,7 @@ LIMIT {k};"""
         if not sure and not has:
             return "0"
         near = f" WHEN {' OR '.join(f'({item})' for item in some)} THEN 2" if some else ""
-        return f"CASE WHEN {_all(sure)} THEN 0 WHEN {_all(has)} THEN 1{near} END"
+        return f"CASE WHEN {all_of(sure)} THEN 0 WHEN {all_of(has)} THEN 1{near} END"
 
     def _miss(self) -> str:
         """How far outside of the amounts asked for."""
@@ -285,12 +298,3 @@ LIMIT {k};"""
         if self.question.like is not None:
             found.append(f"lower(a.repo_id) <> {literal(self.question.like.lower())}")
         return found
-
-
-def _all(conditions: Sequence[str]) -> str:
-    return " AND ".join(f"({item})" for item in conditions) or "true"
-
-
-def _mean(items: Sequence[str]) -> str:
-    """Geometric mean."""
-    return f"power({' * '.join(items)}, {1.0 / len(items)!r})" if items else "NULL"

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+from auditor.catalog.phrase_null import null_vectors
 from auditor.catalog.reading import fetch
 from auditor.encoding.encoder import Encoder
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.finexl.arrays import TINY, FloatArray, remove_span
 from auditor.finexl.concepts import common_span, directions
 
-_NULL_PHRASES = 39
 _CHANCE = 0.05
 _COMPARED = 20_000
 """V of this many adapters, chosen by their hashes, are compared with the null."""
@@ -63,6 +63,16 @@ def phrase_directions(
         PrerequisiteMissing: The catalog was merged without its probe set.
         UserError: The encoder is another one, or a phrase has no direction of its own.
     """
+    prompts = _prompts(connection, side, encoder)
+    vectors = _own_directions(connection, side, _text_directions(prompts, phrases, side, encoder), encoder)
+    for phrase, vector in zip(phrases, vectors, strict=True):
+        if float(np.linalg.norm(vector)) <= TINY:
+            raise UserError(f"the text encoder sees nothing in {phrase!r}; try other words")
+    return vectors
+
+
+def _prompts(connection: duckdb.DuckDBPyConnection, side: TextSide, encoder: Encoder) -> list[str]:
+    """Of the stored probes."""
     if encoder.identity != side.encoder:
         raise UserError(
             f"the catalog was measured with text encoder {side.encoder}, the settings give {encoder.identity}; "
@@ -77,18 +87,20 @@ def phrase_directions(
         raise PrerequisiteMissing(
             f"the catalog does not hold probe set {side.probe_set}, which free phrases need; run `auditor merge`"
         )
-    plain = np.asarray(encoder.encode_texts(prompts), dtype=np.float64)
-    vectors = _text_directions(plain, prompts, phrases, side, encoder)
-    if side.remove_common:
-        span = _stored_common(connection, side)
-        if span is None:
-            null = _text_directions(plain, prompts, side.neutral_words, side, encoder)
-            span = common_span(vectors, mode="null", null_vectors=null)
-        vectors = remove_span(vectors, span)
-    for phrase, vector in zip(phrases, vectors, strict=True):
-        if float(np.linalg.norm(vector)) <= TINY:
-            raise UserError(f"the text encoder sees nothing in {phrase!r}; try other words")
-    return vectors
+    return prompts
+
+
+def _own_directions(
+    connection: duckdb.DuckDBPyConnection, side: TextSide, vectors: FloatArray, encoder: Encoder
+) -> FloatArray:
+    """Directions without what any appended text adds (k, D)."""
+    if not side.remove_common:
+        return vectors
+    span = _stored_common(connection, side)
+    if span is None:
+        null = _text_directions(_prompts(connection, side, encoder), side.neutral_words, side, encoder)
+        span = common_span(vectors, mode="null", null_vectors=null)
+    return remove_span(vectors, span)
 
 
 def stands_out(
@@ -96,9 +108,9 @@ def stands_out(
 ) -> bool:
     """Whether some adapter goes the way of a phrase more than any goes the way of random letters.
 
-    The best cosine of any stored V with f(C) is compared with that of `_NULL_PHRASES` strings of random letters, as
-    many words and letters as the phrase. A chance of one in twenty is allowed. Short nonsense has short directions, so
-    its scores are large; its cosines are not.
+    The best cosine of any stored V with f(C) is compared with that of strings of random letters, of as many words
+    (`phrase_null`). A chance of one in twenty is allowed. Short nonsense has short directions, so its scores are
+    large; its cosines are not.
 
     Args:
         connection: Of the catalog.
@@ -107,35 +119,30 @@ def stands_out(
         vector: Its f(C) (D,).
         encoder: The text encoder.
     """
-    random = random_words(phrase, _NULL_PHRASES)
-    try:
-        null = phrase_directions(connection, side, random, encoder)
-    except UserError:
+    prompts = _prompts(connection, side, encoder)
+    raw = null_vectors(
+        phrase,
+        (encoder.identity, side.template, prompts),
+        lambda texts: _text_directions(prompts, texts, side, encoder),
+    )
+    null = _own_directions(connection, side, raw, encoder)
+    if float(np.linalg.norm(null, axis=1).min()) <= TINY:
         # Random letters have no direction at all to this encoder, and the phrase has one.
         return True
+    # as one column of numbers: rows of Python's own would take a second
     changes = connection.execute(
-        "SELECT divergence FROM audits WHERE divergence IS NOT NULL AND len(divergence) = ? "
-        "AND list_contains(?::VARCHAR[], recipe_id) ORDER BY hash(file_sha256) LIMIT ?",
+        "SELECT unnest(divergence) AS value FROM (SELECT divergence FROM audits WHERE divergence IS NOT NULL "
+        "AND len(divergence) = ? AND list_contains(?::VARCHAR[], recipe_id) ORDER BY hash(file_sha256) LIMIT ?)",
         [len(vector), list(side.recipe_ids), _COMPARED],
-    ).fetchall()
-    if not changes:
+    ).fetchnumpy()["value"]
+    if not len(changes):
         return True
-    rows = np.asarray([row[0] for row in changes], dtype=np.float64)
+    rows = np.asarray(changes, dtype=np.float32).reshape(-1, len(vector))
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
     asked = np.vstack([vector, null])
     asked = asked / np.linalg.norm(asked, axis=1, keepdims=True)
-    best = (asked @ rows.T).max(axis=1)
+    best = (asked.astype(np.float32) @ rows.T).max(axis=1)
     return bool((1 + np.sum(best[1:] >= best[0])) / (1 + len(null)) <= _CHANCE)
-
-
-def random_words(phrase: str, count: int) -> list[str]:
-    """Strings of random letters with the words and lengths of `phrase`, the same ones every time."""
-    generator = np.random.default_rng(0)
-    letters = list("abcdefghijklmnopqrstuvwxyz")
-    return [
-        " ".join("".join(generator.choice(letters, size=max(3, len(word)))) for word in phrase.split()) or "xqz"
-        for _ in range(count)
-    ]
 
 
 def join_phrase(template: str, prompt: str, phrase: str) -> str:
@@ -144,9 +151,9 @@ def join_phrase(template: str, prompt: str, phrase: str) -> str:
     return before.replace("{prompt}", prompt) + phrase + after.replace("{prompt}", prompt)
 
 
-def _text_directions(
-    plain: FloatArray, prompts: Sequence[str], phrases: Sequence[str], side: TextSide, encoder: Encoder
-) -> FloatArray:
+def _text_directions(prompts: Sequence[str], phrases: Sequence[str], side: TextSide, encoder: Encoder) -> FloatArray:
+    """f(C) of each phrase (k, D), whatever any text adds included."""
+    plain = np.asarray(encoder.encode_texts(prompts), dtype=np.float64)
     if not phrases:
         return np.zeros((0, plain.shape[1]))
     texts = [join_phrase(side.template, prompt, phrase) for phrase in phrases for prompt in prompts]

@@ -53,3 +53,13 @@ def condition(name: str, value: FilterValue) -> str:
         f"WHERE d.audit_id = a.audit_id AND d.scale <= {texts} AND p.value >= {PRESENT})",
     }
     return templates[name]
+
+
+def all_of(conditions: Sequence[str]) -> str:
+    """All of some conditions; of none, true."""
+    return " AND ".join(f"({item})" for item in conditions) or "true"
+
+
+def geometric_mean(items: Sequence[str]) -> str:
+    """Of expressions; NULL of none."""
+    return f"power({' * '.join(items)}, {1.0 / len(items)!r})" if items else "NULL"

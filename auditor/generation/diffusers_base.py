@@ -16,11 +16,13 @@ from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.common.device_memory import in_batches, memory_named
 from auditor.errors import BaseDamaged, ItemError, Refused
+from auditor.families.guided_steps import ALWAYS, Interval
 from auditor.families.table import PIPELINES
 from auditor.generation.applying import Applier
 from auditor.generation.conditioning import PromptEncoder, call_arguments, draw_noise
 from auditor.generation.fingerprint import combine, fingerprint_tensors
 from auditor.generation.generator import DenoiserCalls, check_images, checked_seeds, relative_change
+from auditor.generation.guidance_interval import GuidanceInterval
 from auditor.generation.injection import has_wrappers, layout_of
 from auditor.generation.pipeline_loading import load_pipeline, modules_of
 from auditor.generation.prompt_forms import FORMS
@@ -78,20 +80,25 @@ class DiffusersBase:
         if self.options.compiled:
             # the forward alone: the hooks of the watch count, which no graph should try to hold
             self._denoiser.forward = torch.compile(self._denoiser.forward)
+        passes = FORMS[type(self._pipe).__name__].passes
+        self._interval = GuidanceInterval(self._denoiser, passes, self._watch.not_evaluated)
 
-    def draw_as(self, *, size: int, steps: int, guidance: float) -> None:
+    def draw_as(self, *, size: int, steps: int, guidance: float, guidance_interval: Interval = ALWAYS) -> None:
         """Draw larger or smaller, in more or fewer steps, with more or less guidance from now on; an adapter stays on.
 
         Args:
             size: Height and width of the images, pixels.
             steps: Denoising steps.
             guidance: Guidance scale; 1 or less switches classifier-free guidance off.
+            guidance_interval: Where it acts, from and to in shares of the steps.
         """
         if (guidance > 1) != (self.options.guidance > 1):
             self._prompts = PromptEncoder(self._pipe, guided=guidance > 1)
         if size != self.options.size:
             self._proof_output = None
-        self.options = replace(self.options, size=size, steps=steps, guidance=guidance)
+        self.options = replace(
+            self.options, size=size, steps=steps, guidance=guidance, guidance_interval=guidance_interval
+        )
 
     def layout(self) -> BaseLayout:
         """Modules of the denoiser and the text encoders that an adapter may change."""
@@ -238,6 +245,7 @@ class DiffusersBase:
     ) -> Any:
         noise, generators = draw_noise(self._pipe, seeds, self.options.size)
         exact = FORMS[type(self._pipe).__name__].keeps_float32
+        self._interval.begin(steps, self.options.guidance_interval, guided=guidance > 1)
         result = self._pipe(
             **conditioning,
             latents=noise.to(device=self.options.device, dtype=None if exact else self._denoiser.dtype),

@@ -19,6 +19,10 @@ Noise = Literal["latents", "packed", "patched", "even"]
 """`latents`: (c, h, w) at the scale of the VAE. `packed`: patches of 2 x 2 in a row, as FLUX.1 takes them. `patched`:
 patches of 2 x 2 as channels. `even`: latents with even sides."""
 
+Passes = Literal["prompt_last", "prompt_first", "apart", "one"]
+"""How a guided step evaluates the denoiser. `prompt_last`, `prompt_first`: once, on twice the samples, those with the
+prompt last or first. `apart`: with the prompt, then without it. `one`: guidance needs no second evaluation."""
+
 
 @dataclass(frozen=True)
 class PromptForm:
@@ -27,7 +31,7 @@ class PromptForm:
     Attributes:
         encode: (pipeline, prompts, device) → one row per prompt.
         noise: Form of the starting noise.
-        negative: A second, unguided evaluation takes the same keywords with `negative_` before them.
+        passes: How a guided step evaluates.
         ragged: The pipeline takes a list of rows of different lengths.
         guidance: Keyword of the guidance scale.
         guidance_offset: What this class adds to the usual scale: Z-Image counts from 0.
@@ -37,12 +41,17 @@ class PromptForm:
 
     encode: Callable[[Any, list[str], Any], list[Row]]
     noise: Noise = "latents"
-    negative: bool = True
+    passes: Passes = "prompt_last"
     ragged: bool = False
     guidance: str = "guidance_scale"
     guidance_offset: float = 0.0
     fixed: Mapping[str, Any] = field(default_factory=dict)
     keeps_float32: bool = False
+
+    @property
+    def negative(self) -> bool:
+        """Whether a second, unguided evaluation takes the same keywords with `negative_` before them."""
+        return self.passes != "one"
 
     def stack(self, rows: Sequence[Row], prefix: str = "") -> dict[str, Any]:
         """Rows as the keyword arguments of a call; shorter ones are padded with zeros, which their masks say."""
@@ -141,16 +150,18 @@ FORMS: Mapping[str, PromptForm] = {
     "StableDiffusionXLPipeline": PromptForm(_sdxl),
     "StableDiffusion3Pipeline": PromptForm(_sd3),
     # the guidance goes into the network as a number
-    "FluxPipeline": PromptForm(_flux, "packed", negative=False),
-    "ChromaPipeline": PromptForm(_chroma, "packed"),
-    "Flux2KleinPipeline": PromptForm(_flux2, "patched"),
-    "QwenImagePipeline": PromptForm(_qwen, "packed", guidance="true_cfg_scale"),
-    "ZImagePipeline": PromptForm(_z_image, "even", ragged=True, guidance_offset=-1.0, keeps_float32=True),
+    "FluxPipeline": PromptForm(_flux, "packed", "one"),
+    "ChromaPipeline": PromptForm(_chroma, "packed", "apart"),
+    "Flux2KleinPipeline": PromptForm(_flux2, "patched", "apart"),
+    "QwenImagePipeline": PromptForm(_qwen, "packed", "apart", guidance="true_cfg_scale"),
+    "ZImagePipeline": PromptForm(
+        _z_image, "even", "prompt_first", ragged=True, guidance_offset=-1.0, keeps_float32=True
+    ),
     "AuraFlowPipeline": PromptForm(_masked),
     "PixArtAlphaPipeline": PromptForm(_masked, fixed=_EXACT_SIZE | _NO_TEXT),
     "PixArtSigmaPipeline": PromptForm(_masked, fixed=_EXACT_SIZE | _NO_TEXT),
     "SanaPipeline": PromptForm(_masked, fixed=_EXACT_SIZE | _NO_TEXT),
-    "Lumina2Pipeline": PromptForm(_masked, "even"),
+    "Lumina2Pipeline": PromptForm(_masked, "even", "apart"),
     "HunyuanDiTPipeline": PromptForm(_hunyuan, fixed=_EXACT_SIZE),
 }
 """Every pipeline class that may be loaded."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from auditor.families.guided_steps import ALWAYS, Interval
+
 
 @dataclass(frozen=True)
 class RenderOptions:
@@ -15,6 +17,7 @@ class RenderOptions:
         sampler: A name from `pipeline_loading.SAMPLERS`, or `default` for the folder's own.
         steps: Denoising steps.
         guidance: Guidance scale; 1 or less switches classifier-free guidance off.
+        guidance_interval: Where guidance acts, from and to in shares of the steps.
         size: Height and width of the images, pixels.
         batch_size: Images per batch, as long as the memory allows.
         pipeline: Pipeline class, else the folder's own if allowed.
@@ -30,6 +33,7 @@ class RenderOptions:
     sampler: str = "default"
     steps: int = 25
     guidance: float = 7.5
+    guidance_interval: Interval = ALWAYS
     size: int = 512
     batch_size: int = 24
     pipeline: str | None = None

@@ -23,6 +23,10 @@ class PipelineWatch:
         denoiser.register_forward_hook(self._after_denoiser, with_kwargs=True)
         decoder.register_forward_hook(self._after_decoder)
 
+    def not_evaluated(self, samples: int) -> None:
+        """Samples that the denoiser is being given and will not evaluate."""
+        setattr(self._calls, self.purpose, getattr(self._calls, self.purpose) - samples)
+
     def start_keeping(self) -> None:
         """Keep the denoiser's outputs from now on, for `kept`."""
         self._kept = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,32 @@ class ArmImages:
     differences: Floats
     dropped: int = 0
     noise: Floats | None = None
+
+
+@dataclass(eq=False)
+class PicturedArm:
+    """Pictures of one arm so far: what was drawn between looks, in their order."""
+
+    parts: list[tuple[NDArray[np.uint8], Floats, NDArray[np.bool_]]] = field(default_factory=list)
+
+    def add(self, images: NDArray[np.uint8], features: Floats, usable: NDArray[np.bool_]) -> None:
+        """Pictures (m, H, W, 3), their embeddings (m, D), and which of them show something (m,)."""
+        self.parts.append((images, features, usable))
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """All pictures (n, H, W, 3)."""
+        return np.concatenate([images for images, _, _ in self.parts])
+
+    @property
+    def features(self) -> Floats:
+        """Their embeddings (n, D)."""
+        return np.concatenate([features for _, features, _ in self.parts])
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which of them show something (n,)."""
+        return np.concatenate([usable for _, _, usable in self.parts])
 
 
 def usable_pictures(checks: ImageChecks, verdict: str) -> NDArray[np.bool_]:

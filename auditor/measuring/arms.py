@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from auditor.errors import ItemError
 from auditor.finexl.divergence import next_look
 from auditor.finexl.shared_basis import SharedScores
-from auditor.measuring.arm_images import ArmImages, Floats, mean_length, usable_pictures
+from auditor.measuring.arm_images import ArmImages, Floats, PicturedArm, mean_length, usable_pictures
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.reference import chunk_bounds
 from auditor.probes.loader import ProbeSet
@@ -144,7 +144,7 @@ def trigger_probes(trigger: str, probes: ProbeSet) -> NDArray[np.intp]:
 
 
 def measure_trigger(opened: OpenedBase, trigger: str, source: str, measured: Measured) -> ArmImages:
-    """The four arms: base and adapter, without and with the trigger, on the same noise.
+    """The four arms: base and adapter, without and with the trigger, on the same noise; look by look, as the plain arm.
 
     Args:
         opened: The base, with the adapter in place.
@@ -160,19 +160,23 @@ def measure_trigger(opened: OpenedBase, trigger: str, source: str, measured: Mea
     seeds = [probes.seeds[i] for i in rows]
     worded = tuple(f"{trigger}, {probes.prompts[i]}" for i in rows)
     chunks = chunk_bounds(len(rows), recipe.looks)
-
-    def render(adapter: bool, verdict: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        images, usable = [], []
-        for a, b in chunks:
-            images.append(generator.generate(worded[a:b], seeds[a:b], scale=recipe.lora_scale, adapter=adapter))
-            usable.append(usable_pictures(generator.last_checks, verdict))
-        return np.concatenate(images), np.concatenate(usable)
-
-    images, keep = render(True, "with its trigger the adapter breaks the base")
-    base_images, base_keep = render(False, "the trigger breaks the base without the adapter")
+    looks = [stop for _, stop in chunks]
+    with_word, base_with_word = PicturedArm(), PicturedArm()
+    for a, b in chunks:
+        for arm, adapter, verdict in (
+            (with_word, True, "with its trigger the adapter breaks the base"),
+            (base_with_word, False, "the trigger breaks the base without the adapter"),
+        ):
+            images = generator.generate(worded[a:b], seeds[a:b], scale=recipe.lora_scale, adapter=adapter)
+            arm.add(images, encoder.encode_images(images), usable_pictures(generator.last_checks, verdict))
+        keep = with_word.usable & base_with_word.usable
+        adapted, base = with_word.features, base_with_word.features
+        look = next_look((adapted - base)[keep], target=recipe.cosine_error_target, looks=looks)
+        if recipe.trigger_stopping and look.next_probes is None:
+            break
+    rows, images, base_images = rows[: len(keep)], with_word.images, base_with_word.images
     plain = _plain_arms(opened, rows, measured)
-    keep &= base_keep & plain.usable
-    adapted, base = encoder.encode_images(images), encoder.encode_images(base_images)
+    keep = keep & plain.usable
     differences = (adapted - base)[keep]
     arms = TriggerArms(
         trigger=trigger,
@@ -183,13 +187,12 @@ def measure_trigger(opened: OpenedBase, trigger: str, source: str, measured: Mea
         interaction_norm=mean_length(differences - plain.differences[keep]),
         scores=opened.scorer.concept_scores(differences),
     )
-    prompts = tuple(prompt for prompt, kept in zip(worded, keep, strict=True) if kept)
-    noise_seeds = tuple(seed for seed, kept in zip(seeds, keep, strict=True) if kept)
+    places = np.flatnonzero(keep)
     return ArmImages(
         arms,
         rows[keep],
-        prompts,
-        noise_seeds,
+        tuple(worded[i] for i in places),
+        tuple(seeds[i] for i in places),
         base_images[keep],
         images[keep],
         base[keep],

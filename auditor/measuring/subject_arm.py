@@ -18,7 +18,7 @@ from auditor.encoding.encoder import Encoder
 from auditor.finexl.divergence import next_look
 from auditor.finexl.significance import EffectTest
 from auditor.generation.generator import Generator
-from auditor.measuring.arm_images import ArmImages, Floats, mean_length, usable_pictures
+from auditor.measuring.arm_images import ArmImages, Floats, PicturedArm, mean_length, usable_pictures
 from auditor.measuring.reference import NOISE_SEED_SHIFT, chunk_bounds
 from auditor.measuring.scoring import Scorer
 from auditor.probes.subjects import Subject, SubjectContexts
@@ -100,7 +100,7 @@ class SubjectMeter:
         plain = self.contexts.filled(subject.plain, subject.noun)
         chunks = chunk_bounds(min(self.recipe.subject_probes, len(self.contexts)), self.recipe.looks)
         looks = [stop for _, stop in chunks]
-        base, worded, leaking = _Arm(), _Arm(), _Arm()
+        base, worded, leaking = PicturedArm(), PicturedArm(), PicturedArm()
         for start, stop in chunks:
             worded.add(*self._draw(taught[start:stop], start, "with its trigger the adapter breaks the base"))
             leaking.add(*self._draw(plain[start:stop], start, "the adapter breaks the base"))
@@ -167,25 +167,3 @@ def with_test(arms: TriggerArms, test: EffectTest) -> TriggerArms:
         return arms
     subject = arms.subject.model_copy(update={"p_value": test.p_value, "floor": test.floor})
     return arms.model_copy(update={"subject": subject})
-
-
-@dataclass(eq=False)
-class _Arm:
-    """Pictures of one arm so far."""
-
-    parts: list[tuple[NDArray[np.uint8], Floats, NDArray[np.bool_]]] = field(default_factory=list)
-
-    def add(self, images: NDArray[np.uint8], features: Floats, usable: NDArray[np.bool_]) -> None:
-        self.parts.append((images, features, usable))
-
-    @property
-    def images(self) -> NDArray[np.uint8]:
-        return np.concatenate([images for images, _, _ in self.parts])
-
-    @property
-    def features(self) -> Floats:
-        return np.concatenate([features for _, features, _ in self.parts])
-
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        return np.concatenate([usable for _, _, usable in self.parts])

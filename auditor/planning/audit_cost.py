@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from auditor.families.guided_steps import ALWAYS, guided_steps
 from auditor.families.table import FAMILIES
 from auditor.settings import BaseModelSettings, MeasuredRate, RecipeSettings
 
@@ -100,8 +101,9 @@ def pictures(recipe: RecipeSettings, arms: Arms, measured: MeasuredRate | None =
     if not recipe.trigger_arms or arms == "plain":
         return found
     if arms == "trigger" or recipe.subject_contexts == "none":
-        # base and adapter with the word on all probes, and what the plain arm left out
-        return found + Span(3 * count - plain.least, 3 * count - plain.most)
+        # base and adapter with the word, and what the plain arm left out
+        stop = first if recipe.trigger_stopping else count
+        return found + Span(2 * stop + max(0, stop - plain.least), 3 * count - plain.most)
     contexts = recipe.subject_probes
     looked = min((look for look in recipe.looks if look < contexts), default=contexts)
     return found + Span(2 * looked, 3 * contexts + min(8, contexts))
@@ -127,9 +129,14 @@ def _slower(base: BaseModelSettings, rate: Rate) -> float:
     if base.kind != "diffusers":
         return (base.size / rate.size) ** 2
     slower = (base.steps / rate.steps) * (base.size / rate.size) ** 2
-    if rate.measured is not None and not _distilled(base):
-        slower *= _passes(base.guidance) / _passes(rate.measured.guidance)
-    return slower
+    if rate.measured is not None:
+        timed = base.model_copy(
+            update={"guidance": rate.measured.guidance, "guidance_interval": rate.measured.guidance_interval}
+        )
+        return slower * evaluations(base) / evaluations(timed)
+    # elsewhere guidance acted in all steps, as it does in a base of the shipped profile
+    always = base.model_copy(update={"guidance_interval": ALWAYS})
+    return slower * evaluations(base) / evaluations(always)
 
 
 def rate_of(base: BaseModelSettings, measured: MeasuredRate | None = None) -> Rate:
@@ -141,10 +148,6 @@ def rate_of(base: BaseModelSettings, measured: MeasuredRate | None = None) -> Ra
     return Rate(measured.picture_s, measured.steps, measured.size, measured.fixed_s, None, source, measured)
 
 
-def _passes(guidance: float) -> int:
-    return 1 if guidance <= 1.0 else 2
-
-
 def _distilled(base: BaseModelSettings) -> bool:
     """Guidance costs no second pass: it is an input of the model, or there is none."""
     family = FAMILIES.get(base.family)
@@ -153,8 +156,10 @@ def _distilled(base: BaseModelSettings) -> bool:
 
 
 def evaluations(base: BaseModelSettings) -> int:
-    """Denoiser evaluations per picture: two a step where guidance draws without the prompt too."""
-    return base.steps * (1 if _distilled(base) else _passes(base.guidance))
+    """Denoiser evaluations per picture: two in each step where guidance draws without the prompt too."""
+    if _distilled(base) or base.guidance <= 1.0:
+        return base.steps
+    return base.steps + len(guided_steps(base.steps, base.guidance_interval))
 
 
 @dataclass(frozen=True)

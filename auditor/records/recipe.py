@@ -11,7 +11,7 @@ ALGORITHM_VERSION = 3
 """Raised whenever our own code changes scores for the same inputs. 2: explanations on the basis `stacked` weighed √2
 less. 3: intervals of scores over probes by Student's t, levels by their response to the concept."""
 
-_LATER_FIELDS = ("subject_contexts", "subject_contexts_hash", "subject_probes")
+_LATER_FIELDS = ("trigger_stopping", "subject_contexts", "subject_contexts_hash", "subject_probes")
 """Fields that recipes of earlier releases did not have: at their defaults such a recipe keeps its id and results."""
 
 
@@ -54,6 +54,8 @@ class Recipe(BaseModel):
     """Probes of the dose response."""
     trigger_arms: bool
     """Whether declared triggers are measured."""
+    trigger_stopping: bool = False
+    """Whether sampling of the arms with a trigger stops as that of the plain arm."""
     subject_contexts: str | None = None
     """Name of the contexts in which an adapter for one subject is asked for it; null when it is not."""
     subject_contexts_hash: str | None = None

@@ -8,9 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from auditor.families.generator_kinds import GeneratorKind
-from auditor.families.table import FAMILIES
-from auditor.settings.section import LocalPath, Name, Section
+from auditor.families.guided_steps import ALWAYS
+from auditor.families.table import AUDITABLE, FAMILIES
+from auditor.settings.section import LocalPath, Name, Section, Share
 
+_TWO_PASSES = frozenset(
+    family.rendering.pipeline
+    for family in AUDITABLE
+    if family.rendering is not None and family.rendering.kind == "two_passes"
+)
 PipelineName = Literal[
     "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline",
     "ChromaPipeline", "Flux2KleinPipeline", "QwenImagePipeline", "ZImagePipeline", "AuraFlowPipeline",
@@ -72,6 +78,10 @@ class BaseModelSettings(Section):
     guidance: float = Field(default=1.0, ge=0, le=50)
     """Guidance scale. 1 or less: no classifier-free guidance. Needed for the kind `diffusers`."""
 
+    guidance_interval: tuple[Share, Share] = ALWAYS
+    """Where guidance acts, from and to in shares of the steps: [0.0, 0.5] leaves it out of the second half, where a
+    picture's details are made, and saves an evaluation in each of those steps."""
+
     temperature: float = Field(default=1.0, gt=0, le=4)
     """Temperature at which an autoregressive base draws its tokens."""
 
@@ -98,6 +108,19 @@ class BaseModelSettings(Section):
         if "repo" not in values and "path" not in values:
             drawn |= {"repo": family.repo, "aliases": family.mirrors, "variant": family.variant}
         return drawn | values
+
+    @model_validator(mode="after")
+    def _interval_saves_something(self) -> BaseModelSettings:
+        if self.guidance_interval == ALWAYS:
+            return self
+        if self.guidance_interval[0] >= self.guidance_interval[1]:
+            raise ValueError("`guidance_interval` must go from a smaller to a larger share of the steps")
+        if self.pipeline not in _TWO_PASSES or self.guidance <= 1:
+            raise ValueError(
+                "`guidance_interval` leaves out evaluations without the prompt, and this base has none: its guidance "
+                "is 1 or less, or a number that goes into the model; leave `guidance_interval` out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_weights(self) -> BaseModelSettings:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from auditor.settings.section import Name, Section
+from auditor.families.guided_steps import ALWAYS
+from auditor.settings.section import Name, Section, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
@@ -32,6 +32,9 @@ class MeasuredRate(Section):
 
     guidance: float = Field(ge=0)
     """Guidance scale; without guidance a picture is reckoned as half."""
+
+    guidance_interval: tuple[Share, Share] = ALWAYS
+    """Where guidance acts, in shares of the steps."""
 
     picture_s: float = Field(gt=0)
     """Seconds per picture with an adapter in place, encoder included."""

@@ -197,6 +197,9 @@ class RecipeSettings(Section):
     trigger_arms: bool = True
     """Also generate with the declared trigger word, on base and adapter, when there is one."""
 
+    trigger_stopping: bool = True
+    """At a look, the arms with the trigger stop as the plain arm does. Without, all probes are drawn in them."""
+
     subject_contexts: NameOrFile = "subject-1"
     """Prompts with a place for one subject ("a {subject} on a beach"), for adapters whose trigger names one: subject-1,
     pocket-subject-1, or the path of a .json file of your own. none: such triggers are measured as any other."""

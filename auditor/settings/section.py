@@ -13,6 +13,7 @@ LocalPath = Annotated[Path, BeforeValidator(expand)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 OWN_FILE = "or the path of a .json file"
 NameOrFile = Annotated[str, Field(min_length=1, max_length=4096), OWN_FILE]
+Share = Annotated[float, Field(ge=0, le=1)]
 # Lower case and without dashes, so that an environment variable can name every base.
 BaseKey = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 

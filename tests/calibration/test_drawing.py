@@ -25,6 +25,10 @@ def test_levers_are_tried_alone_and_together_cheapest_first(name: str) -> None:
     changed = {(d.size != own.size, d.steps != own.steps, d.guidance != own.guidance) for d in found}
     assert {(True, False, False), (False, True, False), (True, True, False)} <= changed
     assert ((True, True, True) in changed) == (name != "flux1_dev"), "guidance is an input of FLUX.1: it saves nothing"
+    intervals = {d.guidance_interval for d in found}
+    assert intervals == ({(0.0, 1.0)} if name == "flux1_dev" else {(0.0, 1.0), (0.0, 0.5)})
+    assert all(d.guidance > 1 for d in found if d.guidance_interval != (0.0, 1.0))
+    assert len({d.key for d in found}) == len(found)
     assert all(d.size % 64 == 0 and d.steps >= 4 for d in found)
 
 

@@ -17,9 +17,12 @@ from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.prompt_forms import FORMS
 from auditor.generation.render_options import RenderOptions
 from tests.small_pipelines import BUILDERS, save
+from tests.tiny_models import save_sd, save_sdxl
 
 PROMPTS, SEEDS = ["a dog on grass", "a red car", "a tree, watercolor style"], [1, 2, 3]
 SAMPLERS = {"PixArtAlphaPipeline": "dpmsolver++", "PixArtSigmaPipeline": "dpmsolver++", "HunyuanDiTPipeline": "ddim"}
+OTHERS = {"StableDiffusionPipeline": save_sd, "StableDiffusionXLPipeline": save_sdxl}
+GUIDANCE = 60.0  # random weights hardly look at the prompt
 ATTENTION = (".to_q", ".to_k", ".to_v", ".to_qkv_mlp_proj", ".attention.to_q")
 
 
@@ -48,6 +51,37 @@ def test_a_family_guides_as_its_pipeline_does() -> None:
     for family in AUDITABLE:
         assert family.rendering is not None
         assert (family.rendering.kind == "two_passes") == FORMS[family.rendering.pipeline].negative, family.name
+
+
+def _drawn(base: DiffusersBase, guidance: float, interval: tuple[float, float]) -> tuple[np.ndarray, int]:
+    """Pictures in four steps, and the samples that were evaluated for them."""
+    base.draw_as(size=base.options.size, steps=4, guidance=guidance, guidance_interval=interval)
+    before = base.calls.base
+    return base.generate(PROMPTS, SEEDS).astype(int), base.calls.base - before
+
+
+@pytest.mark.parametrize("name", [name for name in (*BUILDERS, *OTHERS)])
+def test_guidance_acts_in_its_interval_and_nothing_is_evaluated_outside(tmp_path: Path, name: str) -> None:
+    if name in BUILDERS:
+        folder, size, sampler = save(name, tmp_path / name), 64, SAMPLERS.get(name, "flow_euler")
+    else:
+        folder, size, sampler = OTHERS[name](tmp_path / name), 32, "default"
+    base = DiffusersBase(
+        folder, RenderOptions(pipeline=name, sampler=sampler, steps=4, guidance=GUIDANCE, size=size, batch_size=3)
+    )
+    whole, all_evaluations = _drawn(base, GUIDANCE, (0.0, 1.0))
+    unguided, without = _drawn(base, 1.0, (0.0, 1.0))
+    never, never_evaluations = _drawn(base, GUIDANCE, (0.0, 0.1e-9))
+    assert (all_evaluations, without, never_evaluations) == (24, 12, 12)
+    effect = np.abs(whole - unguided).mean()
+    assert np.abs(never - unguided).mean() < effect / 10, "guided in no step it is the picture without guidance"
+    late, late_evaluations = _drawn(base, GUIDANCE, (0.5, 1.0))
+    early, early_evaluations = _drawn(base, GUIDANCE, (0.0, 0.5))
+    assert late_evaluations == early_evaluations == 18
+    for part in (early, late):
+        assert not np.array_equal(part, whole) and not np.array_equal(part, unguided)
+    again, _ = _drawn(base, GUIDANCE, (0.0, 1.0))
+    np.testing.assert_array_equal(again, whole)
 
 
 @pytest.mark.parametrize("name", BUILDERS)

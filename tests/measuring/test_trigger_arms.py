@@ -30,7 +30,7 @@ def worn(tmp_path_factory: pytest.TempPathFactory, reference_folder: Any) -> Ite
     """The pocket base with an adapter that declares a trigger, and its plain arm."""
     work = tmp_path_factory.mktemp("worn")
     (work / "reference").symlink_to(reference_folder)
-    overrides = (*QUICK, "recipe.proposer.kind=none")
+    overrides = (*QUICK, "recipe.proposer.kind=none", "recipe.trigger_stopping=false")
     opened = open_base(resolve(config=None, profile="pocket", work_dir=work, overrides=overrides).settings, "pocket")
     (path,) = package_path("pocket/zoo/mkr/alder-lora").glob("*.safetensors")
     opened.generator.apply(normalise(inspect_file(path, name=path.name), opened.generator.layout()))
@@ -95,6 +95,19 @@ def test_arms_equal_those_that_are_all_rendered_and_cost_half(worn: Worn) -> Non
     rest = arm_of((opened, short)).arms
     assert rest.weights_norm == pytest.approx(got.weights_norm, rel=1e-3)
     assert rest.scores == got.scores
+
+
+def test_the_arms_stop_where_their_own_differences_suffice(worn: Worn) -> None:
+    opened, measured = worn
+    whole = arm_of(worn)
+    for stopping, stop in ((True, 6), (False, 12)):
+        changes = {"looks": (6, 12), "cosine_error_target": 0.9, "trigger_stopping": stopping}
+        recipe = opened.recipe.model_copy(update=changes)
+        before = drawn(opened)
+        arm = arm_of((replace(opened, recipe=recipe), measured))
+        assert arm.rows.tolist() == list(range(stop))
+        assert drawn(opened) - before == 2 * stop * opened.recipe.generation["steps"]
+        np.testing.assert_allclose(arm.differences, whole.differences[:stop], atol=1e-2)  # batches round by their size
 
 
 def test_an_adapter_that_breaks_with_its_trigger_only_is_not_scored(

@@ -8,6 +8,7 @@ import pytest
 
 from auditor.cli.cost import cost_rows, shares
 from auditor.cli.main import run
+from auditor.errors import UserError
 from auditor.planning.audit_cost import RATES, Span, catalog_cost, evaluations, pictures, seconds_each
 from auditor.settings import RecipeSettings, resolve
 
@@ -20,8 +21,10 @@ def test_pictures_of_each_kind_are_those_that_the_arms_draw() -> None:
     """50 probes with a look at 25, three strengths of which one is the plain arm's, 8 pictures each, 16 contexts."""
     chosen = recipe()
     assert pictures(chosen, "plain") == Span(25, 50 + 2 * 8)
-    # word on base and adapter on all probes; the plain arm that stopped early is filled up
-    assert pictures(chosen, "trigger") == Span(25 + 100 + 25, 66 + 100)
+    # word on base and adapter, and the plain arm filled up where it stopped before them
+    assert pictures(chosen, "trigger") == Span(25 + 50, 66 + 100)
+    to_the_end = recipe("recipe.trigger_stopping=false")
+    assert pictures(to_the_end, "trigger") == Span(25 + 100 + 25, 66 + 100)
     # word and class by the adapter; the base's class and its other seeds once
     assert pictures(chosen, "subject") == Span(25 + 2 * 16, 66 + 3 * 16 + 8)
 
@@ -43,6 +46,15 @@ def test_seconds_grow_with_steps_and_area() -> None:
 def test_guidance_draws_twice_unless_it_is_distilled() -> None:
     bases = recipe().bases
     assert (evaluations(bases["sdxl"]), evaluations(bases["flux1_dev"])) == (50, 28)
+    half = recipe("recipe.bases.sdxl.guidance_interval=[0.0,0.5]").bases["sdxl"]
+    assert evaluations(half) == 25 + 13, "steps 0 to 12 of 25 begin in the first half"
+    assert seconds_each(half, Span(10, 10)).most - RATES["sdxl"].fixed_s == pytest.approx(13.36 * 38 / 50)
+
+
+@pytest.mark.parametrize("override", ["flux1_dev.guidance_interval=[0.0,0.5]", "sd15.guidance_interval=[0.5,0.5]"])
+def test_an_interval_that_saves_nothing_is_refused(override: str) -> None:
+    with pytest.raises(UserError, match="guidance_interval"):
+        recipe(f"recipe.bases.{override}")
 
 
 def test_a_catalog_s_days_are_those_of_its_bases() -> None:
@@ -51,7 +63,7 @@ def test_a_catalog_s_days_are_those_of_its_bases() -> None:
     assert [row[0] for row in rows] == ["sd15", "sdxl", "all"] and rows[-1][1] == "110"
     first = found[0]
     assert first.gpu_days.most == pytest.approx(100 * first.each_s.most / 86400)
-    assert first.drawn.least == pytest.approx(0.5 * 25 + 0.25 * 150 + 0.25 * 57)
+    assert first.drawn.least == pytest.approx(0.5 * 25 + 0.25 * 75 + 0.25 * 57)
     assert sum(shares(0.3, 0.2).values()) == pytest.approx(1.0)
 
 

@@ -49,18 +49,19 @@ def related_forms(word: str, grammar: Grammar) -> Iterable[str]:
 
 def corrected(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, dict[str, str]]:
     """The text with slips mended, and what was mended. Names of repos, quoted texts and values are left alone."""
-    known = {concept_key(part): part for alias in words.alias_names for part in re.split(r"[\s-]+", alias)}
-    known |= {concept_key(alias): alias for alias in words.alias_names}
-    known |= {concept_key(word): word for word in grammar.words}
+    known: dict[str, str] = {}
     ordinary = grammar.silent | grammar.words
     mended: dict[str, str] = {}
     pieces = re.split(r"(\s+)", text)
     for place, piece in enumerate(pieces):
         match = _CORE.match(piece)
         core = match.group(2) if match else ""
-        if len(core) < _SHORTEST or not _LETTERS.match(core) or core in ordinary or concept_key(core) in known:
+        if len(core) < _SHORTEST or not _LETTERS.match(core) or core in ordinary:
             continue
         if concept_of(core, words, grammar) or _negated(core, words, grammar) or core in words.owners:
+            continue
+        known = known or _known_words(words, grammar)  # thousands, which most questions do not need
+        if concept_key(core) in known:
             continue
         near = nearest(concept_key(core), known)
         one_meaning = len(near) == 1 or len({concept_of(known[key], words, grammar) or key for key in near}) == 1
@@ -68,6 +69,13 @@ def corrected(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, di
             mended[core] = known[near[0]]
             pieces[place] = match.group(1) + known[near[0]] + match.group(3)
     return "".join(pieces), mended
+
+
+def _known_words(words: CatalogWords, grammar: Grammar) -> dict[str, str]:
+    """Every word that may be meant, by its key."""
+    known = {concept_key(part): part for alias in words.alias_names for part in re.split(r"[\s-]+", alias)}
+    known |= {concept_key(alias): alias for alias in words.alias_names}
+    return known | {concept_key(word): word for word in grammar.words}
 
 
 def nearest(key: str, known: Iterable[str]) -> list[str]:
