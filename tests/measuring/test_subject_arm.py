@@ -73,6 +73,7 @@ def test_pictures_are_of_the_word_and_of_the_class_on_one_noise(opened: OpenedBa
     base = generator.generate(["a red face on sand"], [arm.seeds[0]], adapter=False)
     np.testing.assert_allclose(encoder.encode_images(base)[0], arm.base_features[0], atol=1e-5)
     dose = dose_subject(opened, None, arm)  # type: ignore[arg-type]
+    assert opened.recipe.trigger_stopping, "a setting that changes scores is part of the recipe"
     assert list(dose.prompts) == list(arm.prompts[: opened.recipe.dose_probes])
     assert list(dose.seeds) == list(arm.seeds[: opened.recipe.dose_probes])
 
