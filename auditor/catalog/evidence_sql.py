@@ -14,7 +14,9 @@ same cosine where that is 0: a strong adapter lies far along everything that is 
 judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
 
 Where a recipe cannot tell a wanted concept from others, an adapter that has one of these instead is a "maybe", behind
-those that answer by the word itself. What is not wanted, amounts and comparisons go by the word itself.
+those that answer by the word itself. Their scores cannot say which of the words it is, so that these rank by the cosine
+with the wanted one. What is not wanted, amounts and comparisons go by the word itself. Where nothing has the amount that
+was asked for, what surely has some of the concept comes first, the nearest to the amount before others.
 """
 
 from __future__ import annotations
@@ -81,10 +83,11 @@ class _Query:
         level, low = [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
         pointing = self._pointing()
         fit = pointing if len(self.wanted) > 1 and all(wish.amount is None for wish in self.wanted) else "NULL"
-        order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else []), "miss"]
+        order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else [])]
+        order += ["(certain > 0) DESC", "miss"] if any(wish.amount is not None for wish in self.wanted) else []
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        widely = ["widely"] if any(self.alike.values()) else []
+        widely = ["(widely > 0)"] if any(self.alike.values()) else []
         before = [*order, *([f"{name} DESC NULLS LAST" for name in ("certain", *widely)] if fit == "NULL" else [])]
         order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", *widely, "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from auditor.finexl.arrays import FloatArray, unit
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.clusters import clusters, reading_error
+from auditor.finexl.clusters import clusters, reading_errors
 from auditor.finexl.concepts import ConceptDirections, combine, half_differences
 from auditor.finexl.levels import LevelMap, choose_penalty, level_map
 
@@ -103,7 +103,7 @@ def plant(geometry: Geometry, count: int, dimension: int, probes: int, seed: int
     basis = make_basis([f"c{i}" for i in range(count)], combined)
     halves = half_differences(text, image)
     mapping = level_map(basis, choose_penalty(basis, halves, _scatter(rng, 100, dimension), probes), halves)
-    found = clusters(basis.atoms, mapping.reliability, reading_error(basis.atoms, halves))
+    found = clusters(basis.atoms, mapping.reliability, reading_errors(basis.atoms, halves))
     return PlantedWorld(truth, basis, mapping, group, found)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor.encoding.encoder import Encoder
 from auditor.finexl import robust
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.clusters import clusters, reading_error
+from auditor.finexl.clusters import clusters, reading_errors
 from auditor.finexl.concepts import combine, common_span, half_differences
 from auditor.finexl.divergence import divergence, precision
 from auditor.finexl.levels import LevelMap, Levels, choose_penalty, level_map, levels
@@ -56,7 +56,7 @@ class Scorer:
     def clusters(self) -> NDArray[np.intp]:
         """First concept that each one cannot be told apart from (k,), as its place in the lexicon."""
         vectors = self.vectors(self.lexicon.names)
-        return clusters(vectors, self.level_map.reliability, reading_error(vectors, self.halves))
+        return clusters(vectors, self.level_map.reliability, reading_errors(vectors, self.halves))
 
     def shared(self, differences: NDArray[np.floating]) -> SharedScores:
         """Scores on the shared basis of differences (n, D)."""

@@ -113,6 +113,22 @@ def test_what_the_joint_fit_gives_nothing_is_surely_not_there(world, build):
     assert [(hit.repo_id, hit.band) for hit in hits] == [("ann/dark", "surely"), ("bob/less-dark", "surely")]
 
 
+def test_where_nothing_has_the_amount_what_surely_has_the_concept_comes_first(world, build):
+    result = build.result(world.item("ann/dark"), world.recipe, world.lexicon, {"dark": 0.9, "blurry": 0.45})
+    alike = tuple(
+        s.model_copy(update={"score": 0.0, "low": 0.0, "high": 0.0}) if s.concept == "blurry" else s
+        for s in result.record.scores
+    )
+    write_result(world.results, Result(result.record.model_copy(update={"scores": alike}), result.arrays))
+    world.add("bob/some-blur", {"blurry": 0.3})
+    world.add("cat/less-blur", {"blurry": 0.2})
+    world.merge()
+    hits = search(world.database, "very blurry").hits
+    assert [(hit.repo_id, hit.band) for hit in hits] == [
+        ("bob/some-blur", "near"), ("cat/less-blur", "near"), ("ann/dark", "near")
+    ]  # fmt: skip
+
+
 def test_alternatives_rank_by_the_one_that_fits_best(world):
     world.add("ann/even", {"vibrant": 0.5, "watercolor": 0.5})
     world.add("bob/strong-but-more-besides", {"vibrant": 0.7, "dark": 0.7, "blurry": 0.7})

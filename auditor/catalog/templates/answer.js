@@ -224,8 +224,9 @@ function ordered(core, hits, question) {
     keys.push((a, b) => (a.row.repo.toLowerCase() !== named) - (b.row.repo.toLowerCase() !== named));
   }
   if (question.order !== "best") keys.push(orders[question.order]);
+  if (question.wishes.some((wish) => wish.role === "wanted" && wish.amount)) keys.push(falling((hit) => +(hit.certain > 0)));
   keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain),
-    falling((hit) => hit.widely), falling((hit) => hit.pointing), falling((hit) => hit.strength));
+    falling((hit) => +(hit.widely > 0)), falling((hit) => hit.pointing), falling((hit) => hit.strength));
   if (!question.wishes.length && !question.more_than.length) keys.push(orders.popular);
   keys.push(text((hit) => repo[hit.index]), text((hit) => core.lists.path[path[hit.index]]));
   hits.sort((a, b) => {
