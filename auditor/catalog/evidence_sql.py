@@ -14,9 +14,10 @@ same cosine where that is 0: a strong adapter lies far along everything that is 
 judged by the joint fit: it is surely not there when the fit gives it less than a tenth.
 
 Where a recipe cannot tell a wanted concept from others, an adapter that has one of these instead is a "maybe", behind
-those that answer by the word itself. Their scores cannot say which of the words it is, so that these rank by the cosine
-with the wanted one. What is not wanted, amounts and comparisons go by the word itself. Where nothing has the amount that
-was asked for, what surely has some of the concept comes first, the nearest to the amount before others.
+those that answer by the word itself. Its scores, which the fit shares out among such words, do not say which one it is;
+so these rank by the cosine with the wanted one. What is not wanted, amounts and comparisons go by the word itself.
+Where nothing has the amount that was asked for, what surely has some of the concept comes first, the nearest to the
+amount before others.
 """
 
 from __future__ import annotations
@@ -87,9 +88,8 @@ class _Query:
         order += ["(certain > 0) DESC", "miss"] if any(wish.amount is not None for wish in self.wanted) else []
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        widely = ["(widely > 0)"] if any(self.alike.values()) else []
-        before = [*order, *([f"{name} DESC NULLS LAST" for name in ("certain", *widely)] if fit == "NULL" else [])]
-        order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", *widely, "pointing", "strength")]
+        before = [*order, *(["certain DESC NULLS LAST"] if fit == "NULL" else [])]
+        order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
         away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
@@ -100,7 +100,7 @@ class _Query:
         {away_sql} AS away,
         {geometric_mean([f"greatest({item}, 0)" for item in low])} AS certain,
         {geometric_mean([f"greatest({item}, 0)" for item in level])} AS strength,
-        {self._cosine()} AS cosine{self._widely()}{self._phrase_columns()}
+        {self._cosine()} AS cosine{self._phrase_columns()}
     FROM adapters a
     {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
     {
@@ -152,9 +152,8 @@ LIMIT {k};"""
         )
         widened = [c for c in self.concepts if self.alike.get(c)]
         columns += "".join(
-            f",\n        max({values[name]}) FILTER ({self._answers(c)}) AS wide_{name}_{self.concepts.index(c)}"
+            f",\n        max({LEVEL}) FILTER ({self._answers(c)}) AS wide_level_{self.concepts.index(c)}"
             for c in widened
-            for name in ("level", "low")
         )
         names = list(dict.fromkeys([*self.concepts, *(other for c in widened for other in self.alike[c])]))
         recipes = " JOIN audits USING (audit_id)" if widened else ""
@@ -182,15 +181,10 @@ LIMIT {k};"""
     def _along(self, wish: Wish) -> str:
         return self._of(wish, "along")
 
-    def _wide(self, wish: Wish, column: str) -> str:
-        """The column of the strongest of the alternatives and of what their recipe cannot tell from them."""
+    def _wide(self, wish: Wish) -> str:
+        """The level of the strongest of the alternatives and of what their recipe cannot tell from them."""
         wide = wish.amount is None and any(self.alike.get(name.concept or "") for name in wish.names)
-        return self._of(wish, column, "wide_" if wide else "")
-
-    def _widely(self) -> str:
-        """Where it matters, what `certain` would be if all words of a cluster were one."""
-        lows = [f"greatest({self._wide(wish, 'low')}, 0)" for wish in self.wanted]
-        return f", {geometric_mean(lows)} AS widely" if any(self.alike.values()) else ""
+        return self._of(wish, "level", "wide_" if wide else "")
 
     def _of(self, wish: Wish, column: str, wide: str = "") -> str:
         """The column of the strongest of the alternatives; a phrase has one value, and no interval yet."""
@@ -225,9 +219,9 @@ LIMIT {k};"""
             least, most = self._bounds(wish)
             level = self._level(wish)
             fits = f"{level} >= {least}" + (f" AND {level} <= {most}" if most is not None else "")
-            has.append(f"{self._wide(wish, 'level')} >= {least}" if wish.amount is None else fits)
+            has.append(f"{self._wide(wish)} >= {least}" if wish.amount is None else fits)
             sure.append(f"{fits} AND {self._low(wish)} > 0" if least > 0 else fits)
-            some.append(f"{self._wide(wish, 'level')} >= {NEAR}")
+            some.append(f"{self._wide(wish)} >= {NEAR}")
         for first, second in self.question.more_than:
             one, two = self.concepts.index(first), self.concepts.index(second)
             has.append(f"e.level_{one} > e.level_{two}")

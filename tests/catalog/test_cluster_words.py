@@ -82,7 +82,7 @@ def test_without_a_cluster_the_question_and_its_answer_are_as_before(world):
     world.merge()
     answer = search(world.database, "vibrant")
     assert (found(answer), answer.notes) == ([("ann/vibrant", "surely")], ())
-    assert not any(text in answer.sql for text in ("posterized", "USING (audit_id)", "widely"))
+    assert not any(text in answer.sql for text in ("posterized", "USING (audit_id)", "wide_level"))
 
 
 def test_a_cluster_holds_for_its_own_recipe_only(world, build):

@@ -226,7 +226,7 @@ function ordered(core, hits, question) {
   if (question.order !== "best") keys.push(orders[question.order]);
   if (question.wishes.some((wish) => wish.role === "wanted" && wish.amount)) keys.push(falling((hit) => +(hit.certain > 0)));
   keys.push((a, b) => a.miss - b.miss, (a, b) => a.away - b.away, falling((hit) => hit.fit), falling((hit) => hit.certain),
-    falling((hit) => +(hit.widely > 0)), falling((hit) => hit.pointing), falling((hit) => hit.strength));
+    falling((hit) => hit.pointing), falling((hit) => hit.strength));
   if (!question.wishes.length && !question.more_than.length) keys.push(orders.popular);
   keys.push(text((hit) => repo[hit.index]), text((hit) => core.lists.path[path[hit.index]]));
   hits.sort((a, b) => {
@@ -245,7 +245,7 @@ function judgeOf(question) {
     : wish.names.map(of).reduce((a, b) => a.map((value, i) => Math.max(value, b[i]))));
   const apart = without.length && !wanted.length && !least.length ? without : least;
   return (of, arm, recipe) => {
-    let [has, sure, some, miss, certain, widely, strength, away] = [true, true, false, 0, 1, 1, 1, 0];
+    let [has, sure, some, miss, certain, strength, away] = [true, true, false, 0, 1, 1, 0];
     for (const wish of wanted) {
       const [level, low] = strongest(wish, of);
       // Words that the recipe cannot tell apart answer for each other, never surely.
@@ -254,7 +254,6 @@ function judgeOf(question) {
       has = has && wide >= wish.from && level <= wish.to;
       sure = sure && level >= wish.from && (low > 0 || wish.from <= 0);
       some = some || wide >= NEAR;
-      widely *= Math.max(others.reduce((most, values) => Math.max(most, values[1]), low), 0) ** (1 / wanted.length);
       if (wish.amount) miss += Math.max(wish.from - level, 0, level - wish.to);
       certain *= Math.max(low, 0) ** (1 / wanted.length);
       strength *= Math.max(level, 0) ** (1 / wanted.length);
@@ -277,7 +276,7 @@ function judgeOf(question) {
       sure = sure && values[4] < wish.from;
     }
     if (!has && !some) return null;
-    return { band: has && sure ? 0 : has ? 1 : 2, arm, miss: Math.round(miss * 1e6) / 1e6, certain, widely, strength, away };
+    return { band: has && sure ? 0 : has ? 1 : 2, arm, miss: Math.round(miss * 1e6) / 1e6, certain, strength, away };
   };
 }
 
