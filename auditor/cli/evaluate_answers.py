@@ -54,7 +54,7 @@ def questions_command(
         emit_json(asdict(found))
         return
     emit_table(
-        ("questions", "asked", "of", "right first", "95 % interval", "among five", "chance"),
+        ("questions", "asked", "of", "right first", "95 % interval", "among five", "chance", "search ahead by"),
         [
             (
                 row.kind,
@@ -64,6 +64,7 @@ def questions_command(
                 f"{100 * row.low:.1f} to {100 * row.high:.1f} %",
                 f"{100 * row.among_five:.1f} %",
                 f"{100 * row.chance:.1f} %",
+                "" if row.behind is None else "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in row.behind)),
             )
             for row in found.rows
         ],

@@ -51,6 +51,8 @@ class QuestionsRow:
         first: Share whose first answer is right; `low` and `high` as by `_interval`.
         among_five: Share with a right answer among the first five.
         chance: Of the first answer, in any order.
+        behind: By how much of the questions search is right first more often, with the ends of a 95 % interval of this
+            difference, question by question; None for search itself.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class QuestionsRow:
     high: float
     among_five: float
     chance: float
+    behind: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,16 @@ def evaluate_questions(
     }
     rows: list[QuestionsRow] = []
     missed: list[tuple[str, str, str, str]] = []
+    ours: list[bool] | None = None
     for system, ranked in systems.items():
         answers = [list(dict.fromkeys(ranked(question))) for question in questions]
-        rows += _rows(system, questions, answers)
+        rows += _rows(system, questions, answers, ours)
         if system == OURS:
+            ours = [_right_first(question, answer) for question, answer in zip(questions, answers, strict=True)]
             missed = [
                 (question.kind, question.text, next(iter(answer), "nothing"), ", ".join(sorted(question.right)))
                 for question, answer in zip(questions, answers, strict=True)
-                if not answer or answer[0] not in question.right
+                if not _right_first(question, answer)
             ]
     order = {kind: place for place, kind in enumerate(dict.fromkeys(row.kind for row in rows))}
     rows.sort(key=lambda row: order[row.kind])
@@ -155,11 +160,24 @@ def _found(database: Path, question: PlantedQuestion, planted: Mapping[str, str]
     return [planted[hit.repo_id] for hit in hits if hit.repo_id in planted]
 
 
-def _rows(system: str, questions: Sequence[PlantedQuestion], answers: Sequence[Sequence[str]]) -> list[QuestionsRow]:
-    judged: dict[str, list[tuple[PlantedQuestion, bool, bool]]] = defaultdict(list)
-    for question, ranked in zip(questions, answers, strict=True):
-        first = bool(ranked) and ranked[0] in question.right
-        case = question, first, bool(question.right & set(ranked[:_FIRST]))
+_Case = tuple[PlantedQuestion, bool, bool, bool | None]
+"""A question, whether its first answer is right, one of the first five, and the first of search."""
+
+
+def _right_first(question: PlantedQuestion, answer: Sequence[str]) -> bool:
+    return bool(answer) and answer[0] in question.right
+
+
+def _rows(
+    system: str,
+    questions: Sequence[PlantedQuestion],
+    answers: Sequence[Sequence[str]],
+    ours: Sequence[bool] | None,
+) -> list[QuestionsRow]:
+    judged: dict[str, list[_Case]] = defaultdict(list)
+    for number, (question, ranked) in enumerate(zip(questions, answers, strict=True)):
+        among_five = bool(question.right & set(ranked[:_FIRST]))
+        case = question, _right_first(question, ranked), among_five, ours[number] if ours else None
         judged[question.kind].append(case)
         judged["all"].append(case)
         if all(map(_held_out, question.concepts)):
@@ -168,35 +186,48 @@ def _rows(system: str, questions: Sequence[PlantedQuestion], answers: Sequence[S
     return [_row(kind, system, judged[kind]) for kind in kinds]
 
 
-def _row(kind: str, system: str, cases: Sequence[tuple[PlantedQuestion, bool, bool]]) -> QuestionsRow:
+def _row(kind: str, system: str, cases: Sequence[_Case]) -> QuestionsRow:
     """One line of the table."""
     low, high = _interval(cases)
     return QuestionsRow(
         kind,
         system,
         len(cases),
-        sum(first for _, first, _ in cases) / len(cases),
+        sum(first for _, first, _, _ in cases) / len(cases),
         low,
         high,
-        sum(five for _, _, five in cases) / len(cases),
-        float(np.mean([question.chance for question, _, _ in cases])),
+        sum(five for _, _, five, _ in cases) / len(cases),
+        float(np.mean([question.chance for question, *_ in cases])),
+        _behind(cases),
     )
 
 
-def _interval(cases: Sequence[tuple[PlantedQuestion, bool, bool]]) -> tuple[float, float]:
+def _interval(cases: Sequence[_Case]) -> tuple[float, float]:
     """95 % interval of the share right. Questions that ask for the same concept first hang together.
 
     Resamples these concepts, each counted as often as it is asked for; where all are right or none, there is nothing
     to resample, and the exact interval of so many concepts is given.
     """
-    asked = Counter(question.concepts[0] for question, _, _ in cases)
-    right = Counter(question.concepts[0] for question, first, _ in cases if first)
+    asked = Counter(question.concepts[0] for question, *_ in cases)
+    right = Counter(question.concepts[0] for question, first, _, _ in cases if first)
     if right == asked or not right:
         exact = share(len(right), len(asked))
         return exact.low, exact.high
     mean = len(cases) / len(asked)
     interval = bootstrap_mean([right[concept] / mean for concept in asked])
     return interval.low, min(1.0, interval.high)
+
+
+def _behind(cases: Sequence[_Case]) -> tuple[float, float, float] | None:
+    """Mean of search's right first answers minus these, resampled in the same way."""
+    ahead: Counter[str] = Counter()
+    for question, first, _, ours in cases:
+        if ours is None:
+            return None
+        ahead[question.concepts[0]] += ours - first
+    mean = len(cases) / len(ahead)
+    interval = bootstrap_mean([more / mean for more in ahead.values()])
+    return interval.mean, max(-1.0, interval.low), min(1.0, interval.high)
 
 
 def _held_out(concept: str) -> bool:
