@@ -125,8 +125,10 @@ def test_where_nothing_has_the_amount_what_surely_has_the_concept_comes_first(wo
     world.merge()
     hits = search(world.database, "very blurry").hits
     assert [(hit.repo_id, hit.band) for hit in hits] == [
-        ("bob/some-blur", "near"), ("cat/less-blur", "near"), ("ann/dark", "near")
-    ]  # fmt: skip
+        ("bob/some-blur", "near"),
+        ("cat/less-blur", "near"),
+        ("ann/dark", "near"),
+    ]
 
 
 def test_alternatives_rank_by_the_one_that_fits_best(world):
