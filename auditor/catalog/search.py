@@ -107,8 +107,10 @@ def _toward(connection: duckdb.DuckDBPyConnection, question: Question) -> tuple[
 
     row = connection.execute(
         "SELECT u.divergence, u.recipe_id, a.repo_id FROM adapters a JOIN audits u ON u.audit_id = a.audit_id "
-        "WHERE lower(a.repo_id) = ? AND u.divergence IS NOT NULL ORDER BY a.path LIMIT 1",
-        [question.like.lower()],
+        "WHERE contains(lower(a.repo_id), $name) AND u.divergence IS NOT NULL "
+        "AND (lower(a.repo_id) = $name OR NOT contains($name, '/')) "
+        "ORDER BY lower(a.repo_id) <> $name, a.downloads DESC, a.repo_id, a.path LIMIT 1",
+        {"name": question.like.lower()},
     ).fetchone()
     if row is None:
         raise UserError(f"there is no scored adapter {question.like!r} to be like; see `auditor show {question.like}`")

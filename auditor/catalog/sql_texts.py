@@ -26,7 +26,9 @@ def literal(value: object) -> str:
 
 
 def condition(name: str, value: FilterValue) -> str:
-    """One filter on a row `a` of adapters."""
+    """One filter on a row `a` of adapters; `not_` before its name turns it round."""
+    if name.startswith("not_"):
+        return f"NOT coalesce({condition(name.removeprefix('not_'), value)}, false)"
     texts = ", ".join(map(literal, value)) if isinstance(value, tuple) else literal(value)
     audit = (
         "EXISTS (FROM audits x LEFT JOIN recipes r ON r.recipe_id = x.recipe_id WHERE x.audit_id = a.audit_id AND {})"
@@ -38,6 +40,8 @@ def condition(name: str, value: FilterValue) -> str:
         "license": f"lower(a.license) IN ({texts})",
         "trigger": f"contains(lower(a.trigger), {texts})",
         "has_trigger": f"(coalesce(a.trigger, '') <> '') = {texts}",
+        "adult": f"(a.nsfw OR coalesce(a.audit_id IN (SELECT audit_id FROM adapters WHERE nsfw), false)) = {texts}",
+        "has_license": f"(coalesce(a.license, '') <> '') = {texts}",
         "owner": f"lower(split_part(a.repo_id, '/', 1)) IN ({texts})",
         "name": f"contains(lower(a.repo_id), {texts})",
         "exact_base": audit.format("NOT x.base_assumed AND NOT x.card_mismatch"),

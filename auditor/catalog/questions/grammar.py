@@ -16,12 +16,16 @@ _FILE = Path(__file__).with_name("grammar.json")
 class Grammar:
     """The table, compiled. Patterns use what Python and JavaScript read alike."""
 
+    tidy: tuple[tuple[re.Pattern[str], str], ...]
+    """One spelling for numbers, months and quotation marks, before anything is read."""
     rewrites: tuple[tuple[re.Pattern[str], str], ...]
     filters: tuple[tuple[re.Pattern[str], str, str], ...]
     keys: dict[str, str]
     orders: dict[str, str]
     outcomes: tuple[str, ...]
     amounts: dict[str, tuple[float, float | None]]
+    degrees: dict[str, str]
+    """Words before another that say how much, unless they are part of its name."""
     negations: frozenset[str]
     least: frozenset[str]
     breaks: frozenset[str]
@@ -49,13 +53,15 @@ def load_grammar() -> Grammar:
     """The table that ships with the package."""
     raw: dict[str, Any] = json.loads(grammar_text())
     return Grammar(
-        rewrites=tuple((re.compile(find, re.ASCII), _python_groups(put)) for find, put in raw["rewrites"]),
+        tidy=_compiled(raw["tidy"]),
+        rewrites=_compiled(raw["rewrites"]),
         filters=tuple((re.compile(find, re.ASCII), name, value) for find, name, value in raw["filters"]),
         keys=raw["keys"],
         orders=raw["orders"],
         outcomes=tuple(raw["outcomes"]),
         amounts={name: (low, high) for name, (low, high) in raw["amounts"].items()},
         **{name: frozenset(raw[name]) for name in ("negations", "least", "breaks", "joints", "fillers", "words")},
+        degrees=raw["degrees"],
         derived=tuple((old, new) for old, new in raw["derived"]),
         everyday=raw["everyday"],
         bases=raw["bases"],
@@ -68,5 +74,9 @@ def filled(template: str, match: re.Match[str]) -> str:
     return re.sub(r"\$(\d)", lambda place: match.group(int(place.group(1))) or "", template)
 
 
+def _compiled(table: list[list[str]]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(find, re.ASCII), _python_groups(put)) for find, put in table)
+
+
 def _python_groups(template: str) -> str:
-    return re.sub(r"\$(\d)", r"\\\1", template)
+    return re.sub(r"\$(\d)", r"\\g<\1>", template)

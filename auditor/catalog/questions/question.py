@@ -49,9 +49,9 @@ class Question:
         more_than: Pairs of concepts; the first is to be stronger than the second.
         filters: By name: base, license, owner and name (texts), trigger, has_trigger, exact_base, downloads_min and
             _max, likes_min and _max, size_min and _max (bytes), created_after and _before (dates), strength_max,
-            outcome.
+            outcome, has_license, adult; not_license, not_base, not_owner and not_trigger leave out.
         order: What comes first among hits that are equally sure.
-        like: Repo whose neighbours are asked for.
+        like: Repo whose neighbours are asked for, or a part of its name.
         repo: Repo that is asked for itself, or a part of its name.
         limit: Hits wanted, when the question says so.
         corrected: Words as typed → as read.

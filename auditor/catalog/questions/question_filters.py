@@ -13,6 +13,13 @@ from auditor.lexicons import concept_key
 
 _KEY = re.compile(r'\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)', re.ASCII)
 _COMPARISON = re.compile(r"^(>=|<=|>|<|≥|≤)?(.+)$", re.ASCII)
+_NEGATED = re.compile(
+    r"(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)"
+    r"(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$",
+    re.ASCII,
+)
+_TURNED = frozenset(("license", "base", "owner", "trigger"))
+"""Filters that a "not" before them turns round."""
 _SIZE = re.compile(r"^([\d.]+)\s*([kmg])i?b$", re.ASCII)
 _NUMBER = re.compile(r"^([\d.,]+)([km]?)$", re.ASCII)
 _DATE = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$", re.ASCII)
@@ -34,19 +41,31 @@ def take_filters(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str,
         sign, value = _COMPARISON.match(match.group(2).strip('"')).groups()  # type: ignore[union-attr]
         if name in ("downloads", "likes", "size"):
             name += "_max" if sign in ("<", "<=", "≤") or (sign is None and name == "size") else "_min"
-        found.update(_accepted(name, value, words, grammar, sure=True))
+        _add(found, match, _accepted(name, value, words, grammar, sure=True))
         return " , "
 
     def with_pattern(match: re.Match[str], name: str, value: str) -> str:
         name, value = filled(name, match), filled(value, match)
         accepted = _accepted(name.rstrip("?"), value, words, grammar, sure=not name.endswith("?"))
-        found.update(accepted)
+        _add(found, match, accepted)
         return " , " if accepted else match.group(0)
 
     text = _KEY.sub(with_key, text)
     for pattern, name, value in grammar.filters:
         text = pattern.sub(partial(with_pattern, name=name, value=value), text)
     return _take_base(text, words, grammar, found), found
+
+
+def _add(found: dict[str, FilterValue], match: re.Match[str], accepted: Mapping[str, FilterValue]) -> None:
+    """Adds what one place asks for: turned round by a "not" before it; several licences are any of them."""
+    turned = _NEGATED.search(match.string[: match.start()]) is not None
+    for plain, value in accepted.items():
+        name = f"not_{plain}" if turned and plain in _TURNED else plain
+        old = found.get(name)
+        if isinstance(old, tuple) and isinstance(value, tuple) and name in ("license", "not_license"):
+            both = tuple(one for one in old if one in value)
+            value = both or tuple(dict.fromkeys((*old, *value)))
+        found[name] = value
 
 
 def bases_called(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...]:
@@ -77,12 +96,13 @@ def option_filters(
 def _take_base(text: str, words: CatalogWords, grammar: Grammar, found: dict[str, FilterValue]) -> str:
     spellings = [*words.bases, *(spelling for texts in grammar.bases.values() for spelling in texts)]
     names = "|".join(re.escape(name.lower()) for name in sorted(set(spellings), key=lambda name: (-len(name), name)))
-    pattern = rf"(?:\b(for|on|with|using) )?(?:the )?(?<![\w./-])({names})(?![\w/-])( base| family| models?| loras?)?"
+    lead = r"(?:\b(for|on|with|using) )?(?:the )?(?:\bbase |\bfamily )?"
+    pattern = lead + rf"(?<![\w./-])({names})(?![\w/-])( base| family| models?| loras?)?"
 
     def taken(match: re.Match[str]) -> str:
         if concept_key(match.group(2)) in words.aliases and not match.group(3):
             return match.group(0)
-        found.update(_accepted("base", match.group(2), words, grammar, sure=True))
+        _add(found, match, _accepted("base", match.group(2), words, grammar, sure=True))
         return " , "
 
     text = re.sub(pattern, taken, text, flags=re.ASCII) if names else text
@@ -102,14 +122,16 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
         read = bases_called(value, words, grammar) or None
         known = f"bases in this catalog: {_some(words.bases)}"
     elif name == "owner":
-        plain = value if sure or (value in words.owners and concept_key(value) not in words.aliases) else None
-        read, known = (plain,) if plain else None, ""
-    elif name in ("has_trigger", "exact_base"):
+        plain = value if value in words.owners and (sure or concept_key(value) not in words.aliases) else None
+        read, known = (plain,) if plain else None, "an owner is what stands before the / of a repo"
+    elif name in ("has_trigger", "has_license", "adult", "exact_base"):
         read, known = value not in ("no", "false"), ""
     elif name == "order":
         read, known = grammar.orders.get(value), f"orders: {_some(grammar.orders)}"
     elif name == "outcome":
         read, known = value if value in grammar.outcomes else None, f"outcomes: {_some(grammar.outcomes)}"
+    elif name == "created_in":
+        return {"created_after": value, "created_before": _following(value)}
     elif name.startswith("created"):
         read, known = value if _DATE.match(value) else None, "dates are written 2025, 2025-03 or 2025-03-31"
     elif name.endswith(("_min", "_max")) or name == "limit":
@@ -126,9 +148,19 @@ def _licences(value: str, words: CatalogWords, grammar: Grammar) -> tuple[str, .
         named = grammar.licences[value]
         here = {name.lower() for name in words.licences}
         return tuple(name for name in named if name in here) or tuple(named)
-    known = {*words.licences, *grammar.licences["commercial"]}
+    known = {*words.licences, *(name for names in grammar.licences.values() for name in names)}
     exact = tuple(sorted({name.lower() for name in known if name.lower() == value}))
-    return exact or tuple(sorted({n.lower() for n in known if _plain(n) == _plain(value)})) or None
+    # "apache" and "cc by" are any version of theirs.
+    versions = (n.lower() for n in known if re.fullmatch(re.escape(_plain(value)) + r"\d*", _plain(n), re.ASCII))
+    return exact or (tuple(sorted(set(versions))) if _plain(value) else ()) or None
+
+
+def _following(period: str) -> str:
+    """The year or month after one: 2025 → 2026, 2025-12 → 2026-01."""
+    year, _, month = period.partition("-")
+    if not month:
+        return str(int(year) + 1)
+    return f"{int(year) + 1}-01" if int(month) >= 12 else f"{year}-{int(month) + 1:02}"
 
 
 def _number(value: str) -> float | None:

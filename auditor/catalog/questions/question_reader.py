@@ -7,6 +7,7 @@ tests/catalog/question_cases.json.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 
 from auditor.catalog.questions.grammar import Grammar, load_grammar
@@ -22,9 +23,14 @@ _LONGEST_NAME = 6
 ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
 """Address of a repo on any Hub; the group is `owner/name`."""
 _REPO = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
+_REPO_WITHIN = re.compile(r"(?<![\w./-])[\w.-]*\w/[\w.-]*\w(?![\w/-])", re.ASCII)
+_LIKE_NAME = re.compile(r"\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])", re.ASCII)
+_DECIMAL = re.compile(r"^[01]\.[0-9]+$")
+_ABOUT = 0.1
+"""How far from a number is still about it."""
 _LIKE = re.compile(r"\b(?:like|similar to|resembling)\s+(?:https?://[^\s/]+/)?([\w.-]+/[\w.-]+)(?:/\S*)?", re.ASCII)
 _COMPARED = re.compile(r"\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )", re.ASCII)
-_TOKEN = re.compile(r"~\w+|[<>][0-9]+(?:\.[0-9]+)?|[^\W_]+(?:['’.+&][^\W_]+)*|[,;/|+&()]", re.UNICODE)
+_TOKEN = re.compile(r"~\w+|[<>=][0-9]+(?:\.[0-9]+)?|[^\W_]+(?:['’.+&][^\W_]+)*|[,;/|+&()]", re.UNICODE)
 _SEPARATORS = frozenset(",;/|+&()")
 
 
@@ -37,20 +43,51 @@ def read_question(text: str, words: CatalogWords) -> Question:
     if len(text) > MAX_CHARS:
         raise UserError(f"a question has at most {MAX_CHARS} characters, this one has {len(text)}")
     grammar = load_grammar()
-    line = " ".join(text.lower().replace("’", "'").replace("\0", " ").replace("~", " ").split())
+    line = _tidied(text, grammar)
     repo = _repo_asked_for(line, words)
     if repo is not None:
         return Question(repo=repo)
     line, mended = corrected(line, words, grammar)
-    like = _LIKE.search(line)
-    line = _LIKE.sub(" , ", line)
+    line, like, named = _neighbour_of(line, words, grammar)
     line, filters = take_filters(line, words, grammar)
     line, compared = _comparisons(line, words, grammar)
     for pattern, put in grammar.rewrites:
         line = pattern.sub(put, line)
     walk = _Walk(words, grammar)
     walk.over(_TOKEN.findall(line))
-    return _made(walk.wishes, compared, filters, like.group(1) if like else None, mended, words)
+    if named is not None:  # an id amid other words: the adapter itself, unless it is to be more or less of something
+        if not any(name.concept for wish in walk.wishes for name in wish.names):
+            return Question(repo=named, corrected=mended)
+        like = named
+    return _made(walk.wishes, compared, filters, like, mended, words)
+
+
+def _tidied(text: str, grammar: Grammar) -> str:
+    """Small letters, one form of each letter, one spelling of numbers."""
+    line = unicodedata.normalize("NFKC", text).lower().replace("’", "'").replace("\0", " ").replace("~", " ")
+    line = " ".join(line.split())
+    for pattern, put in grammar.tidy:
+        line = pattern.sub(put, line)
+    return line
+
+
+def _neighbour_of(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str, str | None, str | None]:
+    """The line without names of adapters, the one that others shall be like, and one that is merely named.
+
+    Raises:
+        UserError: Two adapters are named.
+    """
+    like = _LIKE.search(line)
+    if like is not None:
+        return _LIKE.sub(" , ", line), like.group(1), None
+    for match in _LIKE_NAME.finditer(line):
+        name = match.group(1)
+        if name not in grammar.silent and concept_of(name, words, grammar) is None and words.holds(name):
+            return line[: match.start()] + " , " + line[match.end() :], name, None
+    named = list(dict.fromkeys(name for name in _REPO_WITHIN.findall(line) if words.holds(name)))
+    if len(named) > 1:
+        raise UserError(f"two adapters are named; see them beside each other: auditor compare {named[0]} {named[1]}")
+    return (line.replace(named[0], " , "), None, named[0]) if named else (line, None, None)
 
 
 def concept_names(words: CatalogWords, text: str, count: int = 3) -> list[str]:
@@ -73,6 +110,8 @@ class _Walk:
     amount: Amount | None = None
     either: bool = False
     """An "or" came last."""
+    fresh: bool = False
+    """A concept came last: a number now is its amount."""
 
     def over(self, tokens: list[str]) -> None:
         place = 0
@@ -86,13 +125,14 @@ class _Walk:
                 self._plain(tokens[place])
             place += length
         self._end_phrase()
+        self._bound_before()
 
     def _longest(self, tokens: list[str]) -> tuple[int, str | None]:
         for length in range(min(_LONGEST_NAME, len(tokens)), 0, -1):
             window = tokens[:length]
-            if window[0][0] in "~<>" or (length == 1 and window[0] in self.grammar.silent):
+            if window[0][0] in "~<>=" or (length == 1 and window[0] in self.grammar.silent):
                 continue
-            if _SEPARATORS.isdisjoint(window) and window[-1][0] not in "~<>":
+            if _SEPARATORS.isdisjoint(window) and window[-1][0] not in "~<>=":
                 concept = concept_of(" ".join(window), self.words, self.grammar)
                 if concept is not None:
                     return length, concept
@@ -106,14 +146,17 @@ class _Walk:
         elif token in _SEPARATORS or token in grammar.breaks:
             role = self.role
             self._end_phrase()
+            self._bound_before()
             self.either = token == "or"
             self.role, self.amount = (role, self.amount) if self.either else ("wanted", None)
-        elif token[0] == "~":
+        elif token[0] == "~" or token in grammar.degrees:
             self._end_phrase()
-            low, high = grammar.amounts[token[1:]]
-            self.amount = Amount(token[1:], low, high)
-        elif token[0] in "<>":
+            degree = grammar.degrees.get(token, token[1:])
+            self.amount = Amount(degree, *grammar.amounts[degree])
+        elif token[0] in "<>=":
             self._bound(token[0], float(token[1:]))
+        elif _DECIMAL.match(token) and not self.loose:
+            self._bound("=", float(token))
         elif token.startswith("un") and concept_of(token[2:], self.words, grammar) is not None:
             self._end_phrase()
             self.role = "least" if self.role == "wanted" else "wanted"
@@ -123,14 +166,25 @@ class _Walk:
             self.loose.append(token)
 
     def _bound(self, sign: str, number: float) -> None:
-        """ "> 0.5" after a concept is its amount."""
+        """ "> 0.5" after a concept is its amount, before one that of the next."""
         self._end_phrase()
-        if self.wishes:
-            last = self.wishes[-1]
-            old = last.amount or Amount("", None, None)
-            typed = f"{old.typed} {sign} {number:g}".strip()
-            new = Amount(typed, number, old.most) if sign == ">" else Amount(typed, old.least, number)
-            self.wishes[-1] = Wish(last.role, last.names, new)
+        last = self.wishes[-1] if self.wishes and self.fresh else None
+        old = (last.amount if last is not None else self.amount) or Amount("", None, None)
+        typed = f"{old.typed} {sign} {number:g}".strip()
+        least = round(max(number - _ABOUT, 0.0), 6) if sign == "=" else number if sign == ">" else old.least
+        most = round(number + _ABOUT, 6) if sign == "=" else number if sign == "<" else old.most
+        if last is not None:
+            self.wishes[-1] = Wish(last.role, last.names, Amount(typed, least, most))
+        else:
+            self.amount = Amount(typed, least, most)
+
+    def _bound_before(self) -> None:
+        """A number that no concept followed belongs to the one before."""
+        last = self.wishes[-1] if self.wishes else None
+        if self.amount is not None and self.amount.typed[:1] in "<>=" and last is not None and last.amount is None:
+            self.wishes[-1] = Wish(last.role, last.names, self.amount)
+            self.amount = None
+        self.fresh = False
 
     def _add(self, name: Name) -> None:
         last = self.wishes[-1] if self.wishes else None
@@ -138,7 +192,7 @@ class _Walk:
             self.wishes[-1] = Wish("wanted", (*last.names, name), last.amount or self.amount)
         else:
             self.wishes.append(Wish(self.role, (name,), self.amount))
-        self.amount, self.either = None, False
+        self.amount, self.either, self.fresh = None, False, name.concept is not None
 
     def _settle(self, following: str) -> None:
         """A negation reaches over "or": not dark or foggy."""
@@ -162,6 +216,9 @@ def _repo_asked_for(line: str, words: CatalogWords) -> str | None:
         return line
     single = re.match(r"^[\w.-]+$", line, re.ASCII) and len(line) >= 3
     grammar = load_grammar()
+    parts = line.split()
+    if len(parts) == 2 and parts[0] in words.owners and _REPO.match("/".join(parts)) and words.holds("/".join(parts)):
+        return "/".join(parts)
     if single and line not in grammar.silent and concept_of(line, words, grammar) is None and words.holds(line):
         return line
     return None

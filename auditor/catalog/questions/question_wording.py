@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import FilterValue, Question, Wish
 
 _ROLES = {"wanted": "", "without": "without ", "least": "least "}
@@ -15,6 +16,11 @@ _FILTERS = {
     "downloads_min": "downloads from", "downloads_max": "downloads to", "likes_min": "likes from",
     "likes_max": "likes to", "size_min": "bytes from", "size_max": "bytes to", "created_after": "created since",
     "created_before": "created before", "strength_max": "acts at strength", "outcome": "outcome",
+}  # fmt: skip
+
+_KINDS = {
+    "public": "public domain, by the card", "commercial": "commercial use ok, by the card",
+    "noncommercial": "no commercial use, by the card",
 }  # fmt: skip
 
 
@@ -43,8 +49,20 @@ def _wish(wish: Wish, *, moved: bool) -> str:
 
 def _filter(name: str, value: FilterValue) -> str:
     if isinstance(value, bool):
-        wording = {"has_trigger": ("without trigger", "with trigger"), "exact_base": ("", "exact base only")}
+        wording = {
+            "has_trigger": ("without trigger", "with trigger"), "exact_base": ("any base", "exact base only"),
+            "adult": ("for all audiences, by the card", "not for all audiences, by the card"),
+            "has_license": ("no licence stated", "a licence stated"),
+        }  # fmt: skip
         return wording[name][value]
+    said = _FILTERS[name.removeprefix("not_")] + (" not" if name.startswith("not_") else "")
     if isinstance(value, tuple):
-        value = " or ".join(value)
-    return f"{_FILTERS[name]} {value:.12g}" if isinstance(value, float) else f"{_FILTERS[name]} {value}"
+        return f"{said} {' or '.join(value)}{_kind(value) if name == 'license' else ''}"
+    return f"{said} {value:.12g}" if isinstance(value, float) else f"{said} {value}"
+
+
+def _kind(licences: tuple[str, ...]) -> str:
+    """What several licences have in common."""
+    named = load_grammar().licences
+    kind = next((said for kind, said in _KINDS.items() if set(licences) <= set(named[kind])), None)
+    return f" ({kind})" if kind and len(licences) > 1 else ""

@@ -30,7 +30,7 @@ def concept_of(phrase: str, words: CatalogWords, grammar: Grammar) -> str | None
 
 def related_forms(word: str, grammar: Grammar) -> Iterable[str]:
     """Words of the same stem: blur → blurry, darkness → dark, brightest → bright."""
-    for old, new in grammar.derived:
+    for old, new in grammar.derived if word else ():
         stem = word
         if old.startswith("+"):
             ending = old[1:]

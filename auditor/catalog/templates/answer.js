@@ -13,6 +13,8 @@ const FILTERS = { base: "base", license: "licence", trigger: "trigger", owner: "
   size_min: "bytes from", size_max: "bytes to", created_after: "created since", created_before: "created before",
   strength_max: "acts at strength", outcome: "outcome" };
 
+const KINDS = { public: "public domain, by the card", commercial: "commercial use ok, by the card", noncommercial: "no commercial use, by the card" };
+
 // Numbers of auditor/catalog/export/score_pieces.py.
 function unpacked(text, Kind) {
   return new Kind(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
@@ -25,6 +27,12 @@ function rowOf(core, index) {
     row[name] = core.lists[name] ? core.lists[name][column[index]] : column[index];
   }
   return row;
+}
+
+// What several licences have in common.
+function kindOf(licences) {
+  const kind = Object.keys(KINDS).find((name) => licences.every((one) => grammar.licences[name].includes(one)));
+  return kind && licences.length > 1 ? ` (${KINDS[kind]})` : "";
 }
 
 function understoodAs(question) {
@@ -45,8 +53,14 @@ function understoodAs(question) {
   parts.push(...question.more_than.map(([one, two]) => `more ${one} than ${two}`));
   for (const [name, value] of Object.entries(question.filters)) {
     if (name === "has_trigger") parts.push(value ? "with trigger" : "without trigger");
-    else if (name === "exact_base") parts.push(value ? "exact base only" : "");
-    else parts.push(`${FILTERS[name]} ${Array.isArray(value) ? value.join(" or ") : typeof value === "number" ? number(value) : value}`);
+    else if (name === "exact_base") parts.push(value ? "exact base only" : "any base");
+    else if (name === "adult") parts.push(`${value ? "not " : ""}for all audiences, by the card`);
+    else if (name === "has_license") parts.push(value ? "a licence stated" : "no licence stated");
+    else {
+      const said = `${FILTERS[name.replace(/^not_/, "")]}${name.startsWith("not_") ? " not" : ""}`;
+      const kind = name === "license" ? kindOf(value) : "";
+      parts.push(`${said} ${Array.isArray(value) ? value.join(" or ") + kind : typeof value === "number" ? number(value) : value}`);
+    }
   }
   if (question.order !== "best") parts.push(ORDERS[question.order]);
   const slipped = Object.entries(question.corrected).map(([typed, read]) => `${typed} read as ${read}`).join(", ");
@@ -55,6 +69,10 @@ function understoodAs(question) {
 
 // One test per filter; values that repeat are tested once.
 function testOf(core, name, value) {
+  if (name.startsWith("not_")) {
+    const turned = testOf(core, name.slice(4), value);
+    return (index) => !turned(index);
+  }
   const on = (column, test) => {
     const { columns, lists } = core;
     if (!lists[column]) return (index) => test(columns[column][index]);
@@ -68,6 +86,8 @@ function testOf(core, name, value) {
     base: () => { const names = ["listed", "base", "family"].map((column) => on(column, (v) => value.includes(lower(v)))); return (i) => names.some((named) => named(i)); },
     license: () => on("license", (v) => v !== null && value.includes(lower(v))),
     trigger: () => on("trigger", (v) => v !== null && lower(v).includes(value)),
+    adult: () => on("flags", (v) => v.split(" ").includes("nsfw") === value),
+    has_license: () => on("license", (v) => Boolean(v) === value),
     has_trigger: () => on("trigger", (v) => Boolean(v) === value),
     owner: () => on("repo", (v) => value.includes(owner(v))),
     name: () => on("repo", (v) => lower(v).includes(value)),

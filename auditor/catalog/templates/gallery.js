@@ -72,7 +72,7 @@ async function ask() {
     if (turn !== asked) return;
     const understood = understoodAs(question);
     const some = core.partial ? `, the ${core.partial} most downloaded of ${core.total}` : "";
-    byId("understood").textContent = `${hits.length} adapter${hits.length === 1 ? "" : "s"}${some}.${understood ? ` Understood: ${understood}.` : ""}${note}`;
+    byId("understood").textContent = `${hits.length} adapter${hits.length === 1 ? "" : "s"}${some}.${understood ? ` Understood: ${understood}.` : ""}${note}${hits.length ? "" : nothingFound(question)}`;
   } catch (error) {
     if (turn !== asked) return;
     hits = [];
@@ -82,6 +82,12 @@ async function ask() {
   shown = 0;
   byId("results").replaceChildren();
   showMore();
+}
+
+// What to try when nothing was found.
+function nothingFound(question) {
+  if (question.filters.license) return ` No adapter passes all of that. Licences in this catalog: ${words.licences.join(", ")}.`;
+  return " No adapter passes all of that: leave out a filter or a word.";
 }
 
 // The controls beside the box add to the question.
@@ -105,12 +111,15 @@ function unknown(text) {
 
 async function found(core, question, typed) {
   const free = question.wishes.flatMap((wish) => wish.names).filter((name) => name.concept === null);
-  if (free.length) {
+  question.wishes = question.wishes.map((wish) => ({ ...wish, names: wish.names.filter((name) => name.concept !== null) })).filter((wish) => wish.names.length);
+  if (free.length && !question.wishes.length && !Object.keys(question.filters).length) {
     throw new Error(`${unknown(free[0].text)}. Other words need the text encoder, which this page has not; the command line has it: ${commandFor(typed)}`);
   }
   const names = [...new Set([...conceptsOf(question), ...standIns(question)])];
   const columns = new Map(await Promise.all(names.map(async (name) => [name, await load(`concepts/${words.order[name]}`)])));
   const outcome = question.filters.outcome;
+  let left = free.map((name) => ` Left out: ${unknown(name.text).replace(/^No/, "no")}.`).join("");
+  if (free.length) left += ` With them, by the text encoder, which this page has not: ${commandFor(typed)}`;
   let note = outcome && !SCORED.includes(outcome) && outcome !== "no_effect" ? " What was not audited is listed below, under “Not audited, and why”." : "";
   for (const wish of question.wishes.filter((one) => one.role === "wanted" && !one.amount)) {
     for (const name of wish.names) {
@@ -118,7 +127,7 @@ async function found(core, question, typed) {
       if (others.length) note += ` ${name.concept} cannot be told from ${others.join(", ")} by some recipes: adapters of the others are found too, behind those of the word itself.`;
     }
   }
-  return [answer(core, question, columns), note];
+  return [answer(core, question, columns), left + note];
 }
 
 async function foundAlike(core, question, typed) {
@@ -126,12 +135,25 @@ async function foundAlike(core, question, typed) {
     throw new Error(`Neighbours that are more or less of something need the whole directions, which this page has not; the command line has them: ${commandFor(typed)}`);
   }
   const repos = core.columns.repo;
-  const origin = repos.findIndex((repo, index) => repo.toLowerCase() === question.like && core.columns.audit[index] >= 0);
+  const origin = originOf(core, question.like);
   if (origin < 0) throw new Error(`There is no scored adapter “${question.like}” to be like.`);
   const near = await nearOf(core.columns.audit[origin]);
   question.like = repos[origin];
   const narrowed = Object.keys(question.filters).length ? ` Of the ${near.length} nearest; more by ${commandFor(typed)}.` : ` The ${near.length} nearest.`;
   return [alike(core, question, origin, near), narrowed];
+}
+
+// The adapter of this name; of a part of a name the most downloaded.
+function originOf(core, name) {
+  const { repo, audit, downloads } = core.columns;
+  let best = -1;
+  for (let index = 0; index < repo.length; index += 1) {
+    const here = repo[index].toLowerCase();
+    if (audit[index] < 0) continue;
+    if (here === name) return index;
+    if (!name.includes("/") && here.includes(name) && (best < 0 || downloads[index] > downloads[best])) best = index;
+  }
+  return best;
 }
 
 async function nearOf(audit) {

@@ -10,6 +10,10 @@ const MAX_WISHES = 8;
 const LONGEST_NAME = 6;
 const SEPARATORS = new Set(",;/|+&()");
 const DATE = /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$/;
+const NEGATED = /(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$/;
+const TURNED = ["license", "base", "owner", "trigger"];
+const REPO_WITHIN = /(?<![\w./-])[\w.-]*\w\/[\w.-]*\w(?![\w/-])/g;
+const ABOUT = 0.1;
 const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
 
 function singular(word) {
@@ -28,12 +32,14 @@ function makeGrammar(raw) {
   const sets = Object.fromEntries(["negations", "least", "breaks", "joints", "fillers", "words"]
     .map((name) => [name, new Set(raw[name])]));
   const silent = new Set(["fillers", "joints", "breaks", "negations", "least"].flatMap((name) => raw[name]));
-  return { ...raw, ...sets, silent, rewrites: raw.rewrites.map(([find, put]) => [new RegExp(find, "g"), put]),
+  const compiled = (table) => table.map(([find, put]) => [new RegExp(find, "g"), put]);
+  return { ...raw, ...sets, silent, tidy: compiled(raw.tidy), rewrites: compiled(raw.rewrites),
     filters: raw.filters.map(([find, name, value]) => [new RegExp(find, "g"), name, value]) };
 }
 
 function relatedForms(word, grammar) {
   const forms = [];
+  if (!word) return forms;
   for (const [old, added] of grammar.derived) {
     let stem = word;
     if (old.startsWith("+")) {
@@ -137,9 +143,10 @@ function licencesCalled(value, words, grammar) {
     const some = grammar.licences[value].filter((name) => here.has(name));
     return some.length ? some : grammar.licences[value];
   }
-  const known = [...new Set([...words.licences, ...grammar.licences.commercial].map((name) => name.toLowerCase()))].sort();
+  const known = [...new Set([...words.licences, ...Object.values(grammar.licences).flat()].map((name) => name.toLowerCase()))].sort();
   const exact = known.filter((name) => name === value);
-  const loose = exact.length ? exact : known.filter((name) => plain(name) === plain(value));
+  const version = (name) => plain(name).startsWith(plain(value)) && /^\d*$/.test(plain(name).slice(plain(value).length));
+  const loose = exact.length ? exact : plain(value) ? known.filter(version) : [];
   return loose.length ? loose : null;
 }
 
@@ -157,8 +164,9 @@ function accepted(name, value, words, grammar, sure) {
   let known = "";
   if (name === "license") [read, known] = [licencesCalled(value, words, grammar), `licences in this catalog: ${some(words.licences)}`];
   else if (name === "base") [read, known] = [basesCalled(value, words, grammar), `bases in this catalog: ${some(words.bases)}`];
-  else if (name === "owner") read = sure || (words.owners.has(value) && !has(words.aliases, conceptKey(value))) ? [value] : null;
-  else if (name === "has_trigger" || name === "exact_base") read = value !== "no" && value !== "false";
+  else if (name === "owner") [read, known] = [words.owners.has(value) && (sure || !has(words.aliases, conceptKey(value))) ? [value] : null, "an owner is what stands before the / of a repo"];
+  else if (name === "created_in") return { created_after: value, created_before: following(value) };
+  else if (["has_trigger", "has_license", "adult", "exact_base"].includes(name)) read = value !== "no" && value !== "false";
   else if (name === "order") [read, known] = [has(grammar.orders, value) ? grammar.orders[value] : null, `orders: ${some(Object.keys(grammar.orders).sort())}`];
   else if (name === "outcome") [read, known] = [grammar.outcomes.includes(value) ? value : null, `outcomes: ${some([...grammar.outcomes].sort())}`];
   else if (name.startsWith("created")) [read, known] = [DATE.test(value) ? value : null, "dates are written 2025, 2025-03 or 2025-03-31"];
@@ -167,16 +175,36 @@ function accepted(name, value, words, grammar, sure) {
   return read === null ? null : { [name]: read };
 }
 
+// The year or month after one.
+function following(period) {
+  const [year, month] = period.split("-");
+  if (!month) return String(Number(year) + 1);
+  return Number(month) >= 12 ? `${Number(year) + 1}-01` : `${year}-${String(Number(month) + 1).padStart(2, "0")}`;
+}
+
+// Turned round by a "not" before it; several licences are any of them.
+function addFilter(found, before, taken) {
+  const turned = NEGATED.test(before);
+  for (const [bare, value] of Object.entries(taken)) {
+    const name = turned && TURNED.includes(bare) ? `not_${bare}` : bare;
+    const old = found[name];
+    if (old && (name === "license" || name === "not_license")) {
+      const both = old.filter((one) => value.includes(one));
+      found[name] = both.length ? both : [...new Set([...old, ...value])];
+    } else found[name] = value;
+  }
+}
+
 function takeFilters(text, words, grammar) {
   const found = {};
-  let line = text.replace(/\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)/g, (all, key, given) => {
+  let line = text.replace(/\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)/g, (all, key, given, at, whole) => {
     if (!has(grammar.keys, key)) return all;
     let name = grammar.keys[key];
     const [, sign, value] = given.replace(/^"+|"+$/g, "").match(/^(>=|<=|>|<|≥|≤)?(.+)$/);
     if (["downloads", "likes", "size"].includes(name)) {
       name += ["<", "<=", "≤"].includes(sign) || (!sign && name === "size") ? "_max" : "_min";
     }
-    Object.assign(found, accepted(name, value, words, grammar, true));
+    addFilter(found, whole.slice(0, at), accepted(name, value, words, grammar, true));
     return " , ";
   });
   for (const [find, nameTemplate, valueTemplate] of grammar.filters) {
@@ -185,7 +213,7 @@ function takeFilters(text, words, grammar) {
       const name = fill(nameTemplate);
       const taken = accepted(name.replace(/\?$/, ""), fill(valueTemplate), words, grammar, !name.endsWith("?"));
       if (!taken) return match[0];
-      Object.assign(found, taken);
+      addFilter(found, match.at(-1).slice(0, match.at(-2)), taken);
       return " , ";
     });
   }
@@ -196,10 +224,10 @@ function takeBase(text, words, grammar, found) {
   const spellings = [...new Set([...words.bases, ...Object.values(grammar.bases).flat()])]
     .sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
     .map((name) => name.toLowerCase().replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  const pattern = new RegExp(`(?:\\b(for|on|with|using) )?(?:the )?(?<![\\w./-])(${spellings.join("|")})(?![\\w/-])( base| family| models?| loras?)?`, "g");
-  const line = text.replace(pattern, (all, _, name, noun) => {
+  const pattern = new RegExp(`(?:\\b(for|on|with|using) )?(?:the )?(?:\\bbase |\\bfamily )?(?<![\\w./-])(${spellings.join("|")})(?![\\w/-])( base| family| models?| loras?)?`, "g");
+  const line = text.replace(pattern, (all, _, name, noun, at, whole) => {
     if (has(words.aliases, conceptKey(name)) && !noun) return all;
-    Object.assign(found, accepted("base", name, words, grammar, true));
+    addFilter(found, whole.slice(0, at), accepted("base", name, words, grammar, true));
     return " , ";
   });
   const unknown = line.match(/\b(?:for|on) (?:the )?([\w.-]+) (?:base|family)\b/);
@@ -209,14 +237,14 @@ function takeBase(text, words, grammar, found) {
 
 function walk(tokens, words, grammar) {
   const wishes = [];
-  let [loose, role, amount, either] = [[], "wanted", null, false];
+  let [loose, role, amount, either, fresh] = [[], "wanted", null, false, false];
   const add = (name) => {
     const last = wishes.at(-1);
     if (either && role === "wanted" && last && last.role === "wanted") {
       last.names.push(name);
       last.amount = last.amount || amount;
     } else wishes.push({ role, names: [name], amount });
-    [amount, either] = [null, false];
+    [amount, either, fresh] = [null, false, name.concept !== null];
   };
   const endPhrase = () => {
     while (loose.length && grammar.joints.has(loose.at(-1))) loose.pop();
@@ -224,11 +252,29 @@ function walk(tokens, words, grammar) {
     add({ text: loose.join(" "), concept: null });
     [loose, role] = [[], "wanted"];
   };
+  // "> 0.5" after a concept is its amount, before one that of the next.
+  const bound = (sign, number) => {
+    endPhrase();
+    const last = fresh ? wishes.at(-1) : null;
+    const old = (last ? last.amount : amount) || { typed: "", least: null, most: null };
+    const tenth = (value) => Number(value.toFixed(6));
+    const made = { typed: `${old.typed} ${sign} ${number}`.trim(),
+      least: sign === "=" ? tenth(Math.max(number - ABOUT, 0)) : sign === ">" ? number : old.least,
+      most: sign === "=" ? tenth(number + ABOUT) : sign === "<" ? number : old.most };
+    if (last) last.amount = made;
+    else amount = made;
+  };
+  // A number that no concept followed belongs to the one before.
+  const boundBefore = () => {
+    const last = wishes.at(-1);
+    if (amount && "<>=".includes(amount.typed[0] || "<") && last && !last.amount) [last.amount, amount] = [amount, null];
+    fresh = false;
+  };
   const longest = (start) => {
     for (let length = Math.min(LONGEST_NAME, tokens.length - start); length > 0; length -= 1) {
       const window = tokens.slice(start, start + length);
-      if ("~<>".includes(window[0][0]) || (length === 1 && grammar.silent.has(window[0]))) continue;
-      if (window.some((token) => SEPARATORS.has(token)) || "~<>".includes(window.at(-1)[0])) continue;
+      if ("~<>=".includes(window[0][0]) || (length === 1 && grammar.silent.has(window[0]))) continue;
+      if (window.some((token) => SEPARATORS.has(token)) || "~<>=".includes(window.at(-1)[0])) continue;
       const concept = conceptOf(window.join(" "), words, grammar);
       if (concept !== null) return [length, concept];
     }
@@ -248,21 +294,18 @@ function walk(tokens, words, grammar) {
     } else if (SEPARATORS.has(token) || grammar.breaks.has(token)) {
       const carried = role;
       endPhrase();
+      boundBefore();
       either = token === "or";
       [role, amount] = either ? [carried, amount] : ["wanted", null];
-    } else if (token[0] === "~") {
+    } else if (token[0] === "~" || has(grammar.degrees, token)) {
       endPhrase();
-      const [least, most] = grammar.amounts[token.slice(1)];
-      amount = { typed: token.slice(1), least, most };
-    } else if (token[0] === "<" || token[0] === ">") {
-      endPhrase();
-      const last = wishes.at(-1);
-      if (last) {
-        const old = last.amount || { typed: "", least: null, most: null };
-        const number = Number(token.slice(1));
-        last.amount = { typed: `${old.typed} ${token[0]} ${number}`.trim(),
-          least: token[0] === ">" ? number : old.least, most: token[0] === "<" ? number : old.most };
-      }
+      const degree = has(grammar.degrees, token) ? grammar.degrees[token] : token.slice(1);
+      const [least, most] = grammar.amounts[degree];
+      amount = { typed: degree, least, most };
+    } else if ("<>=".includes(token[0])) {
+      bound(token[0], Number(token.slice(1)));
+    } else if (/^[01]\.\d+$/.test(token) && !loose.length) {
+      bound("=", Number(token));
     } else if (negated !== null) {
       endPhrase();
       role = role === "wanted" ? "least" : "wanted";
@@ -272,6 +315,7 @@ function walk(tokens, words, grammar) {
     place += length;
   }
   endPhrase();
+  boundBefore();
   return wishes;
 }
 
@@ -298,23 +342,46 @@ function repoAskedFor(line, words, grammar) {
   const address = line.match(/^https?:\/\/[^\s/]+\/([\w.-]+\/[\w.-]+)(?:\/\S*)?$/);
   if (address) return address[1];
   if (/^[\w.-]+\/[\w.-]+$/.test(line) && !line.split("/").every((half) => has(words.aliases, conceptKey(half)))) return line;
+  const parts = line.split(" ");
+  const joined = parts.join("/");
+  if (parts.length === 2 && words.owners.has(parts[0]) && /^[\w.-]+\/[\w.-]+$/.test(joined) && words.holds(joined)) return joined;
   if (/^[\w.-]+$/.test(line) && line.length >= 3 && !grammar.silent.has(line)
     && conceptOf(line, words, grammar) === null && words.holds(line)) return line;
   return null;
 }
 
+function tidied(text, grammar) {
+  const line = text.normalize("NFKC").toLowerCase().replace(/’/g, "'").replace(/[\0~]/g, " ").trim().split(/\s+/).join(" ");
+  return grammar.tidy.reduce((whole, [find, put]) => whole.replace(find, put), line);
+}
+
+// The line without names of adapters, the one that others shall be like, and one that is merely named.
+function neighbourOf(line, words, grammar) {
+  const likeAt = /\b(?:like|similar to|resembling)\s+(?:https?:\/\/[^\s/]+\/)?([\w.-]+\/[\w.-]+)(?:\/\S*)?/g;
+  const like = [...line.matchAll(likeAt)][0];
+  if (like) return [line.replace(likeAt, " , "), like[1], null];
+  for (const match of line.matchAll(/\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])/g)) {
+    const name = match[1];
+    if (!grammar.silent.has(name) && conceptOf(name, words, grammar) === null && words.holds(name)) {
+      return [`${line.slice(0, match.index)} , ${line.slice(match.index + match[0].length)}`, name, null];
+    }
+  }
+  const named = [...new Set(line.match(REPO_WITHIN) || [])].filter((name) => words.holds(name));
+  if (named.length > 1) throw new Error(`two adapters are named; see them beside each other: auditor compare ${named[0]} ${named[1]}`);
+  return named.length ? [line.replaceAll(named[0], " , "), null, named[0]] : [line, null, null];
+}
+
 function readQuestion(text, words, grammar) {
   if (text.length > MAX_CHARS) throw new Error(`a question has at most ${MAX_CHARS} characters, this one has ${text.length}`);
-  let line = text.toLowerCase().replace(/’/g, "'").replace(/[\0~]/g, " ").trim().split(/\s+/).join(" ");
+  let line = tidied(text, grammar);
   const empty = { wishes: [], more_than: [], filters: {}, order: "best", like: null, repo: null, limit: null, corrected: {} };
   const repo = repoAskedFor(line, words, grammar);
   if (repo !== null) return { ...empty, repo };
   let corrected;
   [line, corrected] = correctedText(line, words, grammar);
-  const likeAt = /\b(?:like|similar to|resembling)\s+(?:https?:\/\/[^\s/]+\/)?([\w.-]+\/[\w.-]+)(?:\/\S*)?/g;
-  const like = ([...line.matchAll(likeAt)][0] || [null, null])[1];
-  let filters;
-  [line, filters] = takeFilters(line.replace(likeAt, " , "), words, grammar);
+  let [like, named, filters] = [];
+  [line, like, named] = neighbourOf(line, words, grammar);
+  [line, filters] = takeFilters(line, words, grammar);
   const moreThan = [];
   line = line.replace(/\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )/g, (all, way, one, two) => {
     const [first, second] = [one, two].map((part) => conceptOf(part.trim(), words, grammar));
@@ -323,8 +390,13 @@ function readQuestion(text, words, grammar) {
     return ` ${one} , ${two} , `;
   });
   for (const [find, put] of grammar.rewrites) line = line.replace(find, put);
-  const tokens = line.match(/~\w+|[<>]\d+(?:\.\d+)?|[\p{L}\p{N}]+(?:['’.+&][\p{L}\p{N}]+)*|[,;/|+&()]/gu) || [];
-  const wishes = withoutRepeats(walk(tokens, words, grammar));
+  const tokens = line.match(/~\w+|[<>=]\d+(?:\.\d+)?|[\p{L}\p{N}]+(?:['’.+&][\p{L}\p{N}]+)*|[,;/|+&()]/gu) || [];
+  const walked = walk(tokens, words, grammar);
+  if (named !== null) {
+    if (!walked.some((wish) => wish.names.some((name) => name.concept !== null))) return { ...empty, repo: named, corrected };
+    like = named;
+  }
+  const wishes = withoutRepeats(walked);
   const { order = "best", limit = null, ...rest } = filters;
   const lone = wishes.length === 1 && wishes[0].names[0].concept === null ? wishes[0].names[0].text : null;
   if (lone !== null && !Object.keys(rest).length && like === null && words.holds(lone)) return { ...empty, repo: lone };

@@ -84,7 +84,8 @@ def compared(gallery, box, text):
     expected, understood = by_command(gallery.database, text)
     seen = box(text)
     if expected is None:
-        return "answered what the command line refuses" if seen["hits"] else None
+        # The page has no text encoder: it leaves such words out and says so.
+        return "answered what the command line refuses" if seen["hits"] and "Left out: " not in seen["said"] else None
     if understood not in seen["said"]:
         return seen["said"]
     if understood.startswith("like "):
@@ -118,7 +119,10 @@ def test_every_pair_of_concepts_ranks_alike(gallery, box, lexicon):
     ("text", "said"),
     [
         ("hand carved zebrawood", "auditor search 'hand carved zebrawood'"),
-        ("watercolour vibrnt zebrawood", "text encoder"),
+        ("watercolour vibrnt zebrawood", "Left out: no concept of this catalog is called “zebrawood”"),
+        ("watercolor of zebrawood", "auditor search 'watercolor of zebrawood'"),
+        ("cc0 watercolor", "Licences in this catalog: "),
+        ("watercolor over 1m downloads", "leave out a filter or a word"),
         ("like ana-k/meadow-lora but more vibrant", "auditor search 'like ana-k/meadow-lora but more vibrant'"),
         ("like nobody/nothing", "There is no scored adapter"),
         ("not audited", "Not audited, and why"),
