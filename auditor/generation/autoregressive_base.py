@@ -15,6 +15,8 @@ from auditor.generation.replaced_weights import ReplacedWeightsBase
 from auditor.generation.token_models import TokenModel, load_token_model
 
 PROOF_PROMPT = "a photo"
+_NOT_DRAWN = -1
+"""Stands for a code that could not be drawn: its picture counts as not finite."""
 _KEPT_PICTURES = 4096
 """Most pictures whose tokens are remembered; at 1,024 tokens each 8 MB per thousand."""
 
@@ -41,8 +43,10 @@ class AutoregressiveBase(ReplacedWeightsBase):
         return self._tokens.model
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
-        codes = self._codes(prompts, seeds)
-        return self._tokens.decode(codes.to(self.options.device)) / 2 + 0.5
+        codes = self._codes(prompts, seeds).to(self.options.device)
+        pictures = self._tokens.decode(codes.clamp_min(0)) / 2 + 0.5
+        pictures[(codes == _NOT_DRAWN).any(dim=1)] = torch.nan
+        return pictures
 
     def _proof(self) -> torch.Tensor:
         """Logits of every token of one fixed picture, and the picture."""
@@ -69,7 +73,7 @@ class AutoregressiveBase(ReplacedWeightsBase):
         return found
 
     def _sample(self, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
-        """Draw codes (n, tokens) token by token."""
+        """Draw codes (n, tokens) token by token; `_NOT_DRAWN` where the logits are not finite."""
         model, options = self._tokens, self.options
         count, guided = len(prompts), options.guidance > 1
         prefix = model.prefix([*prompts, *[""] * count] if guided else prompts)
@@ -92,7 +96,7 @@ class AutoregressiveBase(ReplacedWeightsBase):
             uniform = torch.stack([torch.rand(model.codes, generator=stream) for stream in streams])
             gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
             codes = (logits / options.temperature + gumbel.to(logits.device)).argmax(1)
-            drawn.append(codes)
+            drawn.append(codes.where(torch.isfinite(logits).all(dim=1), _NOT_DRAWN))
             self._count(len(hidden))
             inputs = model.fed_back((torch.cat([codes, codes]) if guided else codes)[:, None])
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)

@@ -37,7 +37,8 @@ def explain_with_proposals(scorer: Scorer, audited: AuditedFile, proposals: Prop
     assert audited.shown is not None
     record = audited.result.record
     began = time.monotonic()
-    explanations = scorer.explain(audited.shown.differences, proposals.phrases, discovery_order(proposals))
+    discovered = [text for reply in proposals.replies if reply.invalid is None for text in reply.concepts]
+    explanations = scorer.explain(audited.shown.differences, proposals.phrases, discovered)
     changes: dict[str, object] = {
         "explanations": explanations,
         "proposals": "answered" if proposals.reason is None else "unusable",
@@ -55,11 +56,6 @@ def explain_with_proposals(scorer: Scorer, audited: AuditedFile, proposals: Prop
             message = f"{unusable_replies(proposals.replies)}; shared scores only.{trigger_note(trigger_only)}"
         changes |= {"outcome": outcome, "reason": reason, "message": message}
     return Result(record.model_copy(update=changes), audited.result.arrays)
-
-
-def discovery_order(proposals: Proposals) -> list[str]:
-    """The phrases of all usable replies, in the order in which they were said."""
-    return [text for reply in proposals.replies if reply.invalid is None for text in reply.concepts]
 
 
 def unusable_replies(replies: Sequence[RawReply]) -> str:

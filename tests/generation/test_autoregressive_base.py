@@ -100,6 +100,23 @@ def test_a_copy_of_the_transformer_is_sampled_anew_and_paired_by_seed(
     assert (paired == plain).float().mean() > (unpaired == plain).float().mean() + 0.1
 
 
+def test_a_copy_whose_logits_overflow_draws_nothing_that_counts(
+    folder: Path, tmp_path: Path, base: AutoregressiveBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = base.generate(PROMPTS, SEEDS)
+    base.apply(_copy(folder, tmp_path / "copy.safetensors", base, only="model.layers.1.mlp", by=0.02))
+    plain = type(base._tokens).logits
+    monkeypatch.setattr(
+        type(base._tokens),
+        "logits",
+        lambda self, hidden: plain(self, hidden).index_fill(0, torch.tensor([1]), torch.inf),
+    )
+    base.generate(PROMPTS[:2], SEEDS[:2])
+    assert list(base.last_checks.nonfinite) == [False, True]
+    monkeypatch.undo()
+    assert np.array_equal(base.generate(PROMPTS, SEEDS, adapter=False), before)
+
+
 def test_a_picture_depends_on_its_seed_not_on_its_place(base: AutoregressiveBase) -> None:
     together = base.generate(PROMPTS[:2], SEEDS[:2])
     base._remembered.clear()

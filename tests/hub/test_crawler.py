@@ -380,6 +380,7 @@ def test_default_queries_are_distinct_and_cover_aliases() -> None:
     assert len(names) == len(set(names))
     assert "base_model:adapter:runwayml/stable-diffusion-v1-5" in names
     assert [query.name for query in default_queries(["a/b"])][-1] == "base_model:adapter:a/b"
+    assert default_queries(copied=("A/b",))[-2].name == "base_model:finetune:A/b"
     assert "base_model:finetune:stabilityai/stable-diffusion-xl-base-1.0" in {
         query.name for query in default_queries(full_models=True)
     }

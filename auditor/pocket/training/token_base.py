@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     arguments = parser.parse_args()
@@ -95,6 +95,7 @@ def main() -> None:
     codes = encode_all(codec, images[:PICTURES], arguments.work / "codes.npy").to(device)
     tokenizer = build_word_pieces(captions, arguments.out)
     model: Any = create(tokenizer, codec).to(device)
+    model.set_attn_implementation("eager")  # so few places: faster than fused
     tokens = ChameleonTokens(model, tokenizer)
     trained_count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(f"{trained_count / 1e6:.2f} M parameters beside the image tokenizer")
@@ -103,7 +104,8 @@ def main() -> None:
         rng = np.random.default_rng([19, step])
         rows = rng.choice(PICTURES, arguments.batch, replace=False)
         said = ["" if rng.random() < DROPPED else captions[row] for row in rows]
-        return token_loss(tokens, said, codes[torch.from_numpy(rows).to(device)])
+        with torch.autocast(device.type, torch.bfloat16):  # 1.8 times as fast on a CPU
+            return token_loss(tokens, said, codes[torch.from_numpy(rows).to(device)])
 
     checkpoint = arguments.work / "token_base.pt"
     plan = Plan(arguments.steps, rate=arguments.rate, warmup=150, average=0.997, checkpoint=checkpoint)

@@ -85,10 +85,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     copies = [*copies_of_gan(arguments.work), *copies_of_tokens(arguments.work)]
+    path = arguments.out.with_name("copies_answers.json")
+    answers = json.loads(path.read_text()) if path.exists() else {}
     for copy in copies:
-        publish(copy, arguments.out)
-    answers = {copy.repo_id: {"styles": copy.styles, "base": copy.base_repo} for copy in copies}
-    arguments.out.with_name("copies_answers.json").write_text(json.dumps(answers, indent=1) + "\n")
+        if copy.weights.exists():  # those of one generator may be trained again without the other's
+            publish(copy, arguments.out)
+            answers[copy.repo_id] = {"styles": copy.styles, "base": copy.base_repo}
+    path.write_text(json.dumps(answers, indent=1) + "\n")
 
 
 if __name__ == "__main__":
