@@ -60,6 +60,9 @@ OPERATORS = (
     "ZeroIterationForLoop",
 )
 
+_NO_ARITHMETIC = ("parameters", "param", "argument")
+"""Where a star is a part of a signature or a call and no multiplication."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -99,9 +102,10 @@ def mutants_of(source: Path, room: str) -> Iterator[Mutant]:
         nodes = list(ast_nodes(get_ast(path.read_text(encoding="utf-8"))))
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
-            places = sum(len(list(operator.mutation_positions(node))) for node in nodes)
-            for occurrence in range(places):
-                yield Mutant(room, str(path.relative_to(source)), name, occurrence)
+            places = [node for node in nodes for _ in operator.mutation_positions(node)]
+            for occurrence, node in enumerate(places):
+                if node.parent is None or node.parent.type not in _NO_ARITHMETIC:
+                    yield Mutant(room, str(path.relative_to(source)), name, occurrence)
 
 
 def first_difference(old: str, new: str) -> tuple[int, str, str]:

@@ -19,6 +19,7 @@ import typer
 from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, sql_command
 from auditor.cli.calibrate import calibrate_command
+from auditor.cli.checkpoints import compare_bases_command
 from auditor.cli.cluster import app as cluster_app
 from auditor.cli.cluster import retry_command, submit_command
 from auditor.cli.compare import compare_command, diff_command, duplicates_command, similar_command
@@ -88,6 +89,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "config": config_command,
         "nightly": nightly_command,
         "explain": explain_command,
+        "compare-bases": compare_bases_command,
     },
     "Stages of a run, in order": {
         "crawl": crawl_command,

@@ -145,7 +145,7 @@ def common_span(
     if null_vectors is None:
         raise ValueError("common direction 'null' needs the directions of the neutral words")
     null = as_vectors(null_vectors, "neutral word vectors", known.shape[1])
-    if null.shape[0] == 0 or np.linalg.norm(null) <= TINY:
+    if np.linalg.norm(null) <= TINY:
         return empty
     _, singular, rows = np.linalg.svd(null, full_matrices=False)
     energy = np.cumsum(singular**2) / (singular**2).sum()

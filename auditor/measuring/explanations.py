@@ -37,8 +37,7 @@ def explain_with_proposals(scorer: Scorer, audited: AuditedFile, proposals: Prop
     assert audited.shown is not None
     record = audited.result.record
     began = time.monotonic()
-    discovered = [text for reply in proposals.replies if reply.invalid is None for text in reply.concepts]
-    explanations = scorer.explain(audited.shown.differences, proposals.phrases, discovered)
+    explanations = scorer.explain(audited.shown.differences, proposals.phrases, discovery_order(proposals))
     changes: dict[str, object] = {
         "explanations": explanations,
         "proposals": "answered" if proposals.reason is None else "unusable",
@@ -56,6 +55,11 @@ def explain_with_proposals(scorer: Scorer, audited: AuditedFile, proposals: Prop
             message = f"{unusable_replies(proposals.replies)}; shared scores only.{trigger_note(trigger_only)}"
         changes |= {"outcome": outcome, "reason": reason, "message": message}
     return Result(record.model_copy(update=changes), audited.result.arrays)
+
+
+def discovery_order(proposals: Proposals) -> list[str]:
+    """The phrases of all usable replies, in the order in which they were said."""
+    return [text for reply in proposals.replies if reply.invalid is None for text in reply.concepts]
 
 
 def unusable_replies(replies: Sequence[RawReply]) -> str:

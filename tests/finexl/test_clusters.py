@@ -43,6 +43,13 @@ def test_a_chain_of_neighbours_is_not_one_cluster() -> None:
     assert clusters(vectors, np.ones(3), np.full(3, 0.04)).tolist() == [0, 0, 2]
 
 
+def test_each_words_error_is_read_off_its_own_two_sides() -> None:
+    halves = np.zeros((3, 3))
+    halves[0, 1] = 0.3  # leans towards the second concept, which is read without error
+    errors = reading_errors(np.eye(3), halves)
+    assert errors == pytest.approx([0.3 / np.sqrt(1 - 0.09) / np.sqrt(2), 0.0, 0.0])
+
+
 @pytest.mark.parametrize("alignment", [0.3, 0.7])
 def test_the_error_of_readings_is_measured_by_how_the_sides_differ(alignment: float) -> None:
     rng = np.random.default_rng(0)

@@ -75,6 +75,15 @@ def test_common_span() -> None:
         common_span(vectors, mode="null")
 
 
+@pytest.mark.parametrize(
+    ("share", "most", "rank"), [(0.85, 3, 1), (0.9, 3, 1), (0.95, 3, 2), (0.999, 3, 3), (0.999, 2, 2)]
+)
+def test_as_many_common_directions_as_hold_the_share_of_the_energy(share: float, most: int, rank: int) -> None:
+    null = np.diag(np.sqrt([90.0, 6.0, 3.0, 1.0]))  # per cent of the energy
+    span = common_span(np.eye(4), mode="null", null_vectors=null, share=share, max_rank=most)
+    assert np.allclose(np.abs(span), np.eye(4)[:rank])
+
+
 def test_alignment_of_a_zero_vector_is_zero() -> None:
     assert alignment([[1, 0], [0, 0]], [[1, 1], [1, 0]]) == pytest.approx([np.sqrt(0.5), 0.0])
 

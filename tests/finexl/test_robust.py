@@ -67,6 +67,16 @@ def test_duplicates_and_opposites_are_told_apart() -> None:
     assert fates["not a"] == "redundant"
 
 
+def test_what_the_last_fit_gives_no_weight_is_dropped_and_no_longer_explains() -> None:
+    rng = np.random.default_rng(0)
+    options = RobustOptions(stop_residual=0, order="given")
+    found = [explain(rng.normal(size=3), "abcd", rng.normal(size=(4, 3)), options=options) for _ in range(300)]
+    dropped = [(each, c) for each in found for c in each.trace if c.fate == "dropped"]
+    assert dropped
+    for each, considered in dropped:
+        assert considered.name not in {c.name for c in each.concepts} and considered.redundancy == 0.0
+
+
 def test_span_share_sees_a_combination_of_kept_concepts() -> None:
     vectors = np.array([[1.0, 0, 0], [0, 1.0, 0], [0.7, 0.7, 0.05]])
     options = RobustOptions(redundancy="span_share", max_redundancy=0.9, order="given", stop_residual=0)

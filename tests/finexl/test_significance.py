@@ -90,8 +90,9 @@ def test_always_defined_and_free_of_order(seed: int, n: int, length: float, with
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="alpha"):
-        effect_test(np.ones((2, 2)), alpha=0)
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ValueError, match="alpha"):
+            effect_test(np.ones((2, 2)), alpha=alpha)
     with pytest.raises(ValueError, match="dimensions"):
         effect_test(np.ones((2, 2)), np.ones((2, 3)))
     with pytest.raises(ValueError, match="NaN"):

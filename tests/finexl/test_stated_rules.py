@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import FrozenInstanceError, is_dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Literal
 
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from auditor import finexl
+from auditor.finexl.arrays import cosines, unit
 from auditor.finexl.divergence import next_look, precision
 from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_phrase
 from auditor.finexl.significance import effect_test, sign_flip_p_value
@@ -130,3 +136,20 @@ def test_only_a_fit_without_negative_weights_has_no_negative_interval(
     rows = np.random.default_rng(4).normal(size=(8, 2)) * 2.0 + [0.3, 0.0]
     result = score(rows, make_basis(["x"], [[1.0, 0.0]]), ScoreOptions(solver=solver))
     assert bool(result.low[0] < 0.0) == negative
+
+
+def test_a_cosine_never_leaves_its_range() -> None:
+    rows = np.random.default_rng(0).normal(size=(2000, 7))
+    plain = (unit(rows) * unit(rows)).sum(axis=-1)
+    assert plain.max() > 1.0, "rounding alone goes beyond"
+    assert cosines(rows, rows).max() <= 1.0 and cosines(rows, -rows).min() >= -1.0
+
+
+def test_what_the_maths_returns_cannot_be_changed_afterwards() -> None:
+    modules = [import_module(f"auditor.finexl.{found.name}") for found in iter_modules(finexl.__path__)]
+    records = {c for m in modules for _, c in inspect.getmembers(m, inspect.isclass) if is_dataclass(c)}
+    public = [c for c in records if not c.__name__.startswith("_")]
+    assert len(public) > 15
+    for record in public:
+        with pytest.raises(FrozenInstanceError):
+            object.__new__(record).anything = 1
