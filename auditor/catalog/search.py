@@ -20,7 +20,7 @@ from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import Question
 from auditor.catalog.questions.question_filters import option_filters
 from auditor.catalog.questions.question_reader import read_question
-from auditor.catalog.questions.question_wording import understood
+from auditor.catalog.questions.question_wording import remarks, understood
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.catalog.sql_texts import literal
 from auditor.errors import UserError
@@ -71,7 +71,8 @@ def search(
         wanted = question.concepts("wanted")
         sql = question_sql(question, k, toward=toward, alike={name: clusters.recipes_of(name) for name in wanted})
         hits = hits_of(connection, fetch(connection, sql).records(), question, clusters)
-        return SearchAnswer(understood(question), question, hits, sql, clusters.notes(wanted))
+        notes = (*clusters.notes(wanted), *remarks(question))
+        return SearchAnswer(understood(question), question, hits, sql, notes)
 
 
 def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int, clusters: ClusterWords) -> SearchAnswer:

@@ -37,6 +37,13 @@ def understood(question: Question) -> str:
     return "; ".join(parts) + (f" ({slips})" if slips else "")
 
 
+def remarks(question: Question) -> tuple[str, ...]:
+    """What whoever asks this should know."""
+    if question.filters.get("has_license") is False:
+        return ("a card without a licence allows nothing: ask its owner, or ask for `commercial use ok`",)
+    return ()
+
+
 def _wish(wish: Wish, *, moved: bool) -> str:
     names = " or ".join(name.concept or f'"{name.text}"' for name in wish.names)
     if wish.amount is None:

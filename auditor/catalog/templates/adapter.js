@@ -9,7 +9,7 @@ function openAside(...content) {
   const page = byId("page");
   if (page.hidden) cameFrom = document.activeElement;
   page.replaceChildren(linkTo("#", "Back to the results"), ...content);
-  for (const id of ["results", "more", "controls", "understood"]) byId(id).hidden = true;
+  for (const id of ["results", "more", "controls", "understood", "legend"]) byId(id).hidden = true;
   page.hidden = false;
   page.focus();
   scrollTo(0, 0);
@@ -18,7 +18,7 @@ function openAside(...content) {
 function closeAside() {
   if (byId("page").hidden) return;
   byId("page").hidden = true;
-  for (const id of ["results", "controls", "understood"]) byId(id).hidden = false;
+  for (const id of ["results", "controls", "understood", "legend"]) byId(id).hidden = false;
   byId("more").hidden = shown >= hits.length;
   remember();
   // Who came by keyboard goes on where they were.
@@ -56,8 +56,10 @@ async function openPage(address) {
   const row = await rowCalled(address);
   const [detail, plain, worded, near] = await Promise.all([detailOf(row.index), scoresOf(row, "plain"), scoresOf(row, "worded"),
     row.audit < 0 ? [] : nearOf(row.audit)]);
-  const rows = [["file", row.path], ["base", row.base], ["licence", row.license || "not stated"], ["trigger", row.trigger || "none declared"], ["downloads", row.downloads],
-    ["strength", strengthSaid(detail)], ["image pairs", detail.probes], ["explained share", detail.share],
+  const trigger = row.trigger && `${row.trigger}${needsWord(detail) ? " (needed: put it into the prompt)" : " (it acts without it too)"}`;
+  const rows = [["licence", row.license ? row.license + kindOf([row.license]) : "not stated, so nothing is allowed"], ["trigger", trigger || "none declared: no word is needed"],
+    ["strength", strengthSaid(detail)], ["base", row.base], ["file", row.path], ["fetch it", `hf download ${quoted(row.repo)} ${quoted(row.path || "")}`.trim()],
+    ["downloads", row.downloads], ["image pairs", detail.probes], ["explained share", detail.share && `${detail.share} of what it changes is accounted for by the scores`],
     ["beware", row.flags.replaceAll(" ", ", ").replaceAll("_", " ")], ["reproduce", `auditor explain ${quoted(row.repo)}`],
     ["all that is known", `auditor show ${quoted(row.repo)}`]].filter(([, value]) => value);
   const facts = element("dl");
@@ -66,7 +68,7 @@ async function openPage(address) {
   detail.pairs.forEach(([, , prompt], which) => {
     const [figure, box] = [element("figure"), element("div", "pair")];
     fillPair(box, detail, row, which);
-    figure.append(box, element("figcaption", "", prompt));
+    figure.append(box, element("figcaption", "", `${prompt}: base model alone, and with the adapter`));
     pictures.append(figure);
   });
   const whole = detail.href ? [linkTo(detail.href, "The whole page, with intervals, strengths and how to reproduce it")] : [];
@@ -78,9 +80,9 @@ async function openPage(address) {
 function strengthSaid(detail) {
   for (const [name] of [...detail.chips, ...detail.worded]) {
     const strength = strengthFor([name], detail.dose);
-    if (strength) return `${strength} for ${name}, of those measured`;
+    if (strength) return `${strength} (of those measured, where it does ${name} best)`;
   }
-  return null;
+  return detail.dose.length ? "none of those measured does it clearly" : "measured at 1 only";
 }
 
 function scores(title, all) {
@@ -104,7 +106,7 @@ async function neighbourList(row, near) {
       linkTo(comparisonOf(row, other), `compare with ${other.repo}`));
     list.append(item);
   }
-  return near.length ? [element("h3", "", "Most alike"), list] : [];
+  return near.length ? [element("h3", "", "Most alike"), element("p", "note", "Cosine of what the two change: 1 is the same change, 0 is nothing in common."), list] : [];
 }
 
 function comparisonOf(one, two) {

@@ -29,10 +29,10 @@ function rowOf(core, index) {
   return row;
 }
 
-// What several licences have in common.
+// What licences have in common.
 function kindOf(licences) {
-  const kind = Object.keys(KINDS).find((name) => licences.every((one) => grammar.licences[name].includes(one)));
-  return kind && licences.length > 1 ? ` (${KINDS[kind]})` : "";
+  const kind = Object.keys(KINDS).find((name) => licences.every((one) => grammar.licences[name].includes(one.toLowerCase())));
+  return kind ? ` (${KINDS[kind]})` : "";
 }
 
 function understoodAs(question) {
@@ -58,7 +58,7 @@ function understoodAs(question) {
     else if (name === "has_license") parts.push(value ? "a licence stated" : "no licence stated");
     else {
       const said = `${FILTERS[name.replace(/^not_/, "")]}${name.startsWith("not_") ? " not" : ""}`;
-      const kind = name === "license" ? kindOf(value) : "";
+      const kind = name === "license" && value.length > 1 ? kindOf(value) : "";
       parts.push(`${said} ${Array.isArray(value) ? value.join(" or ") + kind : typeof value === "number" ? number(value) : value}`);
     }
   }
@@ -177,7 +177,7 @@ function reasonsOf(question, of, recipe) {
   return conceptsOf(question).map((name) => {
     const own = [name, ...of(name)];
     const others = own[1] < PRESENT && wanted.has(name) ? alikeIn(recipe, name).map((other) => [other, ...of(other)]) : [];
-    return [own, ...others].sort((a, b) => b[2] - a[2] || b[1] - a[1])[0];
+    return [...[own, ...others].sort((a, b) => b[2] - a[2] || b[1] - a[1])[0], name];
   });
 }
 

@@ -62,7 +62,7 @@ async function ask() {
   const turn = (asked += 1);
   const typed = byId("words").value.trim();
   let question = structuredClone(EMPTY);
-  let note = "";
+  let note = [];
   try {
     const narrowed = typed || ["base", "license", "order", "concept"].some((id) => byId(id).value);
     const core = narrowed ? await load("core") : arrived.get("first");
@@ -72,16 +72,29 @@ async function ask() {
     if (turn !== asked) return;
     const understood = understoodAs(question);
     const some = core.partial ? `, the ${core.partial} most downloaded of ${core.total}` : "";
-    byId("understood").textContent = `${hits.length} adapter${hits.length === 1 ? "" : "s"}${some}.${understood ? ` Understood: ${understood}.` : ""}${note}${hits.length ? "" : nothingFound(question)}`;
+    const all = hits.reduce((sum, hit) => sum + hit.copies, 0);
+    const copies = all > hits.length ? ` (${all} with copies)` : "";
+    say(`${hits.length} adapter${hits.length === 1 ? "" : "s"}${copies}${some}.`, understood && ` Understood: ${understood}.`, ...note, ...remarks(question),
+      hits.length ? "" : nothingFound(question));
   } catch (error) {
     if (turn !== asked) return;
     hits = [];
-    byId("understood").textContent = error.message;
+    say(error.message);
   }
   remember();
   shown = 0;
   byId("results").replaceChildren();
   showMore();
+}
+
+// Each on its own line.
+function say(...lines) {
+  byId("understood").replaceChildren(...lines.filter(Boolean).map((text) => element("span", "line", text)));
+}
+
+// As remarks in auditor/catalog/questions/question_wording.py.
+function remarks(question) {
+  return question.filters.has_license === false ? [" A card without a licence allows nothing: ask its owner, or ask for “commercial use ok”."] : [];
 }
 
 // What to try when nothing was found.
@@ -118,16 +131,16 @@ async function found(core, question, typed) {
   const names = [...new Set([...conceptsOf(question), ...standIns(question)])];
   const columns = new Map(await Promise.all(names.map(async (name) => [name, await load(`concepts/${words.order[name]}`)])));
   const outcome = question.filters.outcome;
-  let left = free.map((name) => ` Left out: ${unknown(name.text).replace(/^No/, "no")}.`).join("");
-  if (free.length) left += ` With them, by the text encoder, which this page has not: ${commandFor(typed)}`;
-  let note = outcome && !SCORED.includes(outcome) && outcome !== "no_effect" ? " What was not audited is listed below, under “Not audited, and why”." : "";
+  const notes = free.map((name) => ` Left out: ${unknown(name.text).replace(/^No/, "no")}.`);
+  if (free.length) notes.push(` With them, by the text encoder, which this page has not: ${commandFor(typed)}`);
+  if (outcome && !SCORED.includes(outcome) && outcome !== "no_effect") notes.push(" What was not audited is listed below, under “Not audited, and why”.");
   for (const wish of question.wishes.filter((one) => one.role === "wanted" && !one.amount)) {
     for (const name of wish.names) {
       const others = Object.keys(words.alike[name.concept] || {}).sort();
-      if (others.length) note += ` ${name.concept} cannot be told from ${others.join(", ")} by some recipes: adapters of the others are found too, behind those of the word itself.`;
+      if (others.length) notes.push(` ${name.concept} cannot be told from ${others.join(", ")} by some audits here: adapters that do those are listed too, further down.`);
     }
   }
-  return [answer(core, question, columns), left + note];
+  return [answer(core, question, columns), notes];
 }
 
 async function foundAlike(core, question, typed) {
@@ -140,7 +153,7 @@ async function foundAlike(core, question, typed) {
   const near = await nearOf(core.columns.audit[origin]);
   question.like = repos[origin];
   const narrowed = Object.keys(question.filters).length ? ` Of the ${near.length} nearest; more by ${commandFor(typed)}.` : ` The ${near.length} nearest.`;
-  return [alike(core, question, origin, near), narrowed];
+  return [alike(core, question, origin, near), [narrowed]];
 }
 
 // The adapter of this name; of a part of a name the most downloaded.
@@ -195,31 +208,40 @@ function card(hit) {
   const heading = element("h3");
   heading.append(linkTo(`#adapter=${encodeURIComponent(addressOf(row))}`, row.repo));
   const facts = element("p", "facts");
-  const trigger = row.trigger ? `trigger ${row.trigger}${hit.arm ? " (needed)" : ""}` : "no trigger word";
-  const said = (strength) => [row.base, row.license || "no licence stated", trigger, strength && `strength ${strength}`,
+  const said = (strength, needed) => [row.base, row.license || "no licence stated", row.trigger ? `trigger ${row.trigger}${needed ? " (needed)" : ""}` : "no trigger word", strength && `strength ${strength}`,
     hit.cosine !== undefined && `cosine ${hit.cosine.toFixed(2)}`, hit.copies > 1 && `${hit.copies} copies`].filter(Boolean).join(" · ");
-  facts.textContent = said("");
+  facts.textContent = said("", hit.arm);
   const list = element("ul", "chips");
   const choose = element("button", "choose", "Compare");
   choose.type = "button";
   choose.setAttribute("aria-label", `Compare ${row.repo}`);
   choose.addEventListener("click", () => chooseForComparison(row, choose));
+  // People press pictures; by keyboard the heading is the way.
+  picture.addEventListener("click", () => { location.hash = `adapter=${encodeURIComponent(addressOf(row))}`; });
   item.append(picture, heading, facts, list, choose);
-  for (const [name, level, low, high, along, score] of hit.why.filter((why) => why[1] > 0 || why[4] < 0)) {
+  for (const [found, level, low, high, along, score, wish] of hit.why.filter((why) => why[1] > 0 || why[4] < 0)) {
+    const name = found === wish ? found : `${found} for ${wish}`;
     // An interval belongs to the joint score; what the concept alone would explain has none here.
     if (score > 0 || level <= 0) list.append(chip(name, score, low, high, "chip hit"));
     else list.append(element("li", "chip hit", `${name} ${along.toFixed(2)} (alone)`));
   }
   detailOf(row.index).then((detail) => {
     fillPair(picture, detail, row);
-    const chips = hit.arm ? detail.worded : detail.chips;
+    const needed = hit.arm || (!hit.why.length && needsWord(detail));
+    const chips = needed ? detail.worded : detail.chips;
     const wanted = hit.why.filter((why) => why[1] > 0).map((why) => why[0]);
-    facts.textContent = said(strengthFor(wanted.length ? wanted : chips.slice(0, 1).map((values) => values[0]), detail.dose));
+    facts.textContent = said(strengthFor(wanted.length ? wanted : chips.slice(0, 1).map((values) => values[0]), detail.dose), needed);
+    if (!hit.why.length && !chips.length) list.append(element("li", "note", "no concept surely above 0"));
     for (const [name, score, low, high] of chips.slice(0, 5)) {
       if (!hit.why.some((why) => why[0] === name)) list.append(chip(name, score, low, high, "chip"));
     }
   });
   return item;
+}
+
+// Whether only its word makes it do something.
+function needsWord(detail) {
+  return !detail.chips.length && detail.worded.length > 0;
 }
 
 function chip(name, score, low, high, kind) {
@@ -245,6 +267,13 @@ function picture(address, text, row) {
   image.alt = text;
   image.src = address;
   return image;
+}
+
+// Who presses Enter wants the answer: on a phone the keyboard goes away, and the next Tab is the first adapter.
+function toResults() {
+  const below = byId("results").getBoundingClientRect().top > innerHeight / 2;
+  byId("understood").scrollIntoView({ block: below ? "start" : "nearest" });
+  byId("results").focus({ preventScroll: true });
 }
 
 async function showRest() {
@@ -295,7 +324,7 @@ function start() {
   for (const id of FIELDS) byId(id).addEventListener("input", later);
   byId("amount").addEventListener("input", () => { byId("amountshown").textContent = byId("amount").value; });
   byId("adult").addEventListener("change", () => ask().then(follow));
-  byId("controls").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
+  byId("controls").addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(pause); ask().then(toResults); });
   byId("more").addEventListener("click", showMore);
   byId("rest").addEventListener("toggle", showRest);
   addEventListener("hashchange", follow);

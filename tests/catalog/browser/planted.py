@@ -14,6 +14,8 @@ NAMES = ("meadow", "moss", "fern", "cedar", "elm", "birch", "alder", "dahlia", "
 OWNERS = ("ana-k", "mkr", "ivy_lab", "tomo")
 LICENCES = ("mit", "creativeml-openrail-m", "cc-by-nc-4.0", None)
 PROMPTS = {0: "a red boat on sand", 3: "a house by a lake"}
+WORD_ALONE = 18
+"""This one does nothing surely without its trigger."""
 COMPARED = ("ana-k/meadow-lora", "mkr/moss-lora")
 
 
@@ -74,6 +76,8 @@ class Planted:
     def _result(self, number: int, item, words: str | None, random: np.random.Generator) -> Result:
         plain, vector = self._scores(random, item.base_name, number)
         worded, _ = self._scores(random, item.base_name, number + 1)
+        if number == WORD_ALONE:
+            plain = tuple(score.model_copy(update={"low": 0.0}) for score in plain)
         leading = [score.concept for score in sorted(plain, key=lambda score: -score.score)[:3]]
         arms = TriggerArms(
             trigger=words or "",

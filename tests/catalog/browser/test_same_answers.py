@@ -121,6 +121,7 @@ def test_every_pair_of_concepts_ranks_alike(gallery, box, lexicon):
         ("hand carved zebrawood", "auditor search 'hand carved zebrawood'"),
         ("watercolour vibrnt zebrawood", "Left out: no concept of this catalog is called “zebrawood”"),
         ("watercolor of zebrawood", "auditor search 'watercolor of zebrawood'"),
+        ("watercolor without a licence", "A card without a licence allows nothing"),
         ("cc0 watercolor", "Licences in this catalog: "),
         ("watercolor over 1m downloads", "leave out a filter or a word"),
         ("like ana-k/meadow-lora but more vibrant", "auditor search 'like ana-k/meadow-lora but more vibrant'"),

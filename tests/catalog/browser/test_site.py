@@ -104,6 +104,46 @@ def test_a_question_a_page_and_back_by_keyboard_alone(visitor):
     assert visit.clean(), (visit.said, visit.elsewhere)
 
 
+@pytest.mark.parametrize("screen", [{"width": 1200, "height": 900}, {"width": 390, "height": 844}])
+def test_a_newcomer_finds_licence_trigger_and_strength(visitor, screen):
+    """Enter and one Tab lead to the first adapter, a press on its picture to what they need to use it."""
+    visit = visitor.open(viewport=screen)
+    page = visit.page
+    page.click("#words")
+    page.keyboard.type("vibrant watercolor I can sell")
+    page.keyboard.press("Enter")
+    until(page, "document.activeElement.id === 'results'")
+    assert "(commercial use ok, by the card)" in page.inner_text("#understood")
+    top = page.evaluate("document.querySelector('#results li').getBoundingClientRect().top")
+    assert top < screen["height"], "the first answer is in sight"
+    page.keyboard.press("Tab")
+    first = page.evaluate("document.activeElement.textContent")
+    assert first == page.locator("#results h3").first.text_content()
+    page.locator("#results .pair").first.click()
+    page.wait_for_selector("#page dl")
+    said = dict(
+        zip(page.locator("#page dt").all_inner_texts(), page.locator("#page dd").all_inner_texts(), strict=True)
+    )
+    assert page.inner_text("#page h2") == first
+    assert said["licence"].endswith("(commercial use ok, by the card)")
+    assert {"trigger", "strength"} <= said.keys() and said["fetch it"].startswith(f"hf download {first}")
+    assert visit.clean(), (visit.said, visit.elsewhere)
+
+
+def test_a_card_without_a_question_shows_what_the_word_alone_makes_it_do(visitor):
+    page = visitor.open().page
+    page.evaluate("while (shown < hits.length) showMore()")
+    seen = page.evaluate(
+        "Promise.all(hits.map(async (hit) => [hit.row.repo, hit.row.trigger, needsWord(await detailOf(hit.index))]))"
+    )
+    needing = [(repo, trigger) for repo, trigger, needed in seen if needed]
+    page.wait_for_load_state("networkidle")
+    for repo, trigger in needing:
+        card = page.locator("#results li", has=page.locator(f"h3:has-text('{repo}')"))
+        assert f"trigger {trigger} (needed)" in card.inner_text() and card.locator(".chip").count()
+    assert needing
+
+
 def test_two_adapters_are_compared_by_two_buttons(gallery, visitor):
     visit = visitor.open(QUESTION)
     page = visit.page
