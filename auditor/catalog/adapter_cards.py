@@ -34,6 +34,8 @@ class Card:
     dose: tuple[Record, ...]
     copies_in: tuple[str, ...]
     """Other repos with the same bytes."""
+    trigger_scores: tuple[Record, ...] = ()
+    """Scores of pictures drawn with its trigger, as `scores`."""
     base_doubts: tuple[str, ...] = ()
     """Why the base may not be the one it was made for."""
 
@@ -41,6 +43,8 @@ class Card:
 _DETAILS = {
     "scores": "SELECT concept, score, low, high, projection, alignment, probes FROM scores "
     "WHERE audit_id = ? ORDER BY score DESC, concept",
+    "trigger_scores": "SELECT concept, score, low, high FROM trigger_scores WHERE audit_id = ? "
+    "ORDER BY score DESC, concept",
     "explanations": "SELECT variant, concept, weight, support, in_lexicon, explained_share FROM explanations "
     "WHERE audit_id = ? ORDER BY variant DESC, position",
     "phrases": "SELECT phrase, support, concept FROM phrases WHERE audit_id = ? "
@@ -118,9 +122,12 @@ def read_cards(database: Path, repo: str, path: str | None = None) -> list[Card]
         for card in table.records():
             details = {name: _detail(connection, sql, card["audit_id"]) for name, sql in _DETAILS.items()}
             intervals = {str(row["concept"]): _interval(row) for row in details["scores"]}
-            for row in (*details["scores"], *details["explanations"]):
-                row["alike"] = list(words.named(card["recipe_id"], str(row["concept"]), intervals))
-            details["scores"] = [row for row in details["scores"] if _interval(row)[0] > 0 or _interval(row)[1] > 0]
+            with_word = {str(row["concept"]): _interval(row) for row in details["trigger_scores"]}
+            for rows, among in (("scores", intervals), ("explanations", intervals), ("trigger_scores", with_word)):
+                for row in details[rows]:
+                    row["alike"] = list(words.named(card["recipe_id"], str(row["concept"]), among))
+            for rows in ("scores", "trigger_scores"):
+                details[rows] = [row for row in details[rows] if _interval(row)[0] > 0 or _interval(row)[1] > 0]
             copies = fetch(
                 connection,
                 "SELECT DISTINCT repo_id FROM adapters WHERE repo_id <> ? AND weights IN "
@@ -131,6 +138,7 @@ def read_cards(database: Path, repo: str, path: str | None = None) -> list[Card]
                 Card(
                     card=card,
                     scores=tuple(details["scores"]),
+                    trigger_scores=tuple(details["trigger_scores"]),
                     explanations=tuple(details["explanations"]),
                     phrases=tuple(details["phrases"]),
                     trigger=details["trigger"][0] if details["trigger"] else None,

@@ -36,8 +36,18 @@ def similar_command(
     if as_json:
         emit_json(table.records())
         return
-    _emit(table)
-    say("cosine: 1 is the same direction of change, 0 is none in common")
+    repos = [str(row["repo_id"]) for row in table.records()]
+    rows = [
+        (
+            row["repo_id"] if repos.count(str(row["repo_id"])) == 1 else f"{row['repo_id']} {row['path']}",
+            *(_cell(row[name]) for name in ("cosine", "concepts", "trigger", "base", "license")),
+        )
+        for row in table.records()
+    ]
+    emit_table(("adapter", "cosine", "does", "trigger", "base", "licence"), rows, numeric=("cosine",))
+    say("cosine: 1 is the same direction of change, 0 is none in common; does: its concepts and their scores")
+    if repos:
+        say(f"next: auditor compare {repo} {repos[0]}")
 
 
 def compare_command(
@@ -68,8 +78,23 @@ def compare_command(
         emit_json({**asdict(found), "table": found.table.records(), "words": found.words})
         return
     emit_text(found.words)
-    _emit(found.table, limit=_MOST_SHOWN)
-    say(f"_a is {found.first}, _b is {found.second}; score [low, high]: 1 is as far as the concept's words reach")
+    records = found.table.records()
+    rows = [
+        (
+            row["concept"],
+            *(f"{row[f'score_{x}']:.2f} [{row[f'low_{x}']:.2f}, {row[f'high_{x}']:.2f}]" for x in "ab"),
+            f"{row['difference']:+.2f}",
+            "yes" if row["distinct_intervals"] else "no",
+        )
+        for row in records[:_MOST_SHOWN]
+    ]
+    first, second = (found.first, found.second) if found.first != found.second else ("first", "second")
+    emit_table(("concept", first, second, "difference", "apart"), rows, numeric=("difference",))
+    if len(records) > _MOST_SHOWN:
+        say(f"the first {_MOST_SHOWN} of {len(records)}; --json gives all")
+    say("score [95 % interval]: 1 is as far as the concept's words reach; apart: beyond both intervals")
+    if page is None:
+        say("pictures side by side: add --page both.html")
 
 
 def duplicates_command(
@@ -91,6 +116,10 @@ def duplicates_command(
         emit_json(table.records())
     elif table.rows:
         _emit(table)
+        if by_effect:
+            say("cosine: 1 is the same direction of change; next: auditor compare FIRST SECOND")
+        else:
+            say("copies: files with the same weights, most downloaded first; different weights: --by-effect")
     else:
         say("no two adapters are alike in that way")
 
@@ -116,6 +145,7 @@ def diff_command(
         emit_json({name: table.records() for name, table in parts.items()})
         return
     emit_text(", ".join(f"{len(table.rows)} {name}" for name, table in parts.items()))
+    say("new, gone: listed files; other outcome: files that ended otherwise; moved: scores beyond both their intervals")
     for name, table in parts.items():
         if table.rows:
             emit_text(f"{name}:")

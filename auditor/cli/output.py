@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _quiet = False
+_LONG_WORD = 32
+"""Letters; longer words are ids and hashes, which may be broken."""
+_PADDING = 3
+"""Blanks beside each cell of a table."""
 
 
 def set_quiet(quiet: bool) -> None:
@@ -53,7 +57,8 @@ def emit_table(
 ) -> None:
     """Prints a table on stdout.
 
-    On a terminal it has the terminal's width; in a pipe every row is one line.
+    On a terminal it has the terminal's width; a table of many columns that would have to break words to fit is
+    printed as one block per row instead. In a pipe every row is one line.
 
     Args:
         columns: Headings.
@@ -67,6 +72,9 @@ def emit_table(
     if not sys.stdout.isatty():
         _emit_plain(columns, cells, frozenset(numeric))
         return
+    if _too_wide(columns, cells, stdout_console().width):
+        _emit_blocks(columns, cells, title)
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -79,6 +87,36 @@ def emit_table(
         # Text objects, not strings: square brackets in a repository name are not markup.
         table.add_row(*(Text(cell) for cell in row))
     stdout_console().print(table)
+
+
+def _too_wide(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether words would have to be broken. A long id or hash may be."""
+    if len(columns) <= 3:
+        return False
+    both = zip(columns, *rows, strict=True)
+    longest = [max(len(word) for cell in column for word in cell.split() or [""]) for column in both]
+    return sum(min(one, _LONG_WORD) + _PADDING for one in longest) > width
+
+
+def _emit_blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
+    """One block per row: what names it, then a line for each other cell that says something."""
+    from rich.table import Table
+    from rich.text import Text
+
+    names = 2 if columns[0] == "" else 1
+    width = max(len(heading) for heading in columns)
+    if title:
+        stdout_console().print(Text(clean(title)))
+    for row in rows:
+        stdout_console().print(Text(" ".join(row[:names])))
+        block = Table.grid(padding=(0, 2))
+        block.add_column(width=2)
+        block.add_column(width=width)
+        block.add_column(overflow="fold")
+        for heading, cell in zip(columns[names:], row[names:], strict=True):
+            if cell not in ("–", ""):
+                block.add_row("", Text(heading), Text(cell))
+        stdout_console().print(block)
 
 
 def _emit_plain(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[str]) -> None:

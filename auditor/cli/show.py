@@ -10,11 +10,20 @@ import typer
 
 from auditor.cli.context import settings_of
 from auditor.cli.options import AsJson
-from auditor.cli.output import emit_json, emit_table, emit_text, shown_cell
+from auditor.cli.output import emit_json, emit_table, emit_text, say, shown_cell
 from auditor.common.text_safety import clean
 
 if TYPE_CHECKING:
     from auditor.catalog.adapter_cards import Card
+
+
+_FACTS = {
+    "outcome": "outcome", "message": "said of it", "license": "licence", "trigger": "trigger", "base": "base",
+    "base_claim": "base, by its card", "flags": "beware", "probes": "image pairs", "explained_share": "explained share",
+    "p_value": "p value", "downloads": "downloads", "likes": "likes", "size_bytes": "bytes", "file_sha256": "SHA-256",
+    "commit_sha": "commit", "recipe_id": "recipe",
+}  # fmt: skip
+"""Columns of lora_card as people read them."""
 
 
 def show_command(
@@ -42,39 +51,61 @@ def show_command(
 def _show(card: Card) -> None:
     """One adapter as a few small tables."""
     facts = card.card
-    fields = (
-        "outcome",
-        "message",
-        "base",
-        "base_claim",
-        "license",
-        "trigger",
-        "flags",
-        "probes",
-        "explained_share",
-        "p_value",
-        "downloads",
-        "likes",
-        "size_bytes",
-        "file_sha256",
-        "commit_sha",
-        "recipe_id",
-    )
-    rows = [(name, shown_cell(facts[name])) for name in fields if facts[name] not in (None, [])]
+    rows = [(said, shown_cell(facts[name])) for name, said in _FACTS.items() if facts[name] not in (None, [])]
+    strength = _strength(card)
+    if strength is not None:
+        rows.insert(2, ("strength", strength))
     rows += [("about the base", text) for text in card.base_doubts]
     if card.copies_in:
         rows.append(("same bytes in", ", ".join(card.copies_in[:10])))
     if card.trigger is not None:
         own = card.trigger["interaction_norm"]
-        rows.append(("trigger's own effect", "the base was not asked" if own is None else shown_cell(own)))
+        if own is not None:
+            rows.append(("trigger's own effect", shown_cell(own)))
     if card.subject is not None:
         noun, token, norm, leak = (shown_cell(card.subject[name]) for name in ("noun", "token", "norm", "leak"))
         rows.append(("one subject", f"{noun}, taught as {token}: effect {norm}, without the word {leak}"))
+    alone = "without its trigger" if card.trigger_scores else "what it does"
     emit_text(clean(f"{facts['repo_id']} {facts['path'] or ''}"))
     emit_table(("what", "found"), rows)
-    _section("concepts", ("concept", "score", "low", "high"), _by_cluster(card.scores)[:10])
-    _section("FineXL", ("variant", "concept", "weight", "support"), [_labelled(row) for row in card.explanations])
-    _section("strength", ("scale", "norm"), card.dose)
+    if card.trigger_scores:
+        _scores(f"with its trigger, {facts['trigger']}", card.trigger_scores)
+    _scores(alone, card.scores)
+    explained = [{**_labelled(row), "found in": row["support"]} for row in card.explanations]
+    _section("in words found for this adapter (FineXL)", ("variant", "concept", "weight", "found in"), explained)
+    _section("by strength", ("strength", "size of the change"), [_point(row) for row in card.dose])
+    if card.scores or card.trigger_scores:
+        say("score: 1 is as far as the concept's words reach in the text encoder")
+        say("(or: ...): words that the audit cannot tell from it")
+    if explained:
+        say("weight: its part of the change; found in: share of resamples of the pictures that choose it too")
+        say(f"next: auditor explain {facts['repo_id']} (a page with pictures), auditor similar {facts['repo_id']}")
+
+
+def _strength(card: Card) -> str | None:
+    """Strengths that suit its strongest concept, of those measured."""
+    from auditor.catalog.strength import strength_for
+
+    for row in (*card.scores[:1], *card.trigger_scores[:1]):
+        found = strength_for([str(row["concept"])], card.dose)
+        if found is not None and cast(float, row["low"]) > 0:
+            return f"{found.low:g} to {found.high:g} (measured ones that suit {row['concept']})"
+    return None
+
+
+def _point(row: Mapping[str, object]) -> dict[str, object]:
+    norm = row["norm"]
+    return {"strength": row["scale"], "size of the change": None if norm is None else f"{norm:.2f}"}
+
+
+def _scores(title: str, records: Sequence[Mapping[str, object]]) -> None:
+    rows = [
+        (row["concept"], f"{row['score']:.2f}", f"[{row['low']:.2f}, {row['high']:.2f}]")
+        for row in _by_cluster(records)[:10]
+    ]
+    if rows:
+        emit_text("")
+        emit_table(("concept", "score", "95 % interval"), rows, title=title, numeric=("score",))
 
 
 def _by_cluster(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:

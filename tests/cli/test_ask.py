@@ -87,7 +87,9 @@ def test_sql_json_limit_and_errors(ask):
 
 def test_show(ask):
     done = ask("show", "ann/vivid-paint")
-    assert "watercolor" in done.stdout
+    assert "watercolor" in done.stdout and "95 % interval" in done.stdout
+    assert "licence" in done.stdout and "file_sha256" not in done.stdout
+    assert "score: 1 is as far as" in done.stderr
     assert json.loads(ask("show", "ann/vivid-paint", "--json").stdout)[0]["card"]["license"] == "mit"
     unknown = ask("show", "no/body")
     assert unknown.code == errors.EXIT_USAGE

@@ -44,7 +44,8 @@ def ask(auditor, nights):
 def test_similar_and_its_mistakes(ask):
     rows = json.loads(ask("similar", "ann/one", "--json").stdout)
     assert rows[0]["repo_id"] == "ann/twin" and rows[0]["cosine"] > 0.99
-    assert "ann/twin" in ask("similar", "ANN/one").stdout
+    said = ask("similar", "ANN/one")
+    assert "ann/twin" in said.stdout and "next: auditor compare ann/one ann/twin" in said.stderr.lower()
     missing = ask("similar", "ann/onne")
     assert missing.code == errors.EXIT_USAGE and "ann/one" in missing.stderr
 
@@ -54,6 +55,9 @@ def test_compare_says_what_one_has_that_the_other_lacks(ask):
     assert (found["only_first"], found["only_second"]) == (["vibrant"], ["dark"])
     assert found["cosine"] == pytest.approx(0, abs=1e-3)
     assert ask("compare", "ann/one", "bob/dark").stdout.startswith("ann/one is more vibrant; bob/dark is more dark")
+    table = ask("compare", "ann/one", "bob/dark").stdout.splitlines()[1:]
+    assert table[0].split() == ["concept", "ann/one", "bob/dark", "difference", "apart"]
+    assert any(line.startswith("vibrant") and "0.50 [" in line and line.endswith("yes") for line in table)
     assert "no concept differs" in ask("compare", "ann/one", "ann/one").stdout
 
 

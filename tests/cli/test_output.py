@@ -28,6 +28,23 @@ def test_tables_keep_hostile_text_in_its_cell(capsys):
     ]
 
 
+def test_a_narrow_terminal_gets_blocks_and_no_broken_words(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    columns = ("", "adapter", "why", "strength", "trigger", "base", "licence", "beware")
+    row = (1, "ana-k/meadow-lora", "vibrant 0.34 [0.18, 0.50], watercolor 0.49 [0.14, 0.83]", "0.5 to 1.5", None,
+           "pocket", "creativeml-openrail-m", "[red]x[/red]")  # fmt: skip
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    output.emit_table(columns, [row])
+    narrow = capsys.readouterr().out
+    assert narrow.splitlines()[0].rstrip() == "1 ana-k/meadow-lora" and max(map(len, narrow.splitlines())) <= 80
+    assert "licence   creativeml-openrail-m" in narrow and "[red]x[/red]" in narrow
+    assert "trigger" not in narrow, "what says nothing has no line"
+    monkeypatch.setenv("COLUMNS", "140")
+    output.emit_table(columns, [row])
+    assert "adapter" in capsys.readouterr().out, "there is room for a table"
+
+
 def test_json_is_ascii_and_finite(capsys):
     output.emit_json({"repo": HOSTILE})
     text = capsys.readouterr().out
