@@ -18,8 +18,10 @@ from markupsafe import Markup
 
 from auditor.catalog.charts import dose_lines, score_bars, share_bar
 from auditor.catalog.cluster_words import ClusterWords, label
+from auditor.catalog.questions.question_wording import licence_kind
 from auditor.catalog.result_rows import picture_type, thumbnail
 from auditor.catalog.sql_texts import literal
+from auditor.catalog.strength import strength_for
 from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
@@ -78,6 +80,7 @@ def render_page(
         index_href=index_href,
         title=f"{record.item.repo_id} · {record.item.path}",
         leading=leading,
+        use=_use(record, repo),
         bars=score_bars(leading),
         label=lambda concept: label(concept, clusters.named(record.recipe_id, concept, scores)),
         grouped=any(" (or: " in s.concept for s in leading),
@@ -90,6 +93,28 @@ def render_page(
         command=_command(record),
         queries=_queries(record),
     )
+
+
+def _use(record: AuditRecord, repo: ListedRepo | None) -> list[tuple[str, str]]:
+    """What somebody who wants to use it looks for first."""
+    if record.outcome not in ("scored", "scored_partial"):
+        return []
+    facts = []
+    if repo is not None:
+        kind = licence_kind(repo.license) if repo.license else None
+        said = repo.license or "not stated, so nothing is allowed"
+        facts.append(("licence", clean(said, limit=80) + (f" ({kind})" if kind else "")))
+    plain, worded = (
+        [s for s in scores if s.low > 0] for scores in (record.scores, record.arms.scores if record.arms else ())
+    )
+    word = record.arms.trigger if record.arms else record.item.trigger
+    needed = " (needed: put it into the prompt)" if worded and not plain else ""
+    facts.append(("trigger", clean(word, limit=80) + needed if word else "none declared: no word is needed"))
+    sure = sorted(plain or worded, key=lambda s: -s.score)[:1]
+    strength = strength_for([s.concept for s in sure], [point.model_dump() for point in record.dose]) if sure else None
+    if strength is not None:
+        facts.append(("strength", f"{strength.low:g} to {strength.high:g} (measured ones that suit {sure[0].concept})"))
+    return facts
 
 
 def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:

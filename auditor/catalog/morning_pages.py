@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from auditor.catalog.morning import SHOWN, MorningReport
 from auditor.catalog.report_charts import count_bars, history_lines
@@ -18,7 +20,9 @@ def render_html(report: MorningReport) -> str:
         report=report,
         shown=SHOWN,
         headline=headline(report),
-        outcomes=count_bars("Units by outcome", [(name, now, _moved(now, old)) for name, now, old in report.outcomes]),
+        outcomes=count_bars(
+            "Units by outcome", [(name.replace("_", " "), now, _moved(now, old)) for name, now, old in report.outcomes]
+        ),
         stages=count_bars("Time by stage", [(name, s, duration(s)) for name, s in report.stages]),
         coverage=count_bars(
             "Share of the listed units that is audited, by family",
@@ -30,6 +34,7 @@ def render_html(report: MorningReport) -> str:
         history=history_lines(report.history),
         duration=duration,
         clean=clean,
+        commands=_commands,
     )
 
 
@@ -38,6 +43,11 @@ def render_markdown(report: MorningReport) -> str:
     return _template("report.md").render(
         report=report, shown=SHOWN, headline=headline(report), duration=duration, code=markdown_code, moved=_moved
     )
+
+
+def _commands(text: str) -> Markup:
+    """Our own text with what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def headline(report: MorningReport) -> str:

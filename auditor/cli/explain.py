@@ -70,6 +70,9 @@ def explain_command(
             ],
             numeric=("score", "low", "high", "alignment"),
         )
+        if rows:
+            say("score: 1 is as far as the concept's words reach; low, high: its 95 % interval")
+            say("alignment: cosine of the concept in words and in pictures")
     say(f"page: {where}")
 
 

@@ -51,7 +51,11 @@ def show_command(
 def _show(card: Card) -> None:
     """One adapter as a few small tables."""
     facts = card.card
+    from auditor.catalog.questions.question_wording import licence_kind
+
     rows = [(said, shown_cell(facts[name])) for name, said in _FACTS.items() if facts[name] not in (None, [])]
+    kind = licence_kind(str(facts["license"]))
+    rows = [(said, f"{found} ({kind})" if said == "licence" and kind else found) for said, found in rows]
     strength = _strength(card)
     if strength is not None:
         rows.insert(2, ("strength", strength))

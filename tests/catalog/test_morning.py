@@ -115,7 +115,7 @@ def test_the_catalog_before_is_a_second_name_not_a_copy(world) -> None:
 
 def test_names_of_strangers_stay_names(nights) -> None:
     found = read(nights, "vibrant")
-    trouble = replace(found.troubles[0], example=HOSTILE)
+    trouble = replace(found.troubles[0], example=HOSTILE, next_step="type `auditor retry` <b>")
     best = replace(found.followed[0].best[0], repo_id=HOSTILE, path=HOSTILE)
     hostile = replace(
         found, added=((HOSTILE, HOSTILE),), gone=((HOSTILE, HOSTILE),), troubles=(trouble,),
@@ -123,6 +123,7 @@ def test_names_of_strangers_stay_names(nights) -> None:
     )  # fmt: skip
     page, text = render_html(hostile), render_markdown(hostile)
     assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "type <code>auditor retry</code> &lt;b&gt;" in page
     for line in text.splitlines():
         if "javascript" in line:
             # all of it between fences that it cannot close, and not one cell more than the table has

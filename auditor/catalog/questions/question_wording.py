@@ -64,12 +64,12 @@ def _filter(name: str, value: FilterValue) -> str:
         return wording[name][value]
     said = _FILTERS[name.removeprefix("not_")] + (" not" if name.startswith("not_") else "")
     if isinstance(value, tuple):
-        return f"{said} {' or '.join(value)}{_kind(value) if name == 'license' else ''}"
+        kind = licence_kind(*value) if name == "license" and len(value) > 1 else None
+        return f"{said} {' or '.join(value)}{f' ({kind})' if kind else ''}"
     return f"{said} {value:.12g}" if isinstance(value, float) else f"{said} {value}"
 
 
-def _kind(licences: tuple[str, ...]) -> str:
-    """What several licences have in common."""
-    named = load_grammar().licences
-    kind = next((said for kind, said in _KINDS.items() if set(licences) <= set(named[kind])), None)
-    return f" ({kind})" if kind and len(licences) > 1 else ""
+def licence_kind(*licences: str) -> str | None:
+    """What licences, as named on the Hub, have in common, such as "commercial use ok, by the card"."""
+    named, asked = load_grammar().licences, {name.lower() for name in licences}
+    return next((said for kind, said in _KINDS.items() if asked <= set(named[kind])), None)
