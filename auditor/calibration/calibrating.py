@@ -94,7 +94,8 @@ def calibrate(
             "leave the first one out: auditor --set include=[] calibrate"
         )
     items = read_manifest(Workspace(settings.work.dir).manifest).items
-    samples = {name: draw_sample(items, name, options.seed) for name in settings.recipe.active_bases}
+    calibrated = [name for name, base in settings.recipe.active_bases.items() if base.kind == "diffusers"]
+    samples = {name: draw_sample(items, name, options.seed) for name in calibrated}
     named = {item.base_name for item in items}
     samples = {name: sample for name, sample in samples.items() if name in named}
     if not samples:

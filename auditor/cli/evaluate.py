@@ -271,6 +271,7 @@ def proposals_command(context: typer.Context, development: Development = False, 
 def captions_command(
     context: typer.Context,
     count: Annotated[int, typer.Option("--count", min=2, max=500, help="Pictures, and captions to choose from.")] = 100,
+    base: Annotated[str | None, typer.Option("--base", help="A key of recipe.bases.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the base's pictures whose own caption the encoder picks out of all of them.
@@ -281,7 +282,7 @@ def captions_command(
     """
     from auditor.evaluation.captions import evaluate_captions
 
-    found = evaluate_captions(settings_of(context), count)
+    found = evaluate_captions(settings_of(context), count, base)
     if as_json:
         emit_json(asdict(found))
         return

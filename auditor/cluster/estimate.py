@@ -70,8 +70,9 @@ def estimate(settings: Settings, chain: Chain, completion: Completion) -> Estima
 
 def basis_of(settings: Settings, names: Iterable[str | None], timed: Collection[str | None] = ()) -> Basis:
     """What an estimate over some bases is reckoned from; None is a base that is still open."""
-    known = settings.measured.keys() & settings.recipe.active_bases.keys()
-    whole = known == settings.recipe.active_bases.keys()
+    bases = settings.recipe.active_bases
+    known = settings.measured.keys() & bases.keys()
+    whole = known >= {name for name, base in bases.items() if base.kind == "diffusers"}  # no other is calibrated
     left = [name for name in names if name not in timed]
     if not left:
         return "measured"

@@ -88,7 +88,7 @@ def test_a_file_adds_a_base_beside_those_of_the_profile():
         '[recipe.bases.mine]\nfamily = "sd15"\nrepo = "me/mine"\npipeline = "StableDiffusionPipeline"\n'
         "size = 512\nsteps = 5\nguidance = 1\n"
     )
-    assert set(resolve(environment={}).settings.recipe.bases) == {"pocket", "pocket_tokens", "mine"}
+    assert set(resolve(environment={}).settings.recipe.bases) == {"pocket", "pocket_tokens", "pocket_gan", "mine"}
 
 
 def test_a_base_can_be_switched_off():

@@ -35,6 +35,10 @@ class TextFeatures:
         """Of some of the captions, by their numbers (m,)."""
         return TextFeatures(self.words[chosen], self.sentence[chosen], self.present[chosen])
 
+    def detached(self) -> TextFeatures:
+        """The same as constants."""
+        return TextFeatures(self.words.detach(), self.sentence.detach(), self.present)
+
 
 class WordList:
     """Numbers of words. Words that it does not know are left out, as in the published model's preparation."""

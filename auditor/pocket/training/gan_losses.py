@@ -1,9 +1,10 @@
 """What the pocket GAN minimises: its generator's terms and its discriminators', in one number.
 
-The terms of Li et al. 2019, with three things of our own. The picture that should have been drawn is known (see
-`gan_pictures`), so the distance to it counts, at every stage. The discriminators' terms are hinges (Lim and Ye 2017),
-with a penalty on their slope at real pictures (Mescheder et al. 2018). And both sides are updated together: the
-generator's terms see the discriminators' weights as constants.
+The terms of Li et al. 2019, with some things of our own. The picture that should have been drawn is known (see
+`gan_pictures`), so the distance to it counts, at every stage; it counts alone, with the perceptual loss, until the
+discriminators join late in the training (with them from the start, subjects stayed blots). Their terms are hinges (Lim
+and Ye 2017), with a penalty on their slope at real pictures (Mescheder et al. 2018). Both sides are updated together:
+the generator's terms see the discriminators' weights as constants.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from auditor.generation.controlgan.discriminators import StageDiscriminator, Wor
 from auditor.generation.controlgan.gan_sizes import GanSizes
 from auditor.generation.controlgan.staged_generator import Drawn, StagedGenerator
 from auditor.generation.controlgan.text_matching import RegionEncoder, matching_loss
-from auditor.generation.controlgan.word_encoder import TextFeatures
+from auditor.generation.controlgan.word_encoder import TextFeatures, WordEncoder
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,23 @@ class LossWeights:
     """
 
     pixels: float = 10.0
-    perceptual: float = 2.0
-    matching: float = 0.2
-    adversarial: float = 0.1
-    divergence: float = 0.02
+    perceptual: float = 30.0
+    matching: float = 0.02
+    adversarial: float = 0.02
+    divergence: float = 0.002
     slope: float = 1.0
 
 
 class Learner(nn.Module):
-    """All parts that are trained, as one module for the training loop."""
+    """All parts that are trained, as one module for the training loop.
 
-    def __init__(self, sizes: GanSizes) -> None:
+    The text encoder is frozen in the published training. Here it learns on with the generator, from the distance to the
+    pictures: matching alone hardly teaches it subjects, since colour, ground and style tell most pictures of a batch.
+    """
+
+    def __init__(self, sizes: GanSizes, generator: StagedGenerator, text: WordEncoder) -> None:
         super().__init__()
-        self.generator = StagedGenerator(sizes)
+        self.generator, self.text = generator, text
         self.stages = nn.ModuleList(StageDiscriminator(side, sizes) for side in sizes.sides)
         self.words = WordDiscriminator(sizes.word_width, sizes.word_width)
 
@@ -73,24 +78,27 @@ def reduced(pictures: torch.Tensor, side: int) -> torch.Tensor:
     return pictures if pictures.shape[-1] == side else F.avg_pool2d(pictures, pictures.shape[-1] // side)
 
 
-def generator_terms(
-    learner: Learner, drawn: Drawn, real: torch.Tensor, text: TextFeatures, encoder: RegionEncoder, same: torch.Tensor
+def paired_terms(drawn: Drawn, real: torch.Tensor, encoder: RegionEncoder) -> dict[str, torch.Tensor]:
+    """The generator's terms, by their names in `LossWeights`, that need but the picture it should have drawn."""
+    return {
+        "pixels": pixel_loss(drawn.pictures, real),
+        "perceptual": F.mse_loss(encoder.early(drawn.pictures[-1]), encoder.early(real)),
+        "divergence": 0.5 * (drawn.mean.square() + drawn.log_variance.exp() - 1 - drawn.log_variance).mean(),
+    }
+
+
+def judged_terms(
+    learner: Learner, drawn: Drawn, text: TextFeatures, encoder: RegionEncoder, same: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The generator's terms by their names in `LossWeights`."""
-    seen, wanted = encoder(drawn.pictures[-1]), encoder(real)
+    """The generator's other terms: what discriminators and the match with the captions say of its pictures."""
+    seen = encoder(drawn.pictures[-1])
     fooled = [
         -term.mean()
         for stage, picture in zip(learner.stages, drawn.pictures, strict=True)
         for term in _held(stage, _verdicts, picture, text.sentence)
     ]
     told = F.softplus(-_held(learner.words, WordDiscriminator.forward, seen.regions, text)).mean()
-    return {
-        "pixels": pixel_loss(drawn.pictures, real),
-        "perceptual": F.mse_loss(seen.early, wanted.early),
-        "matching": matching_loss(seen, text, same),
-        "adversarial": torch.stack(fooled).sum() + told,
-        "divergence": 0.5 * (drawn.mean.square() + drawn.log_variance.exp() - 1 - drawn.log_variance).mean(),
-    }
+    return {"matching": matching_loss(seen, text, same), "adversarial": torch.stack(fooled).sum() + told}
 
 
 def discriminator_loss(

@@ -14,7 +14,7 @@ LEVELS = tuple(range(10, STEPS + 1, 10))
 FULL_STEPS, FULL_RATE = 120, 1e-3
 """Of adapters at full strength, the zoo's."""
 
-GAN_FULL_RATE, GAN_RATE = 5e-4, 1e-4
+GAN_FULL_RATE, GAN_RATE = 3e-4, 3e-5
 """The same two of copies of the GAN, whose whole generator learns."""
 
 TOKENS_FULL_STEPS, TOKENS_FULL_RATE, TOKENS_RATE = 300, 2e-3, 2e-4
