@@ -10,11 +10,13 @@ from auditor.common.atomic_files import replacing
 from auditor.errors import UserError
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.paper_curves import curve_tables
 from auditor.evaluation.paper_geometry import geometry_tables, probes_table, threshold_table
 from auditor.evaluation.paper_levels import aspect_table, kind_table, level_tables
 from auditor.evaluation.paper_missing import missing_tables
 from auditor.evaluation.paper_proposals import alternatives_table, wording_table
 from auditor.evaluation.paper_table import PaperTable, markdown
+from auditor.evaluation.paper_versions import versions_table
 from auditor.evaluation.paper_work import PaperOptions, PaperWork
 from auditor.evaluation.retrieval import retrieval_table
 from auditor.evaluation.rivals.judging import Judge, Matcher
@@ -49,6 +51,8 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
         probes_table(work),
         wording_table(work),
         retrieval_table(work),
+        *curve_tables(work),
+        versions_table(work),
         *missing_tables(),
     ]
     return sorted(tables, key=lambda table: _ORDER.index(table.key))

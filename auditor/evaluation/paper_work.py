@@ -12,6 +12,7 @@ from auditor.evaluation.encoder_geometry import POCKET_ENCODERS
 from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.evaluation.training_lengths import style_names
 from auditor.finexl.attribution import Interval, bootstrap_mean, rank_error
+from auditor.pocket.training.later_bases import STEPS
 from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT
 from auditor.pocket.training.style_pairs import separable_pairs
 
@@ -32,6 +33,7 @@ class PaperOptions:
         zoo: Adapters with long audits.
         passes: Seeds for each prompt of a long audit.
         draws: Random choices (of probes, of alternatives) behind one case.
+        later_steps: Of the trainings that go on from the base.
     """
 
     held_out: bool
@@ -43,6 +45,7 @@ class PaperOptions:
     zoo: int = 12
     passes: int = 8
     draws: int = 20
+    later_steps: int = STEPS
 
 
 def whole_options() -> PaperOptions:
@@ -53,7 +56,7 @@ def whole_options() -> PaperOptions:
 def quick_options() -> PaperOptions:
     """Some development styles: minutes on two cores."""
     styles, pairs = style_names(held_out=False)[:QUICK_STYLES], separable_pairs(held_out=False)[:1]
-    return PaperOptions(False, styles, pairs, scenes=12, zoo=2, passes=2, draws=5)
+    return PaperOptions(False, styles, pairs, scenes=12, zoo=2, passes=2, draws=5, later_steps=60)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ def _sections(page: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PaperTable], Path]:
     work = tmp_path_factory.mktemp("paper")
     settings = resolve(profile="pocket", work_dir=work, overrides=SMALL, environment={}).settings
-    options = PaperOptions(False, ("vibrant",), (), steps=(20, 60, 100), scenes=3, zoo=1, passes=1, draws=2)
+    options = PaperOptions(
+        False, ("vibrant",), (), steps=(20, 60, 100), scenes=3, zoo=1, passes=1, draws=2, later_steps=2
+    )
     tables = evaluate_paper(settings, options)
     write_page(work / "page.md", tables, options, [(r.name, r.replaced) for r in load_rivals().values()])
     return tables, work / "page.md"
