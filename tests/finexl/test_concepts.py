@@ -41,6 +41,13 @@ def test_many_concepts_cross_the_block_boundary() -> None:
     assert np.allclose(directions(plain, worded, normalise=False).vectors, (worded - plain).mean(axis=1))
 
 
+def test_noise_is_the_spread_over_n_times_the_squared_mean() -> None:
+    # mean (2, 0); mean square 6, signal (4 * 4 - 6) / 3, spread 6 less that
+    worded = np.array([[[2.0, 0.0], [2.0, 0.0], [2.0, 2.0], [2.0, -2.0]]])
+    noise = directions(np.zeros((4, 2)), worded, normalise=False).noise
+    assert noise == pytest.approx([(8 / 3) / (4 * 10 / 3)])
+
+
 def test_noise_tells_steady_from_scattered_directions() -> None:
     plain = np.zeros((20, 5))
     steady = np.ones((20, 5)) + 0.01 * RNG.normal(size=(20, 5))

@@ -29,6 +29,15 @@ def fields(result: object) -> list[str]:
     return [f for f in vars(result) if isinstance(getattr(result, f), np.ndarray)]
 
 
+def test_dependent_directions_have_intervals_as_small_as_the_scatter_allows() -> None:
+    rng = np.random.default_rng(4)
+    vectors = np.stack([np.eye(6)[0], np.eye(6)[1], np.eye(6)[0] + np.eye(6)[1]])
+    rows = np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0]) + 0.1 * rng.normal(size=(40, 6))
+    found = score(rows, make_basis(names(3), vectors), ScoreOptions(solver="ols", ridge=0.0))
+    assert ((found.low <= found.score) & (found.score <= found.high)).all()
+    assert (found.high - found.low < 0.2).all()
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.sampled_from(SOLVERS))
 def test_planted_scores_are_recovered(seed: int, planted: int, solver: Solver) -> None:
