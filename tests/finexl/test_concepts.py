@@ -41,6 +41,11 @@ def test_many_concepts_cross_the_block_boundary() -> None:
     assert np.allclose(directions(plain, worded, normalise=False).vectors, (worded - plain).mean(axis=1))
 
 
+def test_no_concepts_have_no_directions_and_no_noise() -> None:
+    empty = directions(np.ones((3, 4)), np.zeros((0, 3, 4)))
+    assert empty.vectors.shape == (0, 4) and empty.noise.shape == (0,)
+
+
 def test_noise_is_the_spread_over_n_times_the_squared_mean() -> None:
     # mean (2, 0); mean square 6, signal (4 * 4 - 6) / 3, spread 6 less that
     worded = np.array([[[2.0, 0.0], [2.0, 0.0], [2.0, 2.0], [2.0, -2.0]]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from auditor.finexl.divergence import (
     divergence,
+    expected_cosine_error,
     next_look,
     precision,
     probes_needed,
@@ -85,8 +88,24 @@ def test_precision_does_not_depend_on_scale(rows: np.ndarray, scale: float) -> N
 def test_bad_targets_and_looks() -> None:
     with pytest.raises(ValueError, match="target"):
         probes_needed(precision(np.ones((3, 2))), 0.0)
-    with pytest.raises(ValueError, match="increasing"):
-        next_look(np.ones((3, 2)), looks=(50, 25))
+    for looks in ((50, 25), (25, 25), (), (0, 5)):
+        with pytest.raises(ValueError, match="increasing"):
+            next_look(np.ones((3, 2)), looks=looks)
+
+
+def test_without_a_signal_the_cosine_error_is_whole() -> None:
+    assert expected_cosine_error(0.0, 1.0, 1000) == expected_cosine_error(-0.1, 0.0, 1000) == 1.0
+    assert expected_cosine_error(1.0, 3.0, 1) == pytest.approx(0.5)
+
+
+def test_an_uncertain_signal_that_the_last_look_could_settle_goes_on_though_the_one_before_could_not() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 256)) * np.sqrt(2.0 / 256)
+    rows[:, 0] += 1.0
+    estimate = next_look(rows, looks=(25,)).precision
+    at_best = probes_needed(replace(estimate, signal=estimate.signal + 1.96 * estimate.signal_error), 0.05)
+    assert at_best is not None and at_best > 4
+    assert next_look(rows, looks=(4, at_best)).reason == "more_probes"
+    assert next_look(rows, looks=(4, at_best - 1)).reason == "no_detectable_effect"
 
 
 def test_the_error_of_the_signal_is_its_spread_where_there_is_an_effect() -> None:

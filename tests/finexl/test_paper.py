@@ -59,6 +59,18 @@ def test_stops_at_the_residual_and_traces_rejections() -> None:
     assert result.trace[1].relative_residual is None
 
 
+def test_a_residual_at_the_limit_is_not_yet_below_it() -> None:
+    vectors = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    target = [4.0, 3.0, 0.0]
+    first = explain_paper(target, ["a"], vectors[:1])
+    assert first.relative_residual == 0.6
+    at_limit = explain_paper(target, list("abc"), vectors, e_ortho=0.5, e_decomp=0.6)
+    assert at_limit.names == ("a", "b")
+    assert explain_paper(target, list("abc"), vectors, e_ortho=0.5, e_decomp=0.61).names == ("a",)
+    only = explain_paper(target, ["a"], vectors[:1], e_decomp=0.6)
+    assert only.stop_reason == "candidates_exhausted"
+
+
 def test_degenerate_inputs() -> None:
     assert explain_paper(np.zeros(3), ["a"], np.ones((1, 3))).stop_reason == "no_effect"
     empty = explain_paper(np.ones(3), [], [])

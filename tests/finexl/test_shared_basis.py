@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.finexl.concepts import ConceptDirections, combine
+from auditor.finexl.concepts import CombinedDirections, ConceptDirections, combine
 from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_phrase
 from auditor.finexl.solvers import Solver
 
@@ -27,6 +27,12 @@ def names(count: int) -> list[str]:
 
 def fields(result: object) -> list[str]:
     return [f for f in vars(result) if isinstance(getattr(result, f), np.ndarray)]
+
+
+def test_the_norm_is_the_length_of_the_mean_difference() -> None:
+    rows = np.array([[3.0, 0.0, 4.0, 0.0], [3.0, 2.0, 4.0, 0.0], [3.0, -2.0, 4.0, 0.0]])
+    found = score(rows, make_basis(names(2), np.eye(4)[:2]))
+    assert found.norm == pytest.approx(5.0) and found.probes == 3
 
 
 def test_dependent_directions_have_intervals_as_small_as_the_scatter_allows() -> None:
@@ -164,7 +170,7 @@ def test_phrase_outside_the_lexicon() -> None:
     phrase = score_phrase(rows, vectors[2])
     assert phrase.score == pytest.approx(result.projection[2])
     sure = score_phrase(rows, vectors[2], alignment=1.0)
-    assert phrase.high - phrase.low == pytest.approx((sure.high - sure.low) / ScoreOptions().unknown_alignment)
+    assert phrase.high - phrase.low == pytest.approx(2 * (sure.high - sure.low)), "half of it is taken to be known"
     alone = score_phrase(rows.mean(axis=0), vectors[2])
     assert alone.score == pytest.approx(phrase.score) and alone.high - alone.low > phrase.high - phrase.low
     assert score_phrase(rows, np.zeros(10)).cosine == 0.0
@@ -182,6 +188,10 @@ def test_bad_input_is_named() -> None:
         make_basis(["a", "a"], np.eye(2))
     with pytest.raises(ValueError, match="names"):
         make_basis(["a"], np.eye(2))
+    for owner in ([0, 0, 1], [1, 1], [0, 2]):  # one has two atoms, one has none, one is nobody's
+        atoms = CombinedDirections(np.eye(3)[: len(owner)], np.array(owner), 1, None)
+        with pytest.raises(ValueError, match="names"):
+            make_basis(["a", "b"], atoms)
     with pytest.raises(ValueError, match="dimensions"):
         score_phrase(np.ones((2, 3)), np.ones(2))
 

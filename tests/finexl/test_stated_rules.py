@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import t as student
 
 from auditor import finexl
-from auditor.finexl.arrays import cosines, unit
+from auditor.finexl.arrays import as_rows, cosines, unit
 from auditor.finexl.divergence import next_look, precision
 from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_phrase
 from auditor.finexl.significance import effect_test, sign_flip_p_value
@@ -143,6 +143,12 @@ def test_a_cosine_never_leaves_its_range() -> None:
     plain = (unit(rows) * unit(rows)).sum(axis=-1)
     assert plain.max() > 1.0, "rounding alone goes beyond"
     assert cosines(rows, rows).max() <= 1.0 and cosines(rows, -rows).min() >= -1.0
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_differences_need_a_probe_and_a_dimension(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="differences"):
+        as_rows(np.zeros(shape), "differences")
 
 
 def test_what_the_maths_returns_cannot_be_changed_afterwards() -> None:
