@@ -32,7 +32,7 @@ def compare_bases_command(
 
         auditor compare-bases pocket ./my-finetune
     """
-    from auditor.pipeline.base_versions import compare_bases
+    from auditor.audit.base_versions import compare_bases
 
     settings = settings_of(context)
     start_logs(context, settings, "compare-bases")

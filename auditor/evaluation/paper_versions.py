@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from auditor.audit.base_versions import compare_bases
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, published
 from auditor.evaluation.paper_work import PaperWork
 from auditor.measuring.checkpoint_scores import CheckpointScores
-from auditor.pipeline.base_versions import compare_bases
 from auditor.pocket.training.later_bases import TAUGHT, VERSIONS, ensure_later_bases
 
 

@@ -11,10 +11,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 from typer.testing import CliRunner
 
+from auditor.audit.base_versions import compare_bases
 from auditor.cli.main import app
 from auditor.common.package_paths import package_path
 from auditor.errors import UserError
-from auditor.pipeline.base_versions import compare_bases
 from auditor.settings import Settings, resolve
 from tests.audit.conftest import QUICK
 
