@@ -61,7 +61,7 @@ def test_the_page_says_everything(world, result):
         record.item.commit_sha,
         record.recipe_id,
         "Scored.",
-        "mit",
+        "mit (commercial use ok, by the card)",
         "vibrant",
         "0.80  [0.70, 0.90]",
         "FineXL as published",

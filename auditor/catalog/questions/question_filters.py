@@ -57,12 +57,12 @@ def take_filters(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str,
 
 
 def _add(found: dict[str, FilterValue], match: re.Match[str], accepted: Mapping[str, FilterValue]) -> None:
-    """Adds what one place asks for: turned round by a "not" before it; several licences are any of them."""
+    """Adds what one place asks for: turned round by a "not" before it; several names are any of them."""
     turned = _NEGATED.search(match.string[: match.start()]) is not None
     for plain, value in accepted.items():
         name = f"not_{plain}" if turned and plain in _TURNED else plain
         old = found.get(name)
-        if isinstance(old, tuple) and isinstance(value, tuple) and name in ("license", "not_license"):
+        if isinstance(old, tuple) and isinstance(value, tuple):
             both = tuple(one for one in old if one in value)
             value = both or tuple(dict.fromkeys((*old, *value)))
         found[name] = value
@@ -132,6 +132,10 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
         read, known = value if value in grammar.outcomes else None, f"outcomes: {_some(grammar.outcomes)}"
     elif name == "created_in":
         return {"created_after": value, "created_before": _following(value)}
+    elif name.endswith("_between"):
+        kind = name.removesuffix("_between")
+        least, most = map(_number, value.split(" "))
+        return {} if least is None or most is None else {f"{kind}_min": least, f"{kind}_max": most}
     elif name.startswith("created"):
         read, known = value if _DATE.match(value) else None, "dates are written 2025, 2025-03 or 2025-03-31"
     elif name.endswith(("_min", "_max")) or name == "limit":

@@ -169,6 +169,8 @@ class _Walk:
         """ "> 0.5" after a concept is its amount, before one that of the next."""
         self._end_phrase()
         last = self.wishes[-1] if self.wishes and self.fresh else None
+        if sign == "=" and last is not None and last.amount is not None:
+            last = None  # 50 % of one, 50 % of the next
         old = (last.amount if last is not None else self.amount) or Amount("", None, None)
         typed = f"{old.typed} {sign} {number:g}".strip()
         least = round(max(number - _ABOUT, 0.0), 6) if sign == "=" else number if sign == ">" else old.least
@@ -248,7 +250,8 @@ def _made(
 ) -> Question:
     order, limit = filters.pop("order", "best"), filters.pop("limit", None)
     kept = _without_repeats(wishes)
-    lone = kept[0].names[0].text if len(kept) == 1 and kept[0].names[0].concept is None else None
+    only = kept[0] if len(kept) == 1 and kept[0].role == "wanted" else None
+    lone = only.names[0].text if only is not None and only.names[0].concept is None else None
     if lone is not None and not filters and like is None and words.holds(lone):
         return Question(repo=lone)
     if not kept and not filters and like is None and order == "best":

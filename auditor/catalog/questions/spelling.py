@@ -21,7 +21,8 @@ def concept_of(phrase: str, words: CatalogWords, grammar: Grammar) -> str | None
     key = concept_key(phrase)
     found = words.aliases.get(key)
     if found is None and phrase in grammar.everyday:
-        found = words.aliases.get(concept_key(grammar.everyday[phrase]))
+        named = grammar.everyday[phrase]
+        found = words.aliases.get(concept_key(named)) or words.aliases.get(concept_key(grammar.everyday.get(named, "")))
     if found is None and " " not in phrase and len(phrase) >= 3 and phrase not in grammar.silent:
         forms = (form for start in dict.fromkeys((phrase, key)) for form in related_forms(start, grammar))
         found = next((words.aliases[form] for form in map(concept_key, forms) if form in words.aliases), None)

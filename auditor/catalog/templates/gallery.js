@@ -119,7 +119,8 @@ function addControls(question) {
 }
 
 function unknown(text) {
-  return `No concept of this catalog is called “${text}”; nearest: ${nearestConcepts(text).join(", ") || "none"}`;
+  const near = nearestConcepts(text);
+  return `No concept of this catalog is called “${text}”; ${near.length ? `nearest: ${near.join(", ")}; ` : ""}the box “Concept” lists them all`;
 }
 
 async function found(core, question, typed) {

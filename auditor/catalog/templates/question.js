@@ -65,6 +65,8 @@ function conceptOf(phrase, words, grammar) {
   if (has(grammar.everyday, phrase)) {
     const named = conceptKey(grammar.everyday[phrase]);
     if (has(words.aliases, named)) return words.aliases[named];
+    const further = has(grammar.everyday, grammar.everyday[phrase]) ? conceptKey(grammar.everyday[grammar.everyday[phrase]]) : "";
+    if (has(words.aliases, further)) return words.aliases[further];
   }
   if (!phrase.includes(" ") && phrase.length >= 3 && !grammar.silent.has(phrase)) {
     for (const start of new Set([phrase, key])) {
@@ -166,7 +168,10 @@ function accepted(name, value, words, grammar, sure) {
   else if (name === "base") [read, known] = [basesCalled(value, words, grammar), `bases in this catalog: ${some(words.bases)}`];
   else if (name === "owner") [read, known] = [words.owners.has(value) && (sure || !has(words.aliases, conceptKey(value))) ? [value] : null, "an owner is what stands before the / of a repo"];
   else if (name === "created_in") return { created_after: value, created_before: following(value) };
-  else if (["has_trigger", "has_license", "adult", "exact_base"].includes(name)) read = value !== "no" && value !== "false";
+  else if (name.endsWith("_between")) {
+    const [kind, [least, most]] = [name.replace("_between", ""), value.split(" ").map(numberOf)];
+    return least === null || most === null ? null : { [`${kind}_min`]: least, [`${kind}_max`]: most };
+  } else if (["has_trigger", "has_license", "adult", "exact_base"].includes(name)) read = value !== "no" && value !== "false";
   else if (name === "order") [read, known] = [has(grammar.orders, value) ? grammar.orders[value] : null, `orders: ${some(Object.keys(grammar.orders).sort())}`];
   else if (name === "outcome") [read, known] = [grammar.outcomes.includes(value) ? value : null, `outcomes: ${some([...grammar.outcomes].sort())}`];
   else if (name.startsWith("created")) [read, known] = [DATE.test(value) ? value : null, "dates are written 2025, 2025-03 or 2025-03-31"];
@@ -182,13 +187,13 @@ function following(period) {
   return Number(month) >= 12 ? `${Number(year) + 1}-01` : `${year}-${String(Number(month) + 1).padStart(2, "0")}`;
 }
 
-// Turned round by a "not" before it; several licences are any of them.
+// Turned round by a "not" before it; several names are any of them.
 function addFilter(found, before, taken) {
   const turned = NEGATED.test(before);
   for (const [bare, value] of Object.entries(taken)) {
     const name = turned && TURNED.includes(bare) ? `not_${bare}` : bare;
     const old = found[name];
-    if (old && (name === "license" || name === "not_license")) {
+    if (Array.isArray(old) && Array.isArray(value)) {
       const both = old.filter((one) => value.includes(one));
       found[name] = both.length ? both : [...new Set([...old, ...value])];
     } else found[name] = value;
@@ -255,7 +260,7 @@ function walk(tokens, words, grammar) {
   // "> 0.5" after a concept is its amount, before one that of the next.
   const bound = (sign, number) => {
     endPhrase();
-    const last = fresh ? wishes.at(-1) : null;
+    const last = fresh && !(sign === "=" && wishes.at(-1).amount) ? wishes.at(-1) : null;
     const old = (last ? last.amount : amount) || { typed: "", least: null, most: null };
     const tenth = (value) => Number(value.toFixed(6));
     const made = { typed: `${old.typed} ${sign} ${number}`.trim(),
@@ -398,7 +403,7 @@ function readQuestion(text, words, grammar) {
   }
   const wishes = withoutRepeats(walked);
   const { order = "best", limit = null, ...rest } = filters;
-  const lone = wishes.length === 1 && wishes[0].names[0].concept === null ? wishes[0].names[0].text : null;
+  const lone = wishes.length === 1 && wishes[0].role === "wanted" && wishes[0].names[0].concept === null ? wishes[0].names[0].text : null;
   if (lone !== null && !Object.keys(rest).length && like === null && words.holds(lone)) return { ...empty, repo: lone };
   if (!wishes.length && !Object.keys(rest).length && like === null && order === "best") {
     throw new Error("say what the adapter should do, for example: most vibrant watercolor LoRA");

@@ -30,7 +30,8 @@ MORE = [
 ASK = """async (text) => {
     byId("words").value = text;
     await ask();
-    return {hits: hits.map((hit) => [hit.row.repo, ["surely", "maybe", "near"][hit.band], hit.arm === 1, hit.copies]),
+    const band = (hit) => ["surely", "maybe", "near"][hit.band];
+    return {hits: hits.map((hit) => [hit.row.repo, band(hit), hit.arm === 1, hit.pointing ?? null]),
             said: byId("understood").textContent};
 }"""
 ALL = 10_000
@@ -67,10 +68,17 @@ def ranks(hit):
 def difference(expected, seen):
     """The first place at which two lists differ by more than a tie; None when they do not."""
     by_name = {(hit.repo_id, hit.with_trigger): hit for hit in expected}
-    for place, (wanted, (repo, band, worded, _)) in enumerate(zip(expected, seen, strict=False)):
+    pointing = {(repo, worded): cosine for repo, _, worded, cosine in seen}
+    for place, (wanted, (repo, band, worded, cosine)) in enumerate(zip(expected, seen, strict=False)):
         if listed(wanted) == [repo, band, worded]:
             continue
         mine = by_name.get((repo, worded))
+        theirs = pointing.get((wanted.repo_id, wanted.with_trigger))
+        if wanted.band == band and None not in (theirs, cosine, mine) and not (wanted.fit or wanted.at_least):
+            # Where no interval lies above 0 the cosine ranks, which a hit of the command does not carry.
+            if abs(theirs - cosine) > TIE or mine.at_least:
+                return place, listed(wanted), [repo, band, worded]
+            continue
         known = (
             [] if mine is None else [(a, b) for a, b in zip(ranks(wanted), ranks(mine), strict=True) if a is not None]
         )
