@@ -142,6 +142,7 @@ def main() -> int:
     parser.add_argument("--adapters", type=int, default=100_000)
     parser.add_argument("--concepts", type=int, default=100, help="concepts that are scored")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the catalogs here, and use those that are here")
     parser.add_argument("--naive", type=Path, help="only do the naive way on this catalog; for the program itself")
     chosen = parser.parse_args()
     if chosen.naive is not None:
@@ -149,10 +150,14 @@ def main() -> int:
         return 0
     settings = resolve(profile="pocket", environment={}).settings
     program = [str(Path(sys.executable).with_name("auditor")), "--profile", "pocket", "--work-dir"]
-    with tempfile.TemporaryDirectory() as top:
-        large, small = Path(top) / "large", Path(top) / "small"
-        database = build(large, chosen.adapters, chosen.concepts, None)
-        build(small, chosen.adapters, chosen.concepts, load_encoder(settings))
+    with tempfile.TemporaryDirectory() as temporary:
+        top = chosen.folder or Path(temporary)
+        large, small = top / "large", top / "small"
+        database = large / "catalog.duckdb"
+        if not database.exists():
+            build(large, chosen.adapters, chosen.concepts, None)
+        if not (small / "catalog.duckdb").exists():
+            build(small, chosen.adapters, chosen.concepts, load_encoder(settings))
         seen: dict[str, object] = {"adapters": chosen.adapters, "file_gb": round(database.stat().st_size / 1e9, 2)}
         for name, text in _QUESTIONS.items():
             seen[name] = cpu_seconds([*program, str(large), "search", text], chosen.rounds)

@@ -77,7 +77,7 @@ def _verdict(shipped: Sequence[BaseCost], cheaper: Sequence[BaseCost]) -> str:
 
 The goal is at most {GOAL_DAYS} GPU-days. The shipped recipe takes {days(shipped)}, the cheaper one {days(cheaper)}:
 the goal is {verdict}. What the cheaper one costs in the scores is not known: on production models no score was
-ever compared; `auditor calibrate` does so on your GPU, with your adapters. Most of the time is FLUX.1's. Not counted,
-because not measured at this size: merging into a compiled denoiser with full batches, and drawing on the base's own
-trajectory.
+ever compared; `auditor calibrate` does so on your GPU, with your adapters. What each setting costs on the pocket is in
+[benchmarks](benchmarks.md#what-each-lever-costs), with two that are no settings and why. Most of the time is FLUX.1's.
+Not counted, because not measured at this size: merging into a compiled denoiser with full batches.
 """
