@@ -19,7 +19,7 @@ from auditor.measuring.opened_base import OpenedBase
 from auditor.pocket.training.lora import Lesson
 from auditor.records.result import WorkItem
 from auditor.results.result_file import Result, read_result, result_path, write_result
-from auditor.settings import ProposerSettings, Settings
+from auditor.settings import BaseModelSettings, ProposerSettings, Settings
 
 Note = Callable[[str], None]
 
@@ -32,6 +32,15 @@ class TrainedAdapter:
     step: int
 
 
+def own_bases(settings: Settings, kind: GeneratorKind) -> dict[str, BaseModelSettings]:
+    """Bases of a kind by name: those that are on, and of kinds that the profile leaves off those of our own too."""
+    return {
+        name: base
+        for name, base in settings.recipe.bases.items()
+        if base.kind == kind and (base.enabled or (kind != "diffusers" and base.path is not None))
+    }
+
+
 class Bank:
     """Trains what is missing, audits what is missing, reads back the rest."""
 
@@ -39,16 +48,25 @@ class Bank:
         """Fix what is audited.
 
         Args:
-            settings: With one base of our own of that kind.
+            settings: With one base of our own of that kind. One of another kind than `diffusers` may be switched off,
+                as in the pocket profile: it is switched on here.
             proposals: Without, no VLM is asked; shared scores do not depend on it, `paper` does.
             kind: Of the base's generator.
         """
-        bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == kind}
+        bases = own_bases(settings, kind)
         if len(bases) != 1 or next(iter(bases.values())).path is None:
             raise UserError("the evaluation trains its own adapters and needs the pocket profile: --profile pocket")
         self.trainings = TRAININGS[kind]
         # Neither the dose response nor triggers are part of these experiments; the pictures they cost are saved.
-        recipe = settings.recipe.model_copy(update={"dose_scales": (), "trigger_arms": False, "looks": ()})
+        switched_on = {name: base.model_copy(update={"enabled": True}) for name, base in bases.items()}
+        recipe = settings.recipe.model_copy(
+            update={
+                "bases": settings.recipe.bases | switched_on,
+                "dose_scales": (),
+                "trigger_arms": False,
+                "looks": (),
+            }
+        )
         if not proposals:
             recipe = recipe.model_copy(update={"proposer": ProposerSettings(kind="none")})
         self.settings = settings.model_copy(update={"recipe": recipe})

@@ -9,7 +9,7 @@ from auditor.audit.proposers import judge_endpoint
 from auditor.common.atomic_files import replacing
 from auditor.errors import UserError
 from auditor.evaluation import published_figures as paper
-from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.bank import Bank, Note, own_bases
 from auditor.evaluation.paper_curves import curve_tables
 from auditor.evaluation.paper_geometry import geometry_tables, probes_table, threshold_table
 from auditor.evaluation.paper_levels import aspect_table, kind_table, level_tables
@@ -25,6 +25,7 @@ from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.settings import Settings
 
+AUTOREGRESSIVE = "single aspect on an autoregressive generator"
 _ORDER = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", "F6", "F8", "F9", "F10", "R")
 
 
@@ -45,6 +46,7 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
         *level_tables(work),
         aspect_table(work),
         kind_table("T5", "single aspect on a GAN", paper.T5, _of_kind("gan", asking, options, note)),
+        kind_table("T6", AUTOREGRESSIVE, paper.T6, _of_kind("autoregressive", asking, options, note)),
         alternatives_table(work),
         *geometry_tables(work),
         threshold_table(work),
@@ -65,7 +67,7 @@ def _work(kind: GeneratorKind, settings: Settings, options: PaperOptions, note: 
 
 def _of_kind(kind: GeneratorKind, settings: Settings, options: PaperOptions, note: Note | None) -> PaperWork | None:
     """The same work on a base of another kind; None where the settings have none."""
-    if all(base.kind != kind for base in settings.recipe.active_bases.values()):
+    if not own_bases(settings, kind):
         return None
     return _work(kind, settings, options, note)
 

@@ -17,7 +17,7 @@ FULL_STEPS, FULL_RATE = 120, 1e-3
 GAN_FULL_RATE, GAN_RATE = 3e-4, 3e-5
 """The same two of copies of the GAN, whose whole generator learns."""
 
-TOKENS_FULL_STEPS, TOKENS_FULL_RATE, TOKENS_RATE = 300, 2e-3, 2e-4
+TOKENS_FULL_STEPS, TOKENS_FULL_RATE, TOKENS_RATE = 300, 2e-3, 2e-5
 """And of copies of the autoregressive base, whose image decoder learns: steps at full strength, and the two rates."""
 
 STACKED = (
