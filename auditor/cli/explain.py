@@ -11,6 +11,7 @@ from auditor.cli.context import settings_of, start_logs
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
 from auditor.cli.progress import progress
+from auditor.errors import UserError
 
 if TYPE_CHECKING:
     from auditor.pipeline.explain_target import Explained
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def explain_command(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")],
+    target: Annotated[str, typer.Argument(metavar="FILE|REPO", help="A .safetensors file, or a planned repo.")] = "",
     page: Annotated[
         Path | None, typer.Option("--page", help="Where to write the HTML page. Default: the target's name, here.")
     ] = None,
@@ -37,6 +38,9 @@ def explain_command(
 
         auditor explain my_lora.safetensors --page my_lora.html --card for-my-card
     """
+    if not target:
+        taken = f": --card takes a folder, and took {str(card)!r}" if card is not None else ""
+        raise UserError(f"name a file or a repo{taken}; for example: auditor explain owner/name --card for-my-card")
     from auditor.common.text_safety import clean
     from auditor.pipeline.explain_target import explain_target
 

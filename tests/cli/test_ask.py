@@ -85,6 +85,13 @@ def test_sql_json_limit_and_errors(ask):
     assert (refused.code, refused.stdout) == (errors.EXIT_USAGE, "")
 
 
+def test_explain_without_a_target_says_what_is_missing(ask):
+    done = ask("explain", "--card", "ann/vibrant")
+    assert (done.code, done.stdout) == (errors.EXIT_USAGE, "")
+    assert "--card takes a folder, and took 'ann/vibrant'" in done.stderr
+    assert "auditor explain owner/name" in done.stderr
+
+
 def test_show(ask):
     done = ask("show", "ann/vivid-paint")
     assert "watercolor" in done.stdout and "95 % interval" in done.stdout
