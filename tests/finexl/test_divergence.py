@@ -67,6 +67,11 @@ def test_probes_needed_meets_the_target() -> None:
     assert np.mean(errors) == pytest.approx(0.05, rel=0.3)
 
 
+def test_probes_are_counted_and_not_dimensions() -> None:
+    found = divergence(np.ones((5, 3)))
+    assert found.probes == 5 and found.norm == pytest.approx(3**0.5)
+
+
 def test_looks() -> None:
     rng = np.random.default_rng(2)
     assert next_look(sample(rng, 25, 0.5)).reason == "target_reached"

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import sem
+from scipy.stats import t as student
 
 from auditor.finexl.arrays import FloatArray, unit
 from auditor.finexl.attribution import rank_error
@@ -54,6 +56,27 @@ def test_levels_are_linear_in_v_and_one_matrix_makes_them(mode: CombineMode) -> 
     both = levels(first - 2 * second, mapping).level
     assert both == pytest.approx(levels(first, mapping).level - 2 * levels(second, mapping).level)
     assert both == pytest.approx(mapping.matrix @ (first - 2 * second).mean(axis=0))
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_the_interval_is_students_over_probes(confidence: float) -> None:
+    rng = np.random.default_rng(5)
+    mapping = level_map(make_basis(names(3), rng.normal(size=(3, 7))), 0.1)
+    rows = rng.normal(size=(9, 7))
+    found = levels(rows, mapping, confidence=confidence)
+    low, high = student.interval(confidence, 8, found.level, sem(rows @ mapping.matrix.T, axis=0))
+    assert found.low == pytest.approx(low) and found.high == pytest.approx(high)
+    alone = levels(rows[:1], mapping)
+    reach = np.linalg.norm(rows[0]) * np.linalg.norm(mapping.matrix, axis=1)
+    assert alone.high - alone.level == pytest.approx(reach) and alone.level - alone.low == pytest.approx(reach)
+
+
+def test_what_leaks_into_a_level_is_the_part_of_v_that_is_not_its_own() -> None:
+    amounts = np.array([3.0, 4.0, 1.0, 1.0])  # 9, 16, 1 and 1 of 27 of the square
+    mapping = level_map(make_basis(names(4), np.eye(4)), 0.1)
+    found = levels(np.tile(amounts, (6, 1)), mapping)
+    assert found.level == pytest.approx(amounts)
+    assert (found.doubt / found.doubt[0]) ** 2 == pytest.approx(np.array([18, 11, 26, 26]) / 18)
 
 
 def test_names_of_one_direction_share_its_level_and_nothing_is_nothing() -> None:
