@@ -72,9 +72,9 @@ def test_every_spelling_is_read_as_it_is_meant(question: PlantedQuestion) -> Non
 
 def test_shares_are_counted_by_kind_and_all_right_is_not_certain() -> None:
     questions = planted_questions(ZOO)
-    perfect = _rows(OURS, questions, [sorted(question.right) for question in questions])
+    perfect = _rows(OURS, questions, [sorted(question.right) for question in questions], None)
     assert {row.first for row in perfect} == {1.0} and all(0 < row.low < 1 and row.high == 1 for row in perfect)
-    late = _rows(OURS, questions, [["bob/idle", *sorted(question.right)] for question in questions])
+    late = _rows(OURS, questions, [["bob/idle", *sorted(question.right)] for question in questions], None)
     assert {row.first for row in late} == {0.0} and {row.among_five for row in late} == {1.0}
     assert all(row.low == 0 < row.high < 1 for row in late)
     assert sum(row.questions for row in perfect if not row.kind.startswith("all")) == len(questions)

@@ -38,6 +38,7 @@ NOTHING_OF_UPLOADERS = {
     "demo": "the pocket world, by commands that are listed here",
     "cluster init": "batch files",
     "cost": "counts",
+    "compare-bases": "bases that the settings name, and folders of our own",
     "evaluate": "our own adapters, whose content is known",
 }  # fmt: skip
 """Command, or group of commands → what it is about instead."""
