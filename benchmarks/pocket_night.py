@@ -173,11 +173,11 @@ class Run:
         path = Case("plain", WARMING_UP, None).path
         self.naive.audit(path, asked.prompts, asked.seeds, steps=2, guidance=1.0)
 
-    def row(self, case: Case, *, script: bool) -> Row:
+    def row(self, case: Case, *, script: bool, subject_arm: bool) -> Row:
         """Every way on one adapter, the script's among them if it is to be run."""
         costs: dict[str, Cost] = {}
         results = {name: self._audit(name, opened, case, costs) for name, opened in self.opened.items()}
-        arm = acting(results["full"])
+        arm = "trigger_differences" if subject_arm and case.kind == "subject" else acting(results["full"])
         means = {name: result.arrays[arm].astype(np.float64).mean(0) for name, result in results.items()}
         with_script: dict[str, float] = {}
         if script:
@@ -220,12 +220,18 @@ def table(rows: Sequence[Row], recipe: str) -> str:
         of = [row for row in rows if kind in (row.kind, "all")]
         cells = [kind, str(len(of))]
         for way, some in (("naive", rows), (recipe, of)):
-            cells.append(f"{mean(some, way, 'evaluations'):,.0f}, {mean(some, way, 'cpu_s'):.2f}")
-        for what in ("evaluations", "cpu_s"):
-            naive = mean(rows, "naive", what)
-            each = [naive / getattr(row.costs[recipe], what) for row in of]
-            cells.append(f"{naive / mean(of, recipe, what):.1f} ({min(each):.1f} to {max(each):.1f})")
-        cells.append(", ".join(f"{mean(rows, OURS, w) / mean(of, recipe, w):.1f}" for w in ("evaluations", "cpu_s")))
+            known = any(way in row.costs for row in some)
+            cells.append(f"{mean(some, way, 'evaluations'):,.0f}, {mean(some, way, 'cpu_s'):.2f}" if known else "")
+        if not any("naive" in row.costs for row in rows):
+            cells += ["", "", ""]
+        else:
+            for what in ("evaluations", "cpu_s"):
+                naive = mean(rows, "naive", what)
+                each = [naive / getattr(row.costs[recipe], what) for row in of]
+                cells.append(f"{naive / mean(of, recipe, what):.1f} ({min(each):.1f} to {max(each):.1f})")
+            cells.append(
+                ", ".join(f"{mean(rows, OURS, w) / mean(of, recipe, w):.1f}" for w in ("evaluations", "cpu_s"))
+            )
         full, script = (
             [row.with_full[recipe] for row in of],
             [row.with_script[recipe] for row in of if row.with_script],
@@ -241,6 +247,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapters", type=int, default=len(SAMPLE), help="the first so many of each kind's turn")
     parser.add_argument("--script", type=int, default=4, help="of these, how many the script runs on")
+    parser.add_argument(
+        "--subject-arm", action="store_true", help="of adapters for one subject compare that arm, whichever else acts"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     diffusers_logging.set_verbosity_error()
@@ -251,7 +260,7 @@ def main() -> int:
         run.warm_up()
         rows = []
         for number, case in enumerate(by_turn[: chosen.adapters]):
-            rows.append(run.row(case, script=number < chosen.script))
+            rows.append(run.row(case, script=number < chosen.script, subject_arm=chosen.subject_arm))
             print(json.dumps(asdict(rows[-1])), flush=True)
         print(json.dumps({name: asdict(cost) for name, cost in run.once.items()}))
     for name in ("as it ships", "cheaper"):
