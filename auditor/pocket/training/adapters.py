@@ -8,17 +8,13 @@ An adapter that lies in WORK/adapters is not trained again. `--share i/n` splits
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
-from auditor.common.atomic_files import replacing
 from auditor.pocket.training.lessons import PAIRS_HELD_OUT, evaluation_lessons, zoo_lessons
 from auditor.pocket.training.lora import Lesson, Trainer
+from auditor.pocket.training.trained_files import Train, ensure_files
 
 
 def trained_path(folder: Path, lesson: Lesson, step: int | None = None) -> Path:
@@ -36,21 +32,15 @@ def ensure_trained(base: Path, folder: Path, lessons: Sequence[Lesson], *, share
         share: (i, n): take every n-th lesson from the i-th.
     """
     mine = [lesson for number, lesson in enumerate(lessons) if number % share[1] == share[0]]
-    missing = [lesson for lesson in mine if not trained_path(folder, lesson).exists()]
-    if not missing:
-        return
+    ensure_files(mine, partial(trained_path, folder), lambda: _trainer(base))
+
+
+def _trainer(base: Path) -> Train:
     trainer = Trainer(base)
-    for number, lesson in enumerate(missing, 1):
-        began = time.monotonic()
-        states = trainer.train(lesson)
-        for step in sorted(states):  # the last one, which marks the lesson done, comes last
-            _save(trained_path(folder, lesson, step), states[step])
-        print(f"adapter {number}/{len(missing)} {lesson.name} {time.monotonic() - began:.0f} s", file=sys.stderr)
-
-
-def _save(path: Path, state: dict[str, torch.Tensor]) -> None:
-    with replacing(path) as temporary:
-        save_file({f"unet.{k}": v.half().contiguous() for k, v in state.items()}, temporary)
+    return lambda lesson: {
+        step: {f"unet.{name}": value.half().contiguous() for name, value in state.items()}
+        for step, state in trainer.train(lesson).items()
+    }
 
 
 def main() -> None:

@@ -10,17 +10,14 @@ part. A copy that lies in WORK/gan-copies is not trained again.
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
-from auditor.common.atomic_files import replacing
 from auditor.generation.controlgan.gan_folder import open_generator, open_text, read_captions, stored
 from auditor.generation.controlgan.gan_sizes import read_sizes
 from auditor.pocket.training import gan_pictures
@@ -29,6 +26,7 @@ from auditor.pocket.training.gan_losses import pixel_loss
 from auditor.pocket.training.lessons import gan_style_lesson
 from auditor.pocket.training.loop import best_device
 from auditor.pocket.training.lora import Lesson, Tensors, training_pictures
+from auditor.pocket.training.trained_files import ensure_files
 
 ZOO_STYLES = ("vibrant", "sketched", "striped")
 """Of the copies on the loopback Hub; development styles."""
@@ -88,18 +86,7 @@ def ensure_copies(base: Path, folder: Path, lessons: Sequence[Lesson]) -> None:
         folder: Work folder of the trainings.
         lessons: Wanted copies.
     """
-    missing = [lesson for lesson in lessons if not copy_path(folder, lesson).exists()]
-    if not missing:
-        return
-    trainer = CopyTrainer(base)
-    for number, lesson in enumerate(missing, 1):
-        began = time.monotonic()
-        states = trainer.train(lesson)
-        for step in sorted(states):  # the last one, which marks the lesson done, comes last
-            with replacing(copy_path(folder, lesson, step)) as temporary:
-                save_file(states[step], temporary)
-        took = time.monotonic() - began
-        print(f"copy {number}/{len(missing)} {lesson.name} {took:.0f} s", file=sys.stderr)
+    ensure_files(lessons, partial(copy_path, folder), lambda: CopyTrainer(base).train)
 
 
 def main() -> None:

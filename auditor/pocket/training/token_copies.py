@@ -10,18 +10,15 @@ WORK/token-copies is not trained again.
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
-from auditor.common.atomic_files import replacing
 from auditor.generation.token_models import load_token_model
 from auditor.generation.vqgan import VQGAN
 from auditor.pocket.scenes import render, sample_scene
@@ -29,6 +26,7 @@ from auditor.pocket.styles import apply_style
 from auditor.pocket.training.image_tokens import as_input, reconstruction_loss
 from auditor.pocket.training.lessons import token_style_lesson
 from auditor.pocket.training.lora import PICTURES, Lesson, Tensors
+from auditor.pocket.training.trained_files import Train, ensure_files
 
 ZOO_STYLES = ("vibrant", "striped", "cool")
 """Of the copies on the loopback Hub; development styles."""
@@ -86,20 +84,14 @@ def ensure_copies(base: Path, folder: Path, lessons: Sequence[Lesson]) -> None:
         folder: Work folder of the trainings.
         lessons: Wanted copies.
     """
-    missing = [lesson for lesson in lessons if not copy_path(folder, lesson).exists()]
-    if not missing:
-        return
+    ensure_files(lessons, partial(copy_path, folder), lambda: _trainer(base), {"format": "pt"})
+
+
+def _trainer(base: Path) -> Train:
     codec = load_token_model(base, "cpu", torch.float32).model.model.vqmodel
     assert isinstance(codec, VQGAN)
     codec.requires_grad_(False)
-    for number, lesson in enumerate(missing, 1):
-        began = time.monotonic()
-        states = dict(fine_tune(deepcopy(codec), lesson))
-        for step in sorted(states):  # the last one, which marks the lesson done, comes last
-            with replacing(copy_path(folder, lesson, step)) as temporary:
-                save_file(states[step], temporary, metadata={"format": "pt"})
-        took = time.monotonic() - began
-        print(f"copy {number}/{len(missing)} {lesson.name} {took:.0f} s", file=sys.stderr)
+    return lambda lesson: dict(fine_tune(deepcopy(codec), lesson))
 
 
 def main() -> None:
