@@ -62,7 +62,8 @@ def test_ctrl_c_while_starting_is_no_traceback(tmp_path: Path, after_s: float) -
         process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert b"Traceback" not in said
-    assert process.returncode in (0, 130)
+    # At its very end the interpreter gives the signal back to the system; a shell calls that 130 too.
+    assert process.returncode in (0, 130, -signal.SIGINT)
 
 
 @pytest.mark.parametrize("command", ["nightly", "crawl"])

@@ -32,6 +32,8 @@ FORMATS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
     ("whole differences, norms", "`.diff`, `.diff_b`, `.w_norm`", ("full_difference",)),
     ("new words", "`emb_params`, `clip_l` with `clip_g`, `learned_embeds`", ("textual_inversion",)),
     ("whole denoiser, single-file model", "parameters without factors", ("denoiser", "checkpoint")),
+    ("whole autoregressive model, or its image decoder; GAN", "`vqmodel.`, `quantize.embedding.weight`; "
+     "`augmentation.project.weight`", ("autoregressive_model", "gan_model")),
     ("VeRA without its factors", "`vera_lambda_b` alone: they are drawn from a seed", ("vera",)),
     ("OFT, BOFT", "`oft_blocks`, `oft_R`", ("oft",)),
     ("(IA)³, GLoRA, T-LoRA", "`on_input`, `a1.weight`, `lambda_layer`", ("ia3", "glora", "tlora")),
