@@ -16,7 +16,7 @@ from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tie
 
 NO_DATA = "data set not built yet"
 OURS_LEVELS = ("robust", "level", "projection", "paper")
-OURS_ASPECTS = ("robust", "the two alone", "projection", "paper")
+OURS_ASPECTS = ("robust", "level", "the two alone", "projection", "paper")
 
 
 def level_tables(work: PaperWork) -> list[PaperTable]:
