@@ -23,7 +23,7 @@ SIDE = 8
 JANUS_SIZE = 16
 
 
-def save_chameleon(folder: Path) -> Path:
+def save_chameleon(folder: Path, *, tied: bool = False) -> Path:
     """Two layers of width 32 and an image tokenizer of 8 x 8 codes for pictures of `SIZE` pixels."""
     tokenizer = clip_tokenizer()
     words = len(tokenizer)
@@ -36,6 +36,7 @@ def save_chameleon(folder: Path) -> Path:
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=128,
+        tie_word_embeddings=tied,
         vocabulary_map=names | {"<image>": words + CODES, BEGIN_OF_IMAGE: words + CODES + 1},
         vq_config={
             "embed_dim": 8,

@@ -27,13 +27,14 @@ class Merger:
         self._pristine: dict[tuple[str, str, str], torch.Tensor] = {}
 
     def put(self, changes: Sequence[FittedChange]) -> float:
-        """Merge changes at strength 1.
+        """Merge changes at strength 1. A weight that the model holds under two names is changed once.
 
         Returns:
             The sum of squares of all of them in float64, before rounding to the model's precision.
 
         Raises:
-            Refused: `nonfinite_weights`, when a weight overflows the model's precision.
+            Refused: `nonfinite_weights`, when a weight overflows the model's precision; `unexpected_tensors`, when two
+                names of one weight are given different values.
             ItemError: Failed as `not_applied`, when a module has no such parameter.
         """
         self._changes = tuple(changes)
@@ -68,12 +69,17 @@ class Merger:
         """Assumes pristine weights."""
         squares = 0.0
         self._strength = strength
+        names: dict[int, tuple[str, str, str]] = {}  # of each weight, the one that it was changed by
         for change in self._changes:
             keys = [(target.component, target.module, change.parameter) for target in change.targets]
             parameters = [self._parameter(*key) for key in keys]
             for key, parameter, changed in zip(keys, parameters, change.changed(parameters, strength), strict=True):
-                squares += float((changed - parameter.double()).square().sum())
                 merged = changed.to(parameter.dtype)
+                if names.setdefault(id(parameter), key) != key:
+                    if strength == 1.0 and not torch.equal(merged, parameter):
+                        raise Refused("unexpected_tensors", "Two tensors of the model mean the same place of the base.")
+                    continue  # tied: it is no longer pristine, and what its other name says was done
+                squares += float((changed - parameter.double()).square().sum())
                 if not torch.isfinite(merged).all():
                     raise Refused("nonfinite_weights", f"With the change a weight overflows {parameter.dtype}.")
                 if torch.equal(merged, parameter):

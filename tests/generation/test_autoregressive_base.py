@@ -100,6 +100,30 @@ def test_a_copy_of_the_transformer_is_sampled_anew_and_paired_by_seed(
     assert (paired == plain).float().mean() > (unpaired == plain).float().mean() + 0.1
 
 
+def test_a_weight_under_two_names_is_changed_once(tmp_path: Path) -> None:
+    base = AutoregressiveBase(save_chameleon(tmp_path / "tied", tied=True), RenderOptions(size=SIZE, batch_size=3))
+    before = base.generate(PROMPTS, SEEDS)
+    weights = base._model.state_dict()
+    own, codes = (weights[n].clone() for n in ("lm_head.weight", "model.vqmodel.quantize.embedding.weight"))
+    tuned = own * 1.3
+    path, kept = tmp_path / "model.safetensors", {"model.vqmodel.quantize.embedding.weight": codes}
+    save_file(kept | {"model.embed_tokens.weight": tuned, "lm_head.weight": tuned.clone()}, path)
+    proof = base.apply(normalise(inspect_file(path), base.layout()))
+    assert proof.delta_norm == pytest.approx(float((tuned - own).double().norm()))
+    base.generate(PROMPTS, SEEDS, scale=0.5)
+    torch.testing.assert_close(base._model.lm_head.weight, own * 1.15)
+    base._remembered.clear()
+    assert np.array_equal(base.generate(PROMPTS, SEEDS, adapter=False), before)
+    base.remove()
+    for first, second in ((tuned, own * 0.9), (own, tuned)):
+        save_file(kept | {"model.embed_tokens.weight": first.clone(), "lm_head.weight": second.clone()}, path)
+        with pytest.raises(Refused) as refused:
+            base.apply(normalise(inspect_file(path), base.layout()))
+        assert refused.value.reason == "unexpected_tensors"
+        base.remove()
+    assert np.array_equal(base.generate(PROMPTS, SEEDS), before)
+
+
 def test_a_copy_whose_logits_overflow_draws_nothing_that_counts(
     folder: Path, tmp_path: Path, base: AutoregressiveBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
