@@ -245,7 +245,7 @@ class DiffusersBase:
     ) -> Any:
         noise, generators = draw_noise(self._pipe, seeds, self.options.size)
         exact = FORMS[type(self._pipe).__name__].keeps_float32
-        self._interval.begin(steps, self.options.guidance_interval, guided=guidance > 1)
+        self._interval.begin(self._pipe.scheduler, self.options.guidance_interval, guided=guidance > 1)
         result = self._pipe(
             **conditioning,
             latents=noise.to(device=self.options.device, dtype=None if exact else self._denoiser.dtype),

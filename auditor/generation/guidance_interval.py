@@ -29,22 +29,23 @@ class GuidanceInterval:
             on_saved: Told of samples that the denoiser was given and did not evaluate.
         """
         self._passes, self._on_saved = passes, on_saved
-        self._acting = range(0)
+        self._scheduler: Any = None
+        self._interval = ALWAYS
         self._idle = True
         self._calls = 0
         self._conditional: Any = None
         self._forward: Any = denoiser.forward
         setattr(denoiser, "forward", self._evaluate)  # noqa: B010  # mypy takes the plain form for a method's
 
-    def begin(self, steps: int, interval: Interval, *, guided: bool) -> None:
+    def begin(self, scheduler: Any, interval: Interval, *, guided: bool) -> None:
         """A new call of the pipeline.
 
         Args:
-            steps: Denoising steps.
+            scheduler: Of the pipeline. Some evaluate more than once a step: what counts is the times it sets.
             interval: Where guidance acts.
             guided: Whether the call is guided at all.
         """
-        self._acting = guided_steps(steps, interval)
+        self._scheduler, self._interval = scheduler, interval
         self._idle = not guided or interval == ALWAYS or self._passes == "one"
         self._calls, self._conditional = 0, None
 
@@ -52,9 +53,10 @@ class GuidanceInterval:
         if self._idle:
             return self._forward(*args, **kwargs)
         number, self._calls = self._calls, self._calls + 1
+        acting = guided_steps(len(self._scheduler.timesteps), self._interval)
         if self._passes == "apart":
-            return self._evaluate_apart(number, args, kwargs)
-        if number in self._acting:
+            return self._evaluate_apart(number, acting, args, kwargs)
+        if number in acting:
             return self._forward(*args, **kwargs)
         count = _samples(args, kwargs)
         half = slice(count // 2, count) if self._passes == "prompt_last" else slice(0, count // 2)
@@ -62,12 +64,12 @@ class GuidanceInterval:
         kept = {name: _part(value, count, half) for name, value in kwargs.items()}
         return _doubled(self._forward(*(_part(value, count, half) for value in args), **kept))
 
-    def _evaluate_apart(self, number: int, args: Any, kwargs: Any) -> Any:
+    def _evaluate_apart(self, number: int, acting: range, args: Any, kwargs: Any) -> Any:
         """With the prompt first, without it second."""
         if number % 2 == 0:
             self._conditional = self._forward(*args, **kwargs)
             return self._conditional
-        if number // 2 in self._acting:
+        if number // 2 in acting:
             return self._forward(*args, **kwargs)
         self._on_saved(_samples(args, kwargs))
         return self._conditional

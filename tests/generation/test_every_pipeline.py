@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,22 @@ def test_guidance_acts_in_its_interval_and_nothing_is_evaluated_outside(tmp_path
         assert not np.array_equal(part, whole) and not np.array_equal(part, unguided)
     again, _ = _drawn(base, GUIDANCE, (0.0, 1.0))
     np.testing.assert_array_equal(again, whole)
+
+
+@pytest.mark.parametrize(("scheduler", "evaluations"), [("PNDMScheduler", 5), ("HeunDiscreteScheduler", 7)])
+def test_an_interval_is_one_of_all_evaluations_of_a_sampler_with_more_than_steps(
+    tmp_path: Path, scheduler: str, evaluations: int
+) -> None:
+    folder = save_sd(tmp_path / "sd")
+    own = {"_class_name": scheduler, "skip_prk_steps": True}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(own))
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"scheduler": ["diffusers", scheduler]}))
+    base = DiffusersBase(folder, RenderOptions(sampler="default", steps=4, guidance=GUIDANCE, size=32, batch_size=3))
+    (_, whole), (_, without) = _drawn(base, GUIDANCE, (0.0, 1.0)), _drawn(base, 1.0, (0.0, 1.0))
+    assert (whole, without) == (6 * evaluations, 3 * evaluations)
+    (_, early), (_, late) = _drawn(base, GUIDANCE, (0.0, 0.5)), _drawn(base, GUIDANCE, (0.5, 1.0))
+    assert early - without == 3 * ((evaluations + 1) // 2) and late - without == 3 * (evaluations // 2)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
