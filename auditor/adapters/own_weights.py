@@ -6,17 +6,15 @@ stays as the base has it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from auditor.adapters.adapter_file import AdapterFile
 from auditor.adapters.changes import Replacement
-from auditor.adapters.digests import tensors_digest
 from auditor.adapters.header import TensorInfo
 from auditor.adapters.layout import BaseLayout, Target
 from auditor.adapters.normalised import FittedChange, NormalisedAdapter
+from auditor.adapters.whole_model import replacement_facts
 from auditor.errors import ItemError, Refused
-from auditor.records.adapter import AdapterFacts
 
 PREFIXES = ("", "model.", "model.vqmodel.")
 """What a file's names may lack of the base's: it may hold the inner model, or the image tokenizer, alone."""
@@ -40,7 +38,7 @@ def normalise_weights(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAda
         changes=changes,
         unmatched=(),
         no_learned_change=False,
-        facts=_facts(files, layout.denoiser, len(changes)),
+        facts=replacement_facts(files, layout.denoiser, len(changes)),
     )
 
 
@@ -69,29 +67,3 @@ def _place(info: TensorInfo, layout: BaseLayout) -> str:
         message = f"The model's {info.name[:80]!r} has shape {info.shape}, the base's {places[path]}."
         raise ItemError("skipped", "unsupported_base", message)
     return path
-
-
-def _facts(files: Sequence[AdapterFile], component: str, count: int) -> AdapterFacts:
-    digests = [tensors_digest(file) for file in files]
-    whole = digests[0] if len(digests) == 1 else hashlib.blake2b("".join(digests).encode(), digest_size=32).hexdigest()
-    first = files[0]
-    return AdapterFacts(
-        convention=first.convention,
-        family=None,
-        family_evidence=first.family.reasons,
-        size_bytes=sum(file.header.file_bytes for file in files),
-        dtypes=tuple(sorted({info.dtype for file in files for info in file.header.tensors.values()})),
-        pairs=count,
-        matched={component: count},
-        unmatched={},
-        rank_min=0,
-        rank_max=0,
-        alpha_source="none",
-        scale_min=1.0,
-        scale_max=1.0,
-        delta_norm=0.0,
-        tensors_digest=whole,
-        content_digest=whole,
-        claims=first.claims,
-        method=first.kind,
-    )

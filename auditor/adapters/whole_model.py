@@ -7,15 +7,16 @@ take the weights, or the file is not for this base.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.adapters.adapter_file import AdapterFile, judge
 from auditor.adapters.changes import Replacement
 from auditor.adapters.digests import tensors_digest
 from auditor.adapters.header import TensorInfo
-from auditor.adapters.kinds import CHECKPOINT_PREFIX
+from auditor.adapters.kinds import CHECKPOINT_PREFIX, WHOLE_MODELS
 from auditor.adapters.layout import BaseLayout, Target
 from auditor.adapters.normalised import FittedChange, NormalisedAdapter
 from auditor.errors import ItemError
@@ -61,7 +62,7 @@ def normalise_model(adapter: AdapterFile, layout: BaseLayout) -> NormalisedAdapt
         changes=changes,
         unmatched=(),
         no_learned_change=False,
-        facts=_facts(adapter, layout.denoiser, len(places)),
+        facts=replacement_facts((adapter,), layout.denoiser, len(places)),
         left_out=left_out(adapter),
     )
 
@@ -127,16 +128,26 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:2] if shape[2:] == (1, 1) else shape
 
 
-def _facts(adapter: AdapterFile, denoiser: str, count: int) -> AdapterFacts:
-    digest = tensors_digest(adapter)
+def replacement_facts(files: Sequence[AdapterFile], component: str, count: int) -> AdapterFacts:
+    """Facts of weights that take the place of a base's own.
+
+    Args:
+        files: The file, and its further shards.
+        component: The part of the base that they replace.
+        count: How many tensors have a place in it.
+    """
+    first = files[0]
+    digests = [tensors_digest(file) for file in files]
+    whole = digests[0] if len(digests) == 1 else hashlib.blake2b("".join(digests).encode(), digest_size=32).hexdigest()
     return AdapterFacts(
-        convention=adapter.convention,
-        family=adapter.family.family,
-        family_evidence=adapter.family.reasons,
-        size_bytes=adapter.header.file_bytes,
-        dtypes=tuple(sorted({info.dtype for info in denoiser_tensors(adapter).values()})),
+        convention=first.convention,
+        # of the families, which are all of denoisers, another generator has none
+        family=first.family.family if first.kind in WHOLE_MODELS else None,
+        family_evidence=first.family.reasons,
+        size_bytes=sum(file.header.file_bytes for file in files),
+        dtypes=tuple(sorted({info.dtype for file in files for info in denoiser_tensors(file).values()})),
         pairs=count,
-        matched={denoiser: count},
+        matched={component: count},
         unmatched={},
         rank_min=0,
         rank_max=0,
@@ -144,8 +155,8 @@ def _facts(adapter: AdapterFile, denoiser: str, count: int) -> AdapterFacts:
         scale_min=1.0,
         scale_max=1.0,
         delta_norm=0.0,
-        tensors_digest=digest,
-        content_digest=digest,
-        claims=adapter.claims,
-        method=adapter.kind,
+        tensors_digest=whole,
+        content_digest=whole,
+        claims=first.claims,
+        method=first.kind,
     )
