@@ -44,7 +44,7 @@ def condition(name: str, value: FilterValue) -> str:
         "has_license": f"(coalesce(a.license, '') <> '') = {texts}",
         "owner": f"lower(split_part(a.repo_id, '/', 1)) IN ({texts})",
         "name": f"contains(lower(a.repo_id), {texts})",
-        "exact_base": audit.format("NOT x.base_assumed AND NOT x.card_mismatch"),
+        "exact_base": audit.format("NOT x.base_assumed AND NOT x.card_mismatch") if value else "true",
         "downloads_min": f"a.downloads >= {texts}",
         "downloads_max": f"a.downloads <= {texts}",
         "likes_min": f"a.likes >= {texts}",

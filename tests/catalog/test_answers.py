@@ -108,6 +108,15 @@ def test_filters_that_exist_work_and_others_are_explained(catalog):
         search(catalog.database, "ann/vibrunt")
 
 
+def test_exact_base_can_be_asked_for_and_waived(world):
+    world.add("ann/exact", {"vibrant": 0.9})
+    world.add("bob/assumed", {"vibrant": 0.8}, base_assumed=True)
+    world.merge()
+    assert [hit.repo_id for hit in search(world.database, "vibrant, exact base only").hits] == ["ann/exact"]
+    for text in ("vibrant exact:no", "vibrant, not exact base"):
+        assert [hit.repo_id for hit in search(world.database, text).hits] == ["ann/exact", "bob/assumed"]
+
+
 CONCEPTS = st.sampled_from(["vibrant", "watercolor", "dark", "blurry", "foggy"])
 FILTERS = st.sampled_from(
     ["by ann", "by bob", "by cat", "mit licence", "downloads:>2", "since 2020", "without trigger"]

@@ -101,7 +101,9 @@ def test_both_readers_agree_on_random_questions():
     draw = random.Random(11)
     pieces = [*POCKET.alias_names, *sorted(grammar.silent), *sorted(grammar.words), *grammar.everyday, ",", "-", "un",
               "slightly", "> 0.3", "under 50 mb", "mit licence", "for sdxl", "newest", "top 3", "@mkr", "vibrnat",
-              "cottage", "than", "isn't", "commercial use ok", "trigger:sks", "foggyness", "/", "&"]  # fmt: skip
+              "cottage", "than", "isn't", "commercial use ok", "trigger:sks", "foggyness", "/", "&",
+              "not", "in 2024", "2025-13", "over 5 likes", "downloads", "nsfw", "= 0.5", "0.25", "50 %",
+              'base:""', "mkr/moss-lora"]  # fmt: skip
     questions = [" ".join(draw.choices(pieces, k=draw.randint(1, 7))) for _ in range(400)]
     for question, answer in zip(questions, by_script(questions), strict=True):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -12,14 +13,21 @@ from auditor.errors import UserError
 from auditor.lexicons import concept_key
 
 _KEY = re.compile(r'\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)', re.ASCII)
-_COMPARISON = re.compile(r"^(>=|<=|>|<|≥|≤)?(.+)$", re.ASCII)
-_NEGATED = re.compile(
+_COMPARISON = re.compile(r"^(>=|<=|>|<|≥|≤)?(.*)$", re.ASCII)
+NEGATED = re.compile(
     r"(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)"
-    r"(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$",
+    r"(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with|very|too|so|that))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$",
     re.ASCII,
 )
+"""What before a place in a question turns it round."""
 _TURNED = frozenset(("license", "base", "owner", "trigger"))
-"""Filters that a "not" before them turns round."""
+"""Filters that a "not" before them makes `not_…`."""
+_OPPOSITES = {
+    f"{name}_{one}": f"{name}_{two}"
+    for name in ("downloads", "likes", "size")
+    for one, two in (("min", "max"), ("max", "min"))
+}
+_OPPOSITES |= {"created_after": "created_before", "created_before": "created_after"}
 _SIZE = re.compile(r"^([\d.]+)\s*([kmg])i?b$", re.ASCII)
 _NUMBER = re.compile(r"^([\d.,]+)([km]?)$", re.ASCII)
 _DATE = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$", re.ASCII)
@@ -58,14 +66,26 @@ def take_filters(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str,
 
 def _add(found: dict[str, FilterValue], match: re.Match[str], accepted: Mapping[str, FilterValue]) -> None:
     """Adds what one place asks for: turned round by a "not" before it; several names are any of them."""
-    turned = _NEGATED.search(match.string[: match.start()]) is not None
-    for plain, value in accepted.items():
-        name = f"not_{plain}" if turned and plain in _TURNED else plain
+    turned = NEGATED.search(match.string[: match.start()]) is not None
+    for name, value in (_turned(accepted, match.group(0)) if turned else accepted).items():
         old = found.get(name)
         if isinstance(old, tuple) and isinstance(value, tuple):
             both = tuple(one for one in old if one in value)
             value = both or tuple(dict.fromkeys((*old, *value)))
         found[name] = value
+
+
+def _turned(accepted: Mapping[str, FilterValue], typed: str) -> Mapping[str, FilterValue]:
+    """The opposite of a filter, where there is one."""
+    for name, value in accepted.items():
+        if name in _TURNED:
+            return {f"not_{name}": value}
+        if isinstance(value, bool):
+            return {name: not value}
+        if len(accepted) == 1 and name in _OPPOSITES:
+            return {_OPPOSITES[name]: value}
+        raise UserError(f"'not' before {typed.strip(' ,;')!r} cannot be asked for; say what you want instead of it")
+    return accepted
 
 
 def bases_called(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...]:
@@ -130,8 +150,6 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
         read, known = grammar.orders.get(value), f"orders: {_some(grammar.orders)}"
     elif name == "outcome":
         read, known = value if value in grammar.outcomes else None, f"outcomes: {_some(grammar.outcomes)}"
-    elif name == "created_in":
-        return {"created_after": value, "created_before": _following(value)}
     elif name.endswith("_between"):
         kind = name.removesuffix("_between")
         least, most = map(_number, value.split(" "))
@@ -141,9 +159,11 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
     elif name.endswith(("_min", "_max")) or name == "limit":
         read, known = _number(value), "a number is needed, such as 100, 2.5k or 50 MB"
     else:
-        read, known = value, ""
+        read, known = value or None, "it is empty"
     if read is None and sure:
         raise UserError(f"{name.replace('_', ' ')} {value!r} is not known here; {known}")
+    if read is not None and name == "created_in":
+        return {"created_after": value, "created_before": _following(value)}
     return {} if read is None else {name: read}
 
 
@@ -171,10 +191,12 @@ def _number(value: str) -> float | None:
     size, number = _SIZE.match(value), _NUMBER.match(value)
     try:
         if size:
-            return float(size.group(1)) * _UNITS[size.group(2)]
-        return float(number.group(1).replace(",", "")) * _UNITS[number.group(2)] if number else None
+            read = float(size.group(1)) * _UNITS[size.group(2)]
+        else:
+            read = float(number.group(1).replace(",", "")) * _UNITS[number.group(2)] if number else math.nan
     except ValueError:
         return None
+    return read if math.isfinite(read) else None
 
 
 def _plain(text: str) -> str:

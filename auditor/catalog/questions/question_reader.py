@@ -6,13 +6,14 @@ tests/catalog/question_cases.json.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from auditor.catalog.questions.grammar import Grammar, load_grammar
 from auditor.catalog.questions.question import Amount, CatalogWords, FilterValue, Name, Order, Question, Role, Wish
-from auditor.catalog.questions.question_filters import take_filters
+from auditor.catalog.questions.question_filters import NEGATED, take_filters
 from auditor.catalog.questions.spelling import concept_of, corrected
 from auditor.errors import UserError
 from auditor.lexicons import concept_key
@@ -64,7 +65,7 @@ def read_question(text: str, words: CatalogWords) -> Question:
 
 def _tidied(text: str, grammar: Grammar) -> str:
     """Small letters, one form of each letter, one spelling of numbers."""
-    line = unicodedata.normalize("NFKC", text).lower().replace("’", "'").replace("\0", " ").replace("~", " ")
+    line = re.sub("[\0~\ufeff]", " ", unicodedata.normalize("NFKC", text).lower().replace("’", "'"))
     line = " ".join(line.split())
     for pattern, put in grammar.tidy:
         line = pattern.sub(put, line)
@@ -75,19 +76,29 @@ def _neighbour_of(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str
     """The line without names of adapters, the one that others shall be like, and one that is merely named.
 
     Raises:
-        UserError: Two adapters are named.
+        UserError: Two adapters are named, or one that others shall not be like.
     """
     like = _LIKE.search(line)
     if like is not None:
+        _refuse_unlike(line[: like.start()], like.group(1))
         return _LIKE.sub(" , ", line), like.group(1), None
     for match in _LIKE_NAME.finditer(line):
         name = match.group(1)
         if name not in grammar.silent and concept_of(name, words, grammar) is None and words.holds(name):
+            _refuse_unlike(line[: match.start()], name)
             return line[: match.start()] + " , " + line[match.end() :], name, None
     named = list(dict.fromkeys(name for name in _REPO_WITHIN.findall(line) if words.holds(name)))
     if len(named) > 1:
         raise UserError(f"two adapters are named; see them beside each other: auditor compare {named[0]} {named[1]}")
-    return (line.replace(named[0], " , "), None, named[0]) if named else (line, None, None)
+    if not named:
+        return line, None, None
+    _refuse_unlike(line[: line.index(named[0])], named[0])
+    return line.replace(named[0], " , "), None, named[0]
+
+
+def _refuse_unlike(before: str, name: str) -> None:
+    if NEGATED.search(before):
+        raise UserError(f"adapters that are not like {name} cannot be asked for; say what they should do, or not do")
 
 
 def concept_names(words: CatalogWords, text: str, count: int = 3) -> list[str]:
@@ -167,6 +178,8 @@ class _Walk:
 
     def _bound(self, sign: str, number: float) -> None:
         """ "> 0.5" after a concept is its amount, before one that of the next."""
+        if not math.isfinite(number):
+            raise UserError("that is too large a number for an amount; amounts are scores, such as 0.5")
         self._end_phrase()
         last = self.wishes[-1] if self.wishes and self.fresh else None
         if sign == "=" and last is not None and last.amount is not None:

@@ -48,8 +48,8 @@ def _wish(wish: Wish, *, moved: bool) -> str:
     names = " or ".join(name.concept or f'"{name.text}"' for name in wish.names)
     if wish.amount is None:
         return f"{'more ' if moved and wish.role == 'wanted' else _ROLES[wish.role]}{names}"
-    bounds = [f"{wish.amount.least:g}"] if wish.amount.least is not None else ["0"]
-    bounds += [f"to {wish.amount.most:g}"] if wish.amount.most is not None else ["or more"]
+    bounds = [f"{wish.amount.least:.12g}"] if wish.amount.least is not None else ["0"]
+    bounds += [f"to {wish.amount.most:.12g}"] if wish.amount.most is not None else ["or more"]
     word = _AMOUNTS.get(wish.amount.typed)
     return f"{_ROLES[wish.role]}{word + ' ' if word else ''}{names} ({' '.join(bounds)})"
 

@@ -91,7 +91,7 @@ function testOf(core, name, value) {
     has_trigger: () => on("trigger", (v) => Boolean(v) === value),
     owner: () => on("repo", (v) => value.includes(owner(v))),
     name: () => on("repo", (v) => lower(v).includes(value)),
-    exact_base: () => on("flags", exact),
+    exact_base: () => (value ? on("flags", exact) : () => true),
     downloads_min: () => on("downloads", (v) => v >= value), downloads_max: () => on("downloads", (v) => v <= value),
     likes_min: () => on("likes", (v) => v >= value), likes_max: () => on("likes", (v) => v <= value),
     size_min: () => on("size", (v) => v !== null && v >= value), size_max: () => on("size", (v) => v !== null && v <= value),

@@ -10,8 +10,10 @@ const MAX_WISHES = 8;
 const LONGEST_NAME = 6;
 const SEPARATORS = new Set(",;/|+&()");
 const DATE = /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$/;
-const NEGATED = /(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$/;
+const NEGATED = /(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with|very|too|so|that))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$/;
 const TURNED = ["license", "base", "owner", "trigger"];
+const OPPOSITES = { downloads_min: "downloads_max", downloads_max: "downloads_min", likes_min: "likes_max", likes_max: "likes_min",
+  size_min: "size_max", size_max: "size_min", created_after: "created_before", created_before: "created_after" };
 const REPO_WITHIN = /(?<![\w./-])[\w.-]*\w\/[\w.-]*\w(?![\w/-])/g;
 const ABOUT = 0.1;
 const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
@@ -133,10 +135,10 @@ const some = (names) => (names.length ? names.slice(0, 12).join(", ") + (names.l
 
 function numberOf(value) {
   const size = value.match(/^([\d.]+)\s*([kmg])i?b$/);
-  const number = value.match(/^([\d.,]+)([km]?)$/);
+  const number = value.match(/^([\d.,]*\d[\d.,]*)([km]?)$/);
   const read = size ? Number(size[1]) * UNITS[size[2]]
     : number ? Number(number[1].replace(/,/g, "")) * UNITS[number[2]] : NaN;
-  return Number.isNaN(read) ? null : read;
+  return Number.isFinite(read) ? read : null;
 }
 
 function licencesCalled(value, words, grammar) {
@@ -167,7 +169,6 @@ function accepted(name, value, words, grammar, sure) {
   if (name === "license") [read, known] = [licencesCalled(value, words, grammar), `licences in this catalog: ${some(words.licences)}`];
   else if (name === "base") [read, known] = [basesCalled(value, words, grammar), `bases in this catalog: ${some(words.bases)}`];
   else if (name === "owner") [read, known] = [words.owners.has(value) && (sure || !has(words.aliases, conceptKey(value))) ? [value] : null, "an owner is what stands before the / of a repo"];
-  else if (name === "created_in") return { created_after: value, created_before: following(value) };
   else if (name.endsWith("_between")) {
     const [kind, [least, most]] = [name.replace("_between", ""), value.split(" ").map(numberOf)];
     return least === null || most === null ? null : { [`${kind}_min`]: least, [`${kind}_max`]: most };
@@ -176,7 +177,9 @@ function accepted(name, value, words, grammar, sure) {
   else if (name === "outcome") [read, known] = [grammar.outcomes.includes(value) ? value : null, `outcomes: ${some([...grammar.outcomes].sort())}`];
   else if (name.startsWith("created")) [read, known] = [DATE.test(value) ? value : null, "dates are written 2025, 2025-03 or 2025-03-31"];
   else if (/_(min|max)$/.test(name) || name === "limit") [read, known] = [numberOf(value), "a number is needed, such as 100, 2.5k or 50 MB"];
+  else [read, known] = [value || null, "it is empty"];
   if (read === null && sure) throw new Error(`${name.replaceAll("_", " ")} '${value}' is not known here; ${known}`);
+  if (read !== null && name === "created_in") return { created_after: value, created_before: following(value) };
   return read === null ? null : { [name]: read };
 }
 
@@ -187,11 +190,18 @@ function following(period) {
   return Number(month) >= 12 ? `${Number(year) + 1}-01` : `${year}-${String(Number(month) + 1).padStart(2, "0")}`;
 }
 
+// The opposite of a filter, where there is one.
+function turnedRound(taken, typed) {
+  const [[name, value], ...more] = Object.entries(taken);
+  if (TURNED.includes(name)) return { [`not_${name}`]: value };
+  if (typeof value === "boolean") return { [name]: !value };
+  if (!more.length && has(OPPOSITES, name)) return { [OPPOSITES[name]]: value };
+  throw new Error(`'not' before '${typed.replace(/^[ ,;]+|[ ,;]+$/g, "")}' cannot be asked for; say what you want instead of it`);
+}
+
 // Turned round by a "not" before it; several names are any of them.
-function addFilter(found, before, taken) {
-  const turned = NEGATED.test(before);
-  for (const [bare, value] of Object.entries(taken)) {
-    const name = turned && TURNED.includes(bare) ? `not_${bare}` : bare;
+function addFilter(found, before, taken, typed) {
+  for (const [name, value] of Object.entries(NEGATED.test(before) ? turnedRound(taken, typed) : taken)) {
     const old = found[name];
     if (Array.isArray(old) && Array.isArray(value)) {
       const both = old.filter((one) => value.includes(one));
@@ -205,11 +215,11 @@ function takeFilters(text, words, grammar) {
   let line = text.replace(/\b([a-z]+):\s?("[^"]*"|[^\s,;"]+)/g, (all, key, given, at, whole) => {
     if (!has(grammar.keys, key)) return all;
     let name = grammar.keys[key];
-    const [, sign, value] = given.replace(/^"+|"+$/g, "").match(/^(>=|<=|>|<|≥|≤)?(.+)$/);
+    const [, sign, value] = given.replace(/^"+|"+$/g, "").match(/^(>=|<=|>|<|≥|≤)?(.*)$/);
     if (["downloads", "likes", "size"].includes(name)) {
       name += ["<", "<=", "≤"].includes(sign) || (!sign && name === "size") ? "_max" : "_min";
     }
-    addFilter(found, whole.slice(0, at), accepted(name, value, words, grammar, true));
+    addFilter(found, whole.slice(0, at), accepted(name, value, words, grammar, true), all);
     return " , ";
   });
   for (const [find, nameTemplate, valueTemplate] of grammar.filters) {
@@ -218,7 +228,7 @@ function takeFilters(text, words, grammar) {
       const name = fill(nameTemplate);
       const taken = accepted(name.replace(/\?$/, ""), fill(valueTemplate), words, grammar, !name.endsWith("?"));
       if (!taken) return match[0];
-      addFilter(found, match.at(-1).slice(0, match.at(-2)), taken);
+      addFilter(found, match.at(-1).slice(0, match.at(-2)), taken, match[0]);
       return " , ";
     });
   }
@@ -232,7 +242,7 @@ function takeBase(text, words, grammar, found) {
   const pattern = new RegExp(`(?:\\b(for|on|with|using) )?(?:the )?(?:\\bbase |\\bfamily )?(?<![\\w./-])(${spellings.join("|")})(?![\\w/-])( base| family| models?| loras?)?`, "g");
   const line = text.replace(pattern, (all, _, name, noun, at, whole) => {
     if (has(words.aliases, conceptKey(name)) && !noun) return all;
-    addFilter(found, whole.slice(0, at), accepted("base", name, words, grammar, true));
+    addFilter(found, whole.slice(0, at), accepted("base", name, words, grammar, true), all);
     return " , ";
   });
   const unknown = line.match(/\b(?:for|on) (?:the )?([\w.-]+) (?:base|family)\b/);
@@ -259,6 +269,7 @@ function walk(tokens, words, grammar) {
   };
   // "> 0.5" after a concept is its amount, before one that of the next.
   const bound = (sign, number) => {
+    if (!Number.isFinite(number)) throw new Error("that is too large a number for an amount; amounts are scores, such as 0.5");
     endPhrase();
     const last = fresh && !(sign === "=" && wishes.at(-1).amount) ? wishes.at(-1) : null;
     const old = (last ? last.amount : amount) || { typed: "", least: null, most: null };
@@ -356,7 +367,7 @@ function repoAskedFor(line, words, grammar) {
 }
 
 function tidied(text, grammar) {
-  const line = text.normalize("NFKC").toLowerCase().replace(/’/g, "'").replace(/[\0~]/g, " ").trim().split(/\s+/).join(" ");
+  const line = text.normalize("NFKC").toLowerCase().replace(/’/g, "'").replace(/[\0~\x1c-\x1f\x85]/g, " ").trim().split(/\s+/).join(" ");
   return grammar.tidy.reduce((whole, [find, put]) => whole.replace(find, put), line);
 }
 
@@ -364,16 +375,26 @@ function tidied(text, grammar) {
 function neighbourOf(line, words, grammar) {
   const likeAt = /\b(?:like|similar to|resembling)\s+(?:https?:\/\/[^\s/]+\/)?([\w.-]+\/[\w.-]+)(?:\/\S*)?/g;
   const like = [...line.matchAll(likeAt)][0];
-  if (like) return [line.replace(likeAt, " , "), like[1], null];
+  if (like) {
+    refuseUnlike(line.slice(0, like.index), like[1]);
+    return [line.replace(likeAt, " , "), like[1], null];
+  }
   for (const match of line.matchAll(/\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])/g)) {
     const name = match[1];
     if (!grammar.silent.has(name) && conceptOf(name, words, grammar) === null && words.holds(name)) {
+      refuseUnlike(line.slice(0, match.index), name);
       return [`${line.slice(0, match.index)} , ${line.slice(match.index + match[0].length)}`, name, null];
     }
   }
   const named = [...new Set(line.match(REPO_WITHIN) || [])].filter((name) => words.holds(name));
   if (named.length > 1) throw new Error(`two adapters are named; see them beside each other: auditor compare ${named[0]} ${named[1]}`);
-  return named.length ? [line.replaceAll(named[0], " , "), null, named[0]] : [line, null, null];
+  if (!named.length) return [line, null, null];
+  refuseUnlike(line.slice(0, line.indexOf(named[0])), named[0]);
+  return [line.replaceAll(named[0], " , "), null, named[0]];
+}
+
+function refuseUnlike(before, name) {
+  if (NEGATED.test(before)) throw new Error(`adapters that are not like ${name} cannot be asked for; say what they should do, or not do`);
 }
 
 function readQuestion(text, words, grammar) {

@@ -26,6 +26,7 @@ MORE = [
     "more vibrant than watercolor", "popular", "most liked vibrant", "watercolor, commercial use ok", "@mkr",
     "with a trigger", "trigger:qmxt", "strength 0.5", "under 50 mb", "does nothing", "meadow", "ana-k/meadow-lora",
     "like ana-k/meadow-lora", "like mkr/moss-lora, mit licence", "top 3 vibrant",
+    "vibrant exact:no", "vibrant exact:yes", "not sfw", "vibrant not after 2024",
 ]  # fmt: skip
 ASK = """async (text) => {
     byId("words").value = text;
