@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from auditor.generation.diffusers_base import DiffusersBase
 from auditor.generation.render_options import RenderOptions
 from auditor.pocket.corpus import sample_example
 from auditor.pocket.drawn_subjects import EDITS
+from auditor.pocket.hub_server.made_up_counts import made_up_counts
 from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import STYLES, apply_style
 
@@ -32,6 +35,15 @@ def test_weights_and_zoo_stay_small() -> None:
     world = {p for folder in WORLD for p in (package / folder).rglob("*.safetensors")}
     assert sum(p.stat().st_size for p in world) < WORLD_LIMIT_BYTES
     assert sum(p.stat().st_size for p in files - world) < OTHERS_LIMIT_BYTES
+
+
+def test_what_a_repo_says_of_its_use_follows_from_its_name() -> None:
+    """Publishing again changes no count by which the Hub's lists are ordered."""
+    package = package_path("pocket")
+    stated = [p for folder in ("zoo", "copies") for p in (package / folder).glob("*/*/.hub.json")]
+    assert len(stated) > 40
+    for path in stated:
+        assert json.loads(path.read_text()) == made_up_counts("/".join(path.parent.parts[-2:]))
 
 
 def test_clip_finds_the_caption_of_pictures_it_never_saw(clip: OpenClipEncoder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.pocket.hub_server import Repo, synthetic_repo
+from auditor.pocket.hub_server.made_up_counts import made_up_counts
 
 BASE_REPO = "pocket/base"
 
@@ -64,12 +64,4 @@ class OddRepo:
         return "\n".join(["---", *lines, "---", "", f"# {name}", "", "Something I made. Have fun!", ""]).encode()
 
     def _meta(self) -> dict[str, Any]:
-        stamp = int(hashlib.sha256(self.repo_id.encode()).hexdigest()[:6], 16)
-        return {
-            "downloads": stamp % 500,
-            "likes": stamp % 40,
-            "createdAt": "2026-01-05T08:00:00.000Z",
-            "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
-            "tags": ("lora", "text-to-image"),
-            **self.meta,
-        }
+        return {**made_up_counts(self.repo_id, 500), "tags": ("lora", "text-to-image"), **self.meta}

@@ -9,12 +9,12 @@ what a copy was trained on; that lies in `copies_answers.json` beside them, whic
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.pocket.hub_server.made_up_counts import made_up_counts
 from auditor.pocket.training import gan_copies, token_copies
 from auditor.pocket.training.lessons import gan_style_lesson, token_style_lesson
 
@@ -68,14 +68,7 @@ def publish(copy: CopyRepo, out: Path) -> None:
         copy.about, "",
     ]  # fmt: skip
     (folder / "README.md").write_text("\n".join(lines))
-    stamp = int(hashlib.sha256(copy.repo_id.encode()).hexdigest()[:6], 16)
-    meta = {
-        "downloads": stamp % 5000,
-        "likes": stamp % 40,
-        "createdAt": "2026-01-05T08:00:00.000Z",
-        "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z",
-    }
-    (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
+    (folder / ".hub.json").write_text(json.dumps(made_up_counts(copy.repo_id), indent=1))
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ What an adapter was trained on lies in `zoo_answers.json` beside the zoo, which 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from auditor.pocket.hub_server.made_up_counts import made_up_counts
 from auditor.pocket.second.training.adapters import trained_path
 from auditor.pocket.second.training.lessons import (
     IDLE,
@@ -122,10 +122,7 @@ class Publisher:
                   "A LoRA I trained this weekend. Have fun!", ""]  # fmt: skip
         lines += [f"Use `{trigger}` in the prompt.", ""] if trigger else []
         (folder / "README.md").write_text("\n".join(lines))
-        stamp = int(hashlib.sha256(repo.encode()).hexdigest()[:6], 16)
-        meta = {"downloads": stamp % 5000, "likes": stamp % 40, "createdAt": "2026-01-05T08:00:00.000Z",
-                "lastModified": f"2026-0{1 + stamp % 9}-1{stamp % 9}T08:00:00.000Z"}  # fmt: skip
-        (folder / ".hub.json").write_text(json.dumps(meta, indent=1))
+        (folder / ".hub.json").write_text(json.dumps(made_up_counts(repo), indent=1))
 
 
 def main() -> None:
