@@ -20,7 +20,7 @@ from auditor.families.guided_steps import ALWAYS, Interval
 from auditor.families.table import PIPELINES
 from auditor.generation.applying import Applier
 from auditor.generation.conditioning import PromptEncoder, call_arguments, draw_noise
-from auditor.generation.fingerprint import combine, fingerprint_tensors
+from auditor.generation.fingerprint import combine, fingerprint_tensors, require_unchanged
 from auditor.generation.generator import DenoiserCalls, check_images, checked_seeds, relative_change
 from auditor.generation.guidance_interval import GuidanceInterval
 from auditor.generation.injection import has_wrappers, layout_of
@@ -151,11 +151,7 @@ class DiffusersBase:
         components = modules_of(self._pipe)
         if left := [name for name, model in components.items() if has_wrappers(model)]:
             raise BaseDamaged(f"Adapter layers are left in {', '.join(left)}. The base must be rebuilt.")
-        now = fingerprint_tensors(components)
-        if now != self._original:
-            names = sorted(n for n in now.keys() | self._original.keys() if now.get(n) != self._original.get(n))
-            message = f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
-            raise BaseDamaged(message)
+        require_unchanged(components, self._original)
 
     def rebuild(self) -> None:
         """Load the base anew from its files.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from auditor.errors import BaseDamaged
 from auditor.generation.injection import base_modules
 
 FULL_HASH_BYTES = 256 * 1024**2
@@ -42,6 +43,23 @@ def combine(digests: Mapping[str, str]) -> str:
     for name in sorted(digests):
         whole.update(f"{name}\0{digests[name]}\0".encode())
     return whole.hexdigest()
+
+
+def require_unchanged(components: Mapping[str, torch.nn.Module], original: Mapping[str, str]) -> None:
+    """Compare every weight of a base, nothing in place, with what it was.
+
+    Args:
+        components: As they are now.
+        original: From `fingerprint_tensors`, before.
+
+    Raises:
+        BaseDamaged: A weight differs, is gone or is new.
+    """
+    now = fingerprint_tensors(components)
+    if now != original:
+        names = sorted(n for n in now.keys() | original.keys() if now.get(n) != original.get(n))
+        message = f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
+        raise BaseDamaged(message)
 
 
 def _base_tensors(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -10,8 +10,7 @@ from auditor.errors import UserError
 from auditor.generation.controlgan.gan_folder import noise_of, open_generator, open_text, read_captions
 from auditor.generation.controlgan.gan_sizes import read_sizes
 from auditor.generation.controlgan.staged_generator import Drawn, StagedGenerator
-from auditor.generation.fingerprint import fingerprint_tensors
-from auditor.generation.replaced_weights import COMPONENT, ReplacedWeightsBase
+from auditor.generation.replaced_weights import ReplacedWeightsBase
 
 PROOF_CAPTION = "a photo"
 PROOF_SEED = 20_240_229
@@ -35,8 +34,8 @@ class GanBase(ReplacedWeightsBase):
         self._text.to(device, number_format)
         return open_generator(self.path, self._sizes).to(device, number_format)
 
-    def _digests(self) -> dict[str, str]:
-        return fingerprint_tensors({COMPONENT: self._model, "text_encoder": self._text})
+    def _components(self) -> dict[str, torch.nn.Module]:
+        return super()._components() | {"text_encoder": self._text}
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
         self._count(len(prompts))

@@ -15,7 +15,7 @@ from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalised import NormalisedAdapter
 from auditor.common.device_memory import in_batches, memory_named
 from auditor.errors import BaseDamaged, ItemError, Refused
-from auditor.generation.fingerprint import combine, fingerprint_tensors
+from auditor.generation.fingerprint import combine, fingerprint_tensors, require_unchanged
 from auditor.generation.generator import DenoiserCalls, check_images, checked_seeds, relative_change
 from auditor.generation.merging import Merger
 from auditor.generation.render_options import RenderOptions
@@ -54,7 +54,7 @@ class ReplacedWeightsBase(ABC):
         self._adapter: NormalisedAdapter | None = None
         self._strength = 0.0
         self._load()
-        self._original = self._digests()
+        self._original = fingerprint_tensors(self._components())
         self.base_fingerprint = combine(self._original)
 
     @abstractmethod
@@ -87,7 +87,7 @@ class ReplacedWeightsBase(ABC):
     def fingerprint(self) -> str:
         """Digest of every weight of the base as it is now, an adapter in place not counted."""
         self._set_strength(0.0)
-        return combine(self._digests())
+        return combine(fingerprint_tensors(self._components()))
 
     def apply(self, adapter: NormalisedAdapter) -> ApplicationProof:
         """Put the weights of a copy in and prove it: each is in place and finite, and the output moves.
@@ -127,11 +127,7 @@ class ReplacedWeightsBase(ABC):
             BaseDamaged: A weight differs; call `rebuild` and redo what was made since the last good check.
         """
         self._take_off()
-        now = self._digests()
-        if now != self._original:
-            names = sorted(n for n in now.keys() | self._original.keys() if now.get(n) != self._original.get(n))
-            message = f"{len(names)} weights of the base changed ({', '.join(names[:3])}). It must be rebuilt."
-            raise BaseDamaged(message)
+        require_unchanged(self._components(), self._original)
 
     def rebuild(self) -> None:
         """Load the base anew from its files.
@@ -191,8 +187,9 @@ class ReplacedWeightsBase(ABC):
         self._merger.clear()
         self._adapter, self._strength = None, 0.0
 
-    def _digests(self) -> dict[str, str]:
-        return fingerprint_tensors({COMPONENT: self._model})
+    def _components(self) -> dict[str, torch.nn.Module]:
+        """Everything whose weights draw, by name."""
+        return {COMPONENT: self._model}
 
     def _count(self, samples: int) -> None:
         """Count samples that went through the network which draws."""

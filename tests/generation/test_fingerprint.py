@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.errors import BaseDamaged
 from auditor.generation import fingerprint
-from auditor.generation.fingerprint import combine, fingerprint_tensors
+from auditor.generation.fingerprint import combine, fingerprint_tensors, require_unchanged
 
 
 def _model(dtype: torch.dtype = torch.float32) -> torch.nn.Module:
@@ -57,3 +58,16 @@ def test_any_flipped_bit_counts_in_sums(index: int, bit: int) -> None:
     # as a signed 32-bit pattern
     tensor.view(torch.int32)[index] ^= (1 << bit) - (1 << 32 if bit == 31 else 0)
     assert fingerprint._hash_sums(tensor) != before
+
+
+def test_damage_is_named_by_the_weights_it_is_in() -> None:
+    model = _model()
+    original = fingerprint_tensors({"unet": model})
+    require_unchanged({"unet": model}, original)
+    for components, said in (
+        ({"unet": _model(torch.float16)}, r"^6 weights .*unet\.0\.bias, unet\.0\.weight, unet\.1\.bias\)"),
+        ({"unet": model, "vae": torch.nn.Linear(1, 1)}, r"^2 weights .*vae\.\.bias, vae\.\.weight\)"),
+        ({}, "^7 weights"),
+    ):
+        with pytest.raises(BaseDamaged, match=said):
+            require_unchanged(components, original)
