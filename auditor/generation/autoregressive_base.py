@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from auditor.errors import UserError
-from auditor.generation.pipeline_loading import DTYPES
+from auditor.generation.pipeline_loading import dtype_named
 from auditor.generation.replaced_weights import ReplacedWeightsBase
 from auditor.generation.token_models import TokenModel, load_token_model
 
@@ -31,9 +31,8 @@ class AutoregressiveBase(ReplacedWeightsBase):
     """
 
     def _open(self) -> Any:
-        if self.options.dtype not in DTYPES:
-            raise UserError(f"dtype {self.options.dtype!r} is unknown; choose one of {', '.join(DTYPES)}.")
-        self._tokens: TokenModel = load_token_model(self.path, self.options.device, DTYPES[self.options.dtype])
+        dtype = dtype_named(self.options.dtype)
+        self._tokens: TokenModel = load_token_model(self.path, self.options.device, dtype)
         if self.options.size != self._tokens.resolution:
             raise UserError(
                 f"The base in {self.path} draws pictures of {self._tokens.resolution} pixels, not of "

@@ -10,11 +10,11 @@ from auditor.errors import UserError
 from auditor.generation.controlgan.gan_folder import noise_of, open_generator, open_text, read_captions
 from auditor.generation.controlgan.gan_sizes import read_sizes
 from auditor.generation.controlgan.staged_generator import Drawn, StagedGenerator
+from auditor.generation.pipeline_loading import dtype_named
 from auditor.generation.replaced_weights import ReplacedWeightsBase
 
 PROOF_CAPTION = "a photo"
 PROOF_SEED = 20_240_229
-_NUMBER_FORMATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class GanBase(ReplacedWeightsBase):
@@ -30,9 +30,9 @@ class GanBase(ReplacedWeightsBase):
             message = f"The GAN in {self.path} draws pictures of {self._sizes.picture} pixels, not {self.options.size}."
             raise UserError(f"{message} Set `size` of the base to that.")
         self._words, self._text = open_text(self.path, self._sizes)
-        device, number_format = self.options.device, _NUMBER_FORMATS[self.options.dtype]
-        self._text.to(device, number_format)
-        return open_generator(self.path, self._sizes).to(device, number_format)
+        device, dtype = self.options.device, dtype_named(self.options.dtype)
+        self._text.to(device, dtype)
+        return open_generator(self.path, self._sizes).to(device, dtype)
 
     def _components(self) -> dict[str, torch.nn.Module]:
         return super()._components() | {"text_encoder": self._text}
@@ -48,7 +48,7 @@ class GanBase(ReplacedWeightsBase):
         sizes, options = self._sizes, self.options
         drawn = [noise_of(seed, sizes) for seed in seeds]
         latent, noise = (
-            torch.stack(part).to(options.device, _NUMBER_FORMATS[options.dtype]) for part in zip(*drawn, strict=True)
+            torch.stack(part).to(options.device, dtype_named(options.dtype)) for part in zip(*drawn, strict=True)
         )
         pictures: Drawn = self._model(latent, noise, read_captions(self._words, self._text, prompts, sizes))
         return pictures

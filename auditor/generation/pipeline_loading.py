@@ -47,6 +47,17 @@ _LIBRARIES = frozenset({"diffusers", "transformers"})
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 
 
+def dtype_named(name: str) -> torch.dtype:
+    """Number format of weights.
+
+    Raises:
+        UserError: None is called so.
+    """
+    if name not in DTYPES:
+        raise UserError(f"dtype {name!r} is unknown; choose one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
 def load_pipeline(folder: Path, options: RenderOptions) -> Any:
     """Load a pipeline of an allowed class, safetensors weights only, ready to render.
 
@@ -59,8 +70,7 @@ def load_pipeline(folder: Path, options: RenderOptions) -> Any:
         UserError: The folder or a setting asks for something that is not allowed.
     """
     class_name = _checked_class(folder, options.pipeline)
-    if options.dtype not in DTYPES:
-        raise UserError(f"dtype {options.dtype!r} is unknown; choose one of {', '.join(DTYPES)}.")
+    dtype = dtype_named(options.dtype)
     _silence_libraries()
     loader = getattr(diffusers, class_name)
     accepted = inspect.signature(loader.__init__).parameters
@@ -71,7 +81,7 @@ def load_pipeline(folder: Path, options: RenderOptions) -> Any:
         with warnings_refused(f"The base model in {folder}"):
             pipe = loader.from_pretrained(
                 str(folder),
-                dtype=DTYPES[options.dtype],
+                dtype=dtype,
                 variant=options.variant,
                 use_safetensors=True,
                 local_files_only=True,

@@ -121,6 +121,8 @@ def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
     folder = write_gan(tmp_path / "gan")
     with pytest.raises(UserError, match="draws pictures of 32 pixels, not 64"):
         GanBase(folder, RenderOptions(size=64))
+    with pytest.raises(UserError, match="dtype 'float8' is unknown; choose one of float32"):
+        GanBase(folder, RenderOptions(size=32, dtype="float8"))
     with pytest.raises(PrerequisiteMissing, match=r"config\.json is missing"):
         GanBase(tmp_path / "none", OPTIONS)
     for name in ("vocabulary.json", TEXT_FILE, GENERATOR_FILE):
