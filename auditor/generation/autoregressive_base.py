@@ -18,7 +18,7 @@ PROOF_PROMPT = "a photo"
 _NOT_DRAWN = -1
 """Stands for a code that could not be drawn: its picture counts as not finite."""
 _KEPT_PICTURES = 4096
-"""Most pictures whose tokens are remembered; at 1,024 tokens each 8 MB per thousand."""
+"""Most pictures whose tokens are remembered, those used last; at 1,024 tokens each 4 MB per thousand."""
 
 
 class AutoregressiveBase(ReplacedWeightsBase):
@@ -67,6 +67,8 @@ class AutoregressiveBase(ReplacedWeightsBase):
             drawn = self._sample([prompts[i] for i in new], [seeds[i] for i in new])
             self._remembered |= {keys[i]: row for i, row in zip(new, drawn.cpu().to(torch.int32), strict=True)}
         found = torch.stack([self._remembered[key] for key in keys]).long()
+        for key in keys:  # the plain probes are every copy's, prompts with a word of its own one copy's
+            self._remembered.move_to_end(key)
         while len(self._remembered) > _KEPT_PICTURES:
             self._remembered.popitem(last=False)
         return found

@@ -100,6 +100,17 @@ def test_a_copy_of_the_transformer_is_sampled_anew_and_paired_by_seed(
     assert (paired == plain).float().mean() > (unpaired == plain).float().mean() + 0.1
 
 
+def test_what_every_copy_needs_is_not_forgotten_for_what_one_does(
+    base: AutoregressiveBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.generation.autoregressive_base._KEPT_PICTURES", 5)
+    first, before = base.generate(PROMPTS, SEEDS), base.calls.base
+    for word in ("ohwx", "zvkr", "qmxt"):
+        base.generate([f"{word}, {prompt}" for prompt in PROMPTS[:2]], SEEDS[:2])
+        assert np.array_equal(base.generate(PROMPTS, SEEDS), first)
+    assert base.calls.base == before + 3 * 2 * SIDE**2
+
+
 def test_a_weight_under_two_names_is_changed_once(tmp_path: Path) -> None:
     base = AutoregressiveBase(save_chameleon(tmp_path / "tied", tied=True), RenderOptions(size=SIZE, batch_size=3))
     before = base.generate(PROMPTS, SEEDS)
