@@ -42,6 +42,7 @@ class GanBase(ReplacedWeightsBase):
         return self._pass(prompts, seeds).pictures[-1] / 2 + 0.5
 
     def _proof(self) -> torch.Tensor:
+        self.calls.proof += 1
         return torch.cat([picture.flatten() for picture in self._pass([PROOF_CAPTION], [PROOF_SEED]).pictures])
 
     def _pass(self, prompts: Sequence[str], seeds: Sequence[int]) -> Drawn:

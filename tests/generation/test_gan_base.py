@@ -73,6 +73,7 @@ def test_a_copys_weights_and_statistics_take_the_bases_place(base: GanBase, fold
     tuned = _tuned(folder)
     proof = base.apply(_copy(base, tmp_path / GENERATOR_FILE, tuned))
     assert proof.layers_injected == proof.pairs_in_file == len(tuned) and proof.latent_shift > 0
+    assert base.calls.proof == 2
     after = base.generate(PROMPTS, SEEDS)
     alone = write_gan(tmp_path / "alone")
     save_file({name: value.contiguous() for name, value in tuned.items()}, alone / GENERATOR_FILE)
