@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoTokenizer,
     ChameleonForConditionalGeneration,
@@ -22,6 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from auditor.common.device_memory import out_of_memory
 from auditor.common.model_warnings import warnings_refused
 from auditor.errors import PrerequisiteMissing, UserError
 from auditor.generation.vqgan import VQGAN, VQGANConfig
@@ -206,11 +208,13 @@ def load_token_model(folder: Path, device: str, dtype: torch.dtype) -> TokenMode
         UserError: A layout that does not draw here.
     """
     try:
-        layout = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
+        config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise PrerequisiteMissing(f"There is no base model in {folder}: config.json cannot be read.") from error
-    if layout not in LAYOUTS:
-        raise UserError(f"The model in {folder} is of type {layout!r}; autoregressive bases: {', '.join(LAYOUTS)}.")
+    layout = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        said = repr(layout)[:80]
+        raise UserError(f"The model in {folder} is of type {said}; autoregressive bases: {', '.join(LAYOUTS)}.")
     loader, tokens = LAYOUTS[layout]
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -222,7 +226,9 @@ def load_token_model(folder: Path, device: str, dtype: torch.dtype) -> TokenMode
             )
             _require_all(report["missing_keys"], folder)  # before the library's own warning of it
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, StrictDataclassError) as error:
+        if out_of_memory(error):
+            raise
         said = " ".join(str(error).split())[:200]
         raise PrerequisiteMissing(
             f"The base model in {folder} cannot be loaded ({type(error).__name__}: {said}). Fetch it again with its "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,9 +247,16 @@ def test_a_folder_that_cannot_draw_is_named(folder: Path, tmp_path: Path) -> Non
     save_file(kept, published / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(PrerequisiteMissing, match="image decoder"):
         AutoregressiveBase(published, RenderOptions(size=SIZE))
-    (published / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(UserError, match="gpt2"):
-        AutoregressiveBase(published, RenderOptions(size=SIZE))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    for changed, said in (({"hidden_size": 64}, "cannot be loaded"), ({"vocabulary_map": [1]}, "vocabulary_map")):
+        other = save_chameleon(tmp_path / "other")  # weights of other shapes than it says, and a value of another kind
+        (other / "config.json").write_text(json.dumps(config | changed))
+        with pytest.raises(PrerequisiteMissing, match=said):
+            AutoregressiveBase(other, RenderOptions(size=SIZE))
+    for text, said in (('{"model_type": "gpt2"}', "gpt2"), ("[]", "of type None"), ('{"model_type": ["a"]}', "a'")):
+        (published / "config.json").write_text(text)
+        with pytest.raises(UserError, match=said):
+            AutoregressiveBase(published, RenderOptions(size=SIZE))
 
 
 def test_janus_draws_and_wears_a_copy_of_its_decoder(tmp_path: Path) -> None:
