@@ -136,7 +136,12 @@ def _checked_class(folder: Path, wanted: str | None) -> str:
     index_path = folder / "model_index.json"
     if not index_path.is_file():
         raise PrerequisiteMissing(f"There is no base model in {folder}: model_index.json is missing.")
-    index = json.loads(index_path.read_text("utf-8"))
+    try:
+        index = json.loads(index_path.read_text("utf-8"))
+    except ValueError:
+        index = None
+    if not isinstance(index, dict):
+        raise PrerequisiteMissing(f"The model_index.json in {folder} does not describe a pipeline. Fetch it again.")
     class_name = wanted or index.get("_class_name")
     if not isinstance(class_name, str) or class_name not in PIPELINES:
         raise UserError(f"Pipeline {class_name!r} is not supported; choose one of {', '.join(PIPELINES)}.")

@@ -42,6 +42,10 @@ def test_a_missing_base_or_pickled_weights_are_a_prerequisite(sd_folder: Path, t
     with pytest.raises(PrerequisiteMissing, match="model_index"):
         DiffusersBase(tmp_path / "nowhere", RenderOptions(**SETTINGS))
     folder = _copy(sd_folder, tmp_path)
+    for text in ("[]", "{"):
+        (tmp_path / "model_index.json").write_text(text)
+        with pytest.raises(PrerequisiteMissing, match="does not describe a pipeline"):
+            DiffusersBase(tmp_path, RenderOptions(**SETTINGS))
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(PrerequisiteMissing):
