@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from auditor.catalog.questions.grammar import load_grammar
@@ -78,6 +79,24 @@ def test_shares_are_counted_by_kind_and_all_right_is_not_certain() -> None:
     assert {row.first for row in late} == {0.0} and {row.among_five for row in late} == {1.0}
     assert all(row.low == 0 < row.high < 1 for row in late)
     assert sum(row.questions for row in perfect if not row.kind.startswith("all")) == len(questions)
+
+
+def test_how_far_a_rival_is_behind_is_counted_question_by_question() -> None:
+    questions = planted_questions(ZOO)
+    right = [sorted(question.right) for question in questions]
+    wrong = [["bob/idle", *answer] for answer in right]
+    every, none = [True] * len(questions), [False] * len(questions)
+    assert {row.behind for row in _rows(OURS, questions, right, None)} == {None}
+    assert {row.behind for row in _rows("rival", questions, right, every)} == {(0.0, 0.0, 0.0)}
+    for answers, ours, ahead in ((wrong, every, 1.0), (right, none, -1.0)):
+        for mean, low, high in (row.behind or () for row in _rows("rival", questions, answers, ours)):
+            assert mean == pytest.approx(ahead) and -1 <= low <= mean <= high <= 1
+    ours = [number % 3 > 0 for number in range(len(questions))]
+    rivals = [(right if number % 2 else wrong)[number] for number in range(len(questions))]
+    (all_of_them,) = (row for row in _rows("rival", questions, rivals, ours) if row.kind == "all")
+    assert all_of_them.behind is not None
+    mean, low, high = all_of_them.behind
+    assert mean == pytest.approx(np.mean(ours) - all_of_them.first) and low < mean < high
 
 
 def test_cards_are_found_by_their_words_alone() -> None:
