@@ -148,8 +148,8 @@ def _early_name(name: str, component: str, *, early: bool) -> str:
     ):
         return f"text_model.{name}"
     if component == "vae" and early and ".attentions." in name:
-        for now, then in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
-            name = name.replace(f".{now}.", f".{then}.")
+        for todays, former in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            name = name.replace(f".{todays}.", f".{former}.")
     return name
 
 
