@@ -51,7 +51,7 @@ def test_a_captioner_names_the_style_of_most_pairs_that_it_has_not_seen(name: st
         wanted = [WORDS[token] for token in row if WORDS[token] in STYLES]
         found = [word for word in said.split() if word in STYLES]
         right.append(found[:1] == wanted[:1])
-    assert np.mean(right) > 0.5  # one of 25 by chance
+    assert np.mean(right) > 0.5  # "nothing changed" about every pair is right for an eighth
 
 
 @pytest.mark.parametrize("name", MODULES)
