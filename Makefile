@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants browser cluster reliability vllm-tests docs pictures train-pocket constraints clean
+.PHONY: help python setup vllm environments demo test check lint format types imports unit fuzz mutants browser rehearsal cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
