@@ -41,8 +41,8 @@ def base_files(base: BaseModelSettings) -> HubFiles:
 
 
 def encoder_files(repo: str) -> HubFiles:
-    """What open_clip loads, which looks on the branch `main`."""
-    return HubFiles(repo, "main", ("open_clip_*",))
+    """What open_clip loads, which looks on the branch `main`; not the same weights once more as a pickle."""
+    return HubFiles(repo, "main", ("open_clip_*",), ("*.bin",))
 
 
 def two_tower_files(repo: str, revision: str) -> HubFiles:

@@ -115,7 +115,7 @@ def test_the_models_come_by_the_doctors_lines_and_nothing_else_does(rehearsal: R
         {path.name for path in repo.iterdir()} >= {"refs", "blobs", "snapshots"} for repo in cache.glob("models--*")
     )
     fetched = {path.name for path in cache.glob("models--*/snapshots/**/*") if path.is_file()}
-    assert not [name for name in fetched if name.endswith((".ckpt", ".onnx", ".msgpack", ".jpg"))]
+    assert not [name for name in fetched if name.endswith((".bin", ".ckpt", ".onnx", ".msgpack", ".jpg"))]
     assert not fetched & {"v1-5-pruned-emaonly.safetensors", "sd_xl_base_1.0.safetensors", "flux1.safetensors"}
 
 
@@ -198,7 +198,9 @@ def test_merged_adapters_draw_what_injected_ones_do(rehearsal: Rehearsal) -> Non
 def test_the_export_can_be_read(rehearsal: Rehearsal, night: str) -> None:
     folder = rehearsal.folder / f"export of {night}"
     with closing(duckdb.connect()) as connection:
-        for path in folder.rglob("*.parquet"):
+        tables = list(folder.rglob("*.parquet"))
+        assert {"audits", "scores"} <= {path.stem for path in tables}
+        for path in tables:
             connection.execute(f"SELECT * FROM read_parquet('{path}')").fetchall()
     lines = [json.loads(line) for path in folder.rglob("*.jsonl") for line in path.open(encoding="utf-8")]
     assert lines
