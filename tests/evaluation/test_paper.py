@@ -143,9 +143,9 @@ def test_a_run_goes_on_with_what_is_on_disk(
 
     for rival in load_rivals().values():
         monkeypatch.setattr(type(rival), "explain", never)
-    for step in ("evaluation.bank.audit_file", "evaluation.paper_proposals._asked_again",
-                 "pocket.training.trained_files.save_file"):  # fmt: skip
-        monkeypatch.setattr(f"auditor.{step}", never)
+    monkeypatch.setattr("auditor.evaluation.bank.audit_file", never)
+    monkeypatch.setattr("auditor.evaluation.paper_proposals._asked_again", never)
+    monkeypatch.setattr("auditor.pocket.training.trained_files.save_file", never)
     settings = _all_pairs_asked_about(_settings(page.parent))
     by_key = {table.key: table for table in tables}
     work = _work("diffusers", settings, OPTIONS, None)
