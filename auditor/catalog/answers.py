@@ -14,7 +14,7 @@ from auditor.catalog.evidence_sql import BANDS
 from auditor.catalog.questions.question import Question
 from auditor.catalog.reading import fetch
 from auditor.catalog.sql_texts import PRESENT, literal
-from auditor.catalog.strength import Strength, strength_for
+from auditor.catalog.strength import Strength, measured_with_word, strength_for
 
 Band = Literal["surely", "maybe", "near"]
 _SIDE_EFFECTS = 3
@@ -156,6 +156,7 @@ def _hit(record: dict[str, object], question: Question, found: _Details) -> Hit:
     shown = {name for match in matched for name in (match.term, match.found_as)}
     others = [name for name, row in by_name.items() if name not in shown and cast(float, row["low"]) > 0]
     dose = found.dose.get(audit, [])
+    lows = ([cast(float, r["low"]) for r in found.scores.get(audit, []) if r["arm"] == arm] for arm in (False, True))
     wanted = question.concepts("wanted") or others[:1]
     if not found.asked and not question.phrases:
         matched = [_match(name, by_name[name]) for name in others[:3]]
@@ -173,7 +174,7 @@ def _hit(record: dict[str, object], question: Question, found: _Details) -> Hit:
         matched=tuple(matched),
         side_effects=tuple(others[:_SIDE_EFFECTS]),
         with_trigger=with_trigger,
-        strength=None if with_trigger else strength_for(wanted, dose),
+        strength=strength_for(wanted, dose) if with_trigger == measured_with_word(*lows) else None,
         probes=cast("int | None", card["probes"]),
         base=cast("str | None", card["base"]),
         license=cast("str | None", card["license"]),

@@ -21,7 +21,7 @@ from auditor.catalog.cluster_words import ClusterWords, label
 from auditor.catalog.questions.question_wording import licence_kind
 from auditor.catalog.result_rows import picture_type, thumbnail
 from auditor.catalog.sql_texts import literal
-from auditor.catalog.strength import strength_for
+from auditor.catalog.strength import best_strength, measured_with_word
 from auditor.common.text_safety import clean
 from auditor.records.listing import ListedRepo
 from auditor.records.recipe import Recipe
@@ -105,15 +105,16 @@ def _use(record: AuditRecord, repo: ListedRepo | None) -> list[tuple[str, str]]:
         said = repo.license or "not stated, so nothing is allowed"
         facts.append(("licence", clean(said, limit=80) + (f" ({kind})" if kind else "")))
     plain, worded = (
-        [s for s in scores if s.low > 0] for scores in (record.scores, record.arms.scores if record.arms else ())
+        [(s.concept, s.score, s.low) for s in scores]
+        for scores in (record.scores, record.arms.scores if record.arms else ())
     )
     word = record.arms.trigger if record.arms else record.item.trigger
-    needed = " (needed: put it into the prompt)" if worded and not plain else ""
+    needs = measured_with_word((low for _, _, low in plain), (low for _, _, low in worded))
+    needed = " (needed: put it into the prompt)" if needs else ""
     facts.append(("trigger", clean(word, limit=80) + needed if word else "none declared: no word is needed"))
-    sure = sorted(plain or worded, key=lambda s: -s.score)[:1]
-    strength = strength_for([s.concept for s in sure], [point.model_dump() for point in record.dose]) if sure else None
-    if strength is not None:
-        facts.append(("strength", f"{strength.low:g} to {strength.high:g} (measured ones that suit {sure[0].concept})"))
+    found = best_strength(plain, worded, [point.model_dump() for point in record.dose])
+    if found is not None:
+        facts.append(("strength", f"{found[1].low:g} to {found[1].high:g} (measured ones that suit {found[0]})"))
     return facts
 
 

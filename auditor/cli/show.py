@@ -88,13 +88,14 @@ def _show(card: Card) -> None:
 
 def _strength(card: Card) -> str | None:
     """Strengths that suit its strongest concept, of those measured."""
-    from auditor.catalog.strength import strength_for
+    from auditor.catalog.strength import best_strength
 
-    for row in (*card.scores[:1], *card.trigger_scores[:1]):
-        found = strength_for([str(row["concept"])], card.dose)
-        if found is not None and cast(float, row["low"]) > 0:
-            return f"{found.low:g} to {found.high:g} (measured ones that suit {row['concept']})"
-    return None
+    plain, worded = (
+        [(str(row["concept"]), cast(float, row["score"]), cast(float, row["low"])) for row in rows]
+        for rows in (card.scores, card.trigger_scores)
+    )
+    found = best_strength(plain, worded, card.dose)
+    return None if found is None else f"{found[1].low:g} to {found[1].high:g} (measured ones that suit {found[0]})"
 
 
 def _point(row: Mapping[str, object]) -> dict[str, object]:

@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.catalog.adapter_cards import read_cards
+from auditor.catalog.explain_page import render_page
 from auditor.catalog.search import search
 from auditor.catalog.strength import Strength, strength_for
+from auditor.cli.show import _show
 from auditor.errors import UserError
+from auditor.records.result import DosePoint
 from auditor.results.result_file import Result, write_result
 
 
@@ -95,6 +99,33 @@ def test_an_adapter_that_acts_with_its_word_is_found_and_shown_with_it(world, bu
     assert hits[0].matched[0].score == pytest.approx(0.7)
     assert hits[0].side_effects == ("foggy",)
     assert hits[0].strength is None, "the dose was measured without the word"
+
+
+def test_the_strength_of_what_acts_only_with_its_word_is_found_by_the_answer_and_by_the_page(world, build):
+    item = world.item("ann/quiet", trigger="sks")
+    dose = tuple(DosePoint(scale=s, norm=s * 0.5, projections={"vibrant": s * 0.4}) for s in (0.5, 1.0))
+    quiet = with_scores(build, world, item, {}, {"vibrant": 0.7})
+    quiet = Result(quiet.record.model_copy(update={"dose": dose}), quiet.arrays)
+    write_result(world.results, quiet)
+    world.merge()
+    (hit,) = search(world.database, "vibrant").hits
+    assert (hit.with_trigger, hit.strength) == (True, Strength(0.5, 1.0))
+    assert "0.5 to 1 (measured ones that suit vibrant)" in render_page(quiet, recipe=world.recipe)
+
+
+def test_show_and_page_name_the_strength_of_the_same_concept(world, build, capsys):
+    """Not of the highest score, whose interval reaches 0."""
+    dose = tuple(DosePoint(scale=s, norm=s, projections={"vibrant": s, "dark": s * 0.4}) for s in (0.5, 1.0))
+    result = build.result(
+        world.item("ann/paint"), world.recipe, world.lexicon, {"vibrant": 0.9, "dark": 0.4}, dose=dose
+    )
+    doubtful = tuple(s.model_copy(update={"low": 0.0}) if s.concept == "vibrant" else s for s in result.record.scores)
+    result = Result(result.record.model_copy(update={"scores": doubtful}), result.arrays)
+    write_result(world.results, result)
+    world.merge()
+    _show(read_cards(world.database, "ann/paint")[0])
+    assert "0.5 to 1 (measured ones that suit dark)" in capsys.readouterr().out
+    assert "0.5 to 1 (measured ones that suit dark)" in render_page(result, recipe=world.recipe)
 
 
 def test_filters_that_exist_work_and_others_are_explained(catalog):

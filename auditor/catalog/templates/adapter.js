@@ -78,7 +78,7 @@ async function openPage(address) {
 
 // Of the strongest concept that strengths were measured for.
 function strengthSaid(detail) {
-  for (const [name] of [...detail.chips, ...detail.worded]) {
+  for (const [name] of needsWord(detail) ? detail.worded : detail.chips) {
     const strength = strengthFor([name], detail.dose);
     if (strength) return `${strength} (of those measured, where it does ${name} best)`;
   }

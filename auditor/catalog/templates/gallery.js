@@ -231,7 +231,9 @@ function card(hit) {
     const needed = hit.arm || (!hit.why.length && needsWord(detail));
     const chips = needed ? detail.worded : detail.chips;
     const wanted = hit.why.filter((why) => why[1] > 0).map((why) => why[0]);
-    facts.textContent = said(strengthFor(wanted.length ? wanted : chips.slice(0, 1).map((values) => values[0]), detail.dose), needed);
+    // A dose was measured with the word where that alone makes it do something, and without it elsewhere.
+    const measured = Boolean(needed) === needsWord(detail);
+    facts.textContent = said(measured && strengthFor(wanted.length ? wanted : chips.slice(0, 1).map((values) => values[0]), detail.dose), needed);
     if (!hit.why.length && !chips.length) list.append(element("li", "note", "no concept surely above 0"));
     for (const [name, score, low, high] of chips.slice(0, 5)) {
       if (!hit.why.some((why) => why[0] === name)) list.append(chip(name, score, low, high, "chip"));
