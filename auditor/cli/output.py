@@ -70,6 +70,8 @@ def emit_table(
     # Clean before measuring: what is removed has no width.
     cells = [["–" if cell is None else clean(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
+        if title:
+            sys.stdout.write(clean(title) + "\n")
         _emit_plain(columns, cells, frozenset(numeric))
         return
     if _too_wide(columns, cells, stdout_console().width):

@@ -28,6 +28,13 @@ def test_tables_keep_hostile_text_in_its_cell(capsys):
     ]
 
 
+def test_a_table_has_its_title_in_a_pipe_too(capsys):
+    output.emit_table(("concept",), [("vibrant",)], title=f"with its trigger, {HOSTILE}")
+    assert capsys.readouterr().out.splitlines() == [
+        "with its trigger, a/b [red]x[/red] gnp.exe next", "concept", "vibrant",
+    ]  # fmt: skip
+
+
 def test_a_narrow_terminal_gets_blocks_and_no_broken_words(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     columns = ("", "adapter", "why", "strength", "trigger", "base", "licence", "beware")
