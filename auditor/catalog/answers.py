@@ -107,13 +107,13 @@ class _Details:
         words: ClusterWords,
     ) -> None:
         self.words = words
-        self.asked, self.wanted = question.asked, question.concepts("wanted")
+        self.asked, self.replaceable = question.asked, question.replaceable
         adapters = ", ".join(str(cast(int, record["adapter_id"])) for record in records)
         audits = ", ".join(str(cast(int, r["audit_id"])) for r in records if r["audit_id"] is not None) or "NULL"
         here = f"audit_id IN ({audits})"
         cards = fetch(connection, f"FROM lora_card WHERE adapter_id IN ({adapters})").records()
         self.cards = {row["adapter_id"]: row for row in cards}
-        names = ", ".join(map(literal, [*self.asked, *(n for c in self.wanted for n in words.recipes_of(c))])) or "NULL"
+        names = ", ".join(map(literal, [*self.asked, *(n for c in self.replaceable for n in words.recipes_of(c))])) or "NULL"
         columns = "audit_id, concept, score, low, high, projection"
         self.scores = _by_audit(
             connection,
@@ -130,7 +130,7 @@ class _Details:
         for concept in self.asked:
             own = rows.get(concept)
             others = [rows[name] for name in self.words.of(recipe_id, concept) if name in rows]
-            if concept in self.wanted and others and (own is None or _level(own) < PRESENT):
+            if concept in self.replaceable and others and (own is None or _level(own) < PRESENT):
                 own = max(others, key=lambda row: (row["low"], _level(row)))
             if own is not None:
                 matches.append(_match(concept, own))

@@ -17,7 +17,7 @@ from auditor.catalog.evidence_sql import BANDS, question_sql
 from auditor.catalog.phrases import TextSide, phrase_directions, stands_out, text_sides
 from auditor.catalog.questions.question import CatalogWords, Question, Wish
 from auditor.catalog.questions.question_reader import concept_names
-from auditor.catalog.questions.question_wording import understood
+from auditor.catalog.questions.question_wording import remarks, understood
 from auditor.catalog.reading import fetch
 from auditor.encoding.encoder import Encoder
 from auditor.errors import UserError
@@ -49,7 +49,7 @@ class PhraseSearch:
         self.connection, self.question, self.differences, self.toward = connection, question, differences, toward
         self.texts = [wish.names[0].text for wish in question.phrases]
         self.refusals = tuple(_no_concept(text, words) for text in self.texts)
-        self.notes = (*self.refusals, *clusters.notes(question.concepts("wanted")))
+        self.notes = (*self.refusals, *clusters.notes(question.replaceable), *remarks(question))
         if encoder is None:
             raise UserError(f"{'; '.join(self.refusals)}. Free phrases need the text encoder: see `auditor doctor`")
         self.encoder = encoder()
@@ -69,7 +69,7 @@ class PhraseSearch:
             max(_REFINED, k),
             phrases=[list(map(float, v)) for v in vectors],
             toward=self.toward,
-            alike={name: self.clusters.recipes_of(name) for name in self.question.concepts("wanted")},
+            alike={name: self.clusters.recipes_of(name) for name in self.question.replaceable},
         )
         records = fetch(self.connection, sql).records()
         hits = hits_of(self.connection, records, self.question, self.clusters)

@@ -68,7 +68,7 @@ def search(
             from auditor.catalog.phrase_search import PhraseSearch  # the maths, which concepts do not need
 
             return PhraseSearch(connection, question, encoder, differences, toward, words, clusters).answer(k)
-        wanted = question.concepts("wanted")
+        wanted = question.replaceable
         sql = question_sql(question, k, toward=toward, alike={name: clusters.recipes_of(name) for name in wanted})
         hits = hits_of(connection, fetch(connection, sql).records(), question, clusters)
         notes = (*clusters.notes(wanted), *remarks(question))

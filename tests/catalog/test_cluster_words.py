@@ -76,6 +76,13 @@ def test_what_is_not_wanted_goes_by_the_word_itself(clustered):
     assert found(search(clustered.database, "vibrant but not posterized")) == [("ann/vibrant", "surely")]
 
 
+def test_an_amount_is_of_the_word_itself_and_nothing_else_is_said(clustered):
+    answer = search(clustered.database, "vibrant < 0.05, posterized")
+    assert [m.found_as for m in answer.hits[0].matched if m.term == "vibrant"] == [None]
+    assert search(clustered.database, "vibrant > 0.2").notes == ()
+    assert search(clustered.database, "like cat/foggy, more vibrant").notes == ()
+
+
 def test_without_a_cluster_the_question_and_its_answer_are_as_before(world):
     world.add("ann/vibrant", {"vibrant": 0.4})
     world.add("bob/posterized", {"posterized": 0.9})

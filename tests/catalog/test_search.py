@@ -164,6 +164,10 @@ def test_a_hit_says_why(find):
     assert (hit.probes, hit.base, hit.license, hit.place) == (12, "pocket", "mit", 1)
 
 
+def test_a_free_phrase_without_a_licence_is_warned_of(find):
+    assert any("allows nothing" in note for note in find("pine wood, no licence").notes)
+
+
 def test_filters(find):
     assert len(find("vibrant", license="MIT").hits) == 4
     assert find("vibrant", license="apache-2.0").hits == ()

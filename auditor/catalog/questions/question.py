@@ -75,6 +75,12 @@ class Question:
         return [wish for wish in self.wishes if wish.role == role]
 
     @property
+    def replaceable(self) -> list[str]:
+        """Wanted concepts that words of their cluster answer for: not those with an amount, none of a neighbour."""
+        plain = [wish for wish in self.of("wanted") if wish.amount is None and self.like is None]
+        return [name.concept for wish in plain for name in wish.names if name.concept is not None]
+
+    @property
     def asked(self) -> list[str]:
         """Canonical names of all concepts in it, each once."""
         named = [name.concept for wish in self.wishes for name in wish.names if name.concept is not None]
