@@ -113,7 +113,10 @@ class _Details:
         here = f"audit_id IN ({audits})"
         cards = fetch(connection, f"FROM lora_card WHERE adapter_id IN ({adapters})").records()
         self.cards = {row["adapter_id"]: row for row in cards}
-        names = ", ".join(map(literal, [*self.asked, *(n for c in self.replaceable for n in words.recipes_of(c))])) or "NULL"
+        names = (
+            ", ".join(map(literal, [*self.asked, *(n for c in self.replaceable for n in words.recipes_of(c))]))
+            or "NULL"
+        )
         columns = "audit_id, concept, score, low, high, projection"
         self.scores = _by_audit(
             connection,

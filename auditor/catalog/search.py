@@ -64,6 +64,7 @@ def search(
         if question.repo is not None:
             return _named(connection, question, k, clusters)
         toward, question = _toward(connection, question)
+        _refuse_mixed(question)
         if question.phrases:
             from auditor.catalog.phrase_search import PhraseSearch  # the maths, which concepts do not need
 
@@ -73,6 +74,16 @@ def search(
         hits = hits_of(connection, fetch(connection, sql).records(), question, clusters)
         notes = (*clusters.notes(wanted), *remarks(question))
         return SearchAnswer(understood(question), question, hits, sql, notes)
+
+
+def _refuse_mixed(question: Question) -> None:
+    """Refuse "dark or pine wood": a score of a concept and one of a free phrase are no alternatives."""
+    for wish in question.wishes:
+        free = [name.text for name in wish.names if name.concept is None]
+        if free and len(wish.names) > 1:
+            raise UserError(
+                f'{free[0]!r} is no concept of the lexicon, and cannot stand beside an "or"; ask for it alone'
+            )
 
 
 def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int, clusters: ClusterWords) -> SearchAnswer:

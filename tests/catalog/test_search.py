@@ -164,6 +164,12 @@ def test_a_hit_says_why(find):
     assert (hit.probes, hit.base, hit.license, hit.place) == (12, "pocket", "mit", 1)
 
 
+@pytest.mark.parametrize("text", ["dark or pine wood", "pine wood or dark", "pine wood or sharp edges"])
+def test_no_side_of_an_or_is_left_out_silently(find, text):
+    with pytest.raises(UserError, match="is no concept of the lexicon, and cannot stand beside"):
+        find(text)
+
+
 def test_a_free_phrase_without_a_licence_is_warned_of(find):
     assert any("allows nothing" in note for note in find("pine wood, no licence").notes)
 
