@@ -53,13 +53,13 @@ def null_vectors(
     path = _folder() / f"{name[:32]}.npy"
     if (kept := _read(path)) is not None:
         return kept
-    made = np.asarray(embed(random_words(words)), dtype=np.float64)
+    made = np.asarray(embed(random_words(words)), dtype=np.float32)
     try:
         with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, made.astype(np.float32))
+            np.save(stream, made)
     except OSError as error:  # a full or read-only disk costs the next question its time, and this one nothing
         log.info("not kept", path=str(path), error=str(error))
-    return made
+    return made.astype(np.float64)
 
 
 def _folder() -> Path:
@@ -68,8 +68,10 @@ def _folder() -> Path:
 
 def _read(path: Path) -> NDArray[np.float64] | None:
     try:
-        found = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            # np.load would also try an archive, whose errors are others
+            found = np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = isinstance(found, np.ndarray) and found.ndim == 2 and len(found) == STRINGS and np.isfinite(found).all()
+    whole = found.dtype == np.float32 and found.ndim == 2 and len(found) == STRINGS and np.isfinite(found).all()
     return found.astype(np.float64) if whole else None
