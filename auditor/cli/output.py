@@ -68,6 +68,8 @@ def emit_table(
         styles: Rich style by heading.
     """
     # Clean before measuring: what is removed has no width.
+    # Headings too: a query may make them of uploader text.
+    columns, numeric = [clean(heading) for heading in columns], [clean(heading) for heading in numeric]
     cells = [["–" if cell is None else clean(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         if title:
@@ -84,7 +86,7 @@ def emit_table(
     table = Table(title=Text(clean(title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in columns:
         justify: Literal["left", "right"] = "right" if heading in numeric else "left"
-        table.add_column(heading, justify=justify, style=(styles or {}).get(heading), overflow="fold")
+        table.add_column(Text(heading), justify=justify, style=(styles or {}).get(heading), overflow="fold")
     for row in cells:
         # Text objects, not strings: square brackets in a repository name are not markup.
         table.add_row(*(Text(cell) for cell in row))

@@ -28,6 +28,17 @@ def test_tables_keep_hostile_text_in_its_cell(capsys):
     ]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_headings_are_cleaned_and_no_markup(capsys, monkeypatch, terminal):
+    """A PIVOT makes headings of what uploaders wrote."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    output.emit_table(("licence", HOSTILE), [("mit", 1)], numeric=(HOSTILE,))
+    printed = capsys.readouterr().out
+    assert "a/b [red]x[/red] gnp.exe next" in printed
+    assert not any(live in printed for live in ("\x1b[2J", "\x07", "\u202e"))
+
+
 def test_a_table_has_its_title_in_a_pipe_too(capsys):
     output.emit_table(("concept",), [("vibrant",)], title=f"with its trigger, {HOSTILE}")
     assert capsys.readouterr().out.splitlines() == [
