@@ -103,7 +103,7 @@ def default_queries(
         filters += [(f"base_model:finetune:{name}",) for name in (bases if bases is not None else known)]
     filters += [(f"base_model:finetune:{name}",) for name in copied]
     authors = (Query(author="sd-concepts-library"),) if bases is None else ()
-    return (*(Query(filters=item) for item in filters), *authors)
+    return (*(Query(filters=item) for item in dict.fromkeys(filters)), *authors)
 
 
 def parse_queries(lists: Iterable[Sequence[str]]) -> tuple[Query, ...]:

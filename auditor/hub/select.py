@@ -35,7 +35,8 @@ _TRAINING_STATE = re.compile(
     re.IGNORECASE,
 )
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
-_WHOLE = re.compile(r"^model(?:-\d{5}-of-\d{5})?\.safetensors$")
+_WHOLE = "model.safetensors"
+_WHOLE_SHARD = re.compile(r"^model-\d{5}-of-(\d{5})\.safetensors$")
 _COMPONENT_FOLDERS = frozenset(
     {
         "unet",
@@ -133,7 +134,7 @@ def select_files(paths: Sequence[str]) -> Selection:
         components=tuple(components),
         denoiser=_denoiser(components),
         sharded=any(_is_denoiser(path) and _SHARD.search(stem_of(path)) for path in components),
-        whole=tuple(path for path in components if _WHOLE.match(path)),
+        whole=_whole(components),
     )
 
 
@@ -253,6 +254,18 @@ def _embedding_owners(adapters: Sequence[str]) -> dict[str, str]:
 
 def _present(paths: frozenset[str], path: str) -> list[str]:
     return [path] if path in paths else []
+
+
+def _whole(components: Sequence[str]) -> tuple[str, ...]:
+    """The model in one file, else all of its shards; nothing of a set that is not complete, or of several."""
+    if _WHOLE in components:
+        return (_WHOLE,)
+    sets: dict[int, list[str]] = defaultdict(list)
+    for path in components:
+        if shard := _WHOLE_SHARD.match(path):
+            sets[int(shard[1])].append(path)
+    complete = [tuple(sorted(shards)) for count, shards in sets.items() if len(shards) == count]
+    return complete[0] if len(complete) == 1 else ()
 
 
 def _is_preferred(path: str) -> bool:

@@ -381,9 +381,10 @@ def test_default_queries_are_distinct_and_cover_aliases() -> None:
     assert "base_model:adapter:runwayml/stable-diffusion-v1-5" in names
     assert [query.name for query in default_queries(["a/b"])][-1] == "base_model:adapter:a/b"
     assert default_queries(copied=("A/b",))[-2].name == "base_model:finetune:A/b"
-    assert "base_model:finetune:stabilityai/stable-diffusion-xl-base-1.0" in {
-        query.name for query in default_queries(full_models=True)
-    }
+    sdxl = "stabilityai/stable-diffusion-xl-base-1.0"
+    for copied in ((), (sdxl, sdxl)):
+        names = [query.name for query in default_queries(full_models=True, copied=copied)]
+        assert names.count(f"base_model:finetune:{sdxl}") == 1
 
 
 def test_queries_as_settings_spell_them() -> None:
