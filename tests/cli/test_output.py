@@ -41,9 +41,8 @@ def test_headings_are_cleaned_and_no_markup(capsys, monkeypatch, terminal):
 
 def test_a_table_has_its_title_in_a_pipe_too(capsys):
     output.emit_table(("concept",), [("vibrant",)], title=f"with its trigger, {HOSTILE}")
-    assert capsys.readouterr().out.splitlines() == [
-        "with its trigger, a/b [red]x[/red] gnp.exe next", "concept", "vibrant",
-    ]  # fmt: skip
+    expected = ["with its trigger, a/b [red]x[/red] gnp.exe next", "concept", "vibrant"]
+    assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_a_narrow_terminal_gets_blocks_and_no_broken_words(capsys, monkeypatch):
