@@ -10,7 +10,7 @@ import duckdb
 
 from auditor.catalog.base_doubts import EVIDENCE, base_doubts
 from auditor.catalog.cluster_words import Interval, cluster_words
-from auditor.catalog.questions.question_reader import ADDRESS
+from auditor.catalog.questions.question_names import ADDRESS
 from auditor.catalog.reading import fetch, reading_catalog
 from auditor.errors import UserError
 

@@ -4,7 +4,8 @@ import json
 import random
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def python_words(lexicon_name):
         tuple(words["licences"]),
         frozenset(words["owners"]),
         lambda text: any(text in repo for repo in repos),
+        date.fromisoformat(words["today"]),
     )
 
 
@@ -59,11 +61,11 @@ def read(text, words=POCKET):
     return lean(asdict(read_question(text, words)))
 
 
-def by_script(questions, lexicon_name="pocket-1"):
+def by_script(questions, lexicon_name="pocket-1", **words):
     files = (HERE / "question_run.mjs", CATALOG / "questions" / "grammar.json", CATALOG / "templates" / "question.js")
     done = subprocess.run(
         ["node", *files],
-        input=json.dumps({"words": shared_words(lexicon_name), "questions": questions}),
+        input=json.dumps({"words": shared_words(lexicon_name) | words, "questions": questions}),
         capture_output=True,
         text=True,
         check=True,
@@ -102,7 +104,8 @@ def test_both_readers_agree_on_random_questions():
     pieces = [*POCKET.alias_names, *sorted(grammar.silent), *sorted(grammar.words), *grammar.everyday, ",", "-", "un",
               "slightly", "> 0.3", "under 50 mb", "mit licence", "for sdxl", "newest", "top 3", "@mkr", "vibrnat",
               "cottage", "than", "isn't", "commercial use ok", "trigger:sks", "foggyness", "/", "&",
-              "not", "in 2024", "2025-13", "over 5 likes", "downloads", "nsfw", "= 0.5", "0.25", "50 %",
+              "not", "in 2024", "last", "few", "weeks", "2 months", "ago", "since", "march", "older than", "five",
+              "top", "12", "2025-13", "over 5 likes", "downloads", "nsfw", "= 0.5", "0.25", "50 %",
               'base:""', "mkr/moss-lora"]  # fmt: skip
     questions = [" ".join(draw.choices(pieces, k=draw.randint(1, 7))) for _ in range(400)]
     for question, answer in zip(questions, by_script(questions), strict=True):
@@ -156,6 +159,42 @@ def test_one_slip_in_a_long_word_is_mended(name, data):
     slipped = name[:place] + name[place + 1] + name[place] + name[place + 2 :]
     if slipped != name and concept_key(slipped) == slipped:
         assert read_question(slipped, POCKET).concepts("wanted") == [POCKET.aliases[concept_key(name)]]
+
+
+@node
+@pytest.mark.parametrize(
+    ("today", "typed", "since", "before"),
+    [
+        ("2026-03-31", "dark last month", "2026-02-28", None),
+        ("2024-03-31", "dark, past month", "2024-02-29", None),
+        ("2024-02-29", "dark from last year", "2023-02-28", None),
+        ("2026-01-05", "dark from the last 3 months", "2025-10-05", None),
+        ("2026-01-01", "dark uploaded yesterday", "2025-12-31", "2026-01-01"),
+        ("2026-01-01", "dark this week", "2025-12-29", None),
+        ("2025-12-28", "dark this week", "2025-12-22", None),
+        ("2026-01-15", "dark since december", "2025-12", None),
+        ("2026-12-15", "dark in december", "2026-12", "2027-01"),
+        ("2026-01-15", "dark, the last 36 hours", "2026-01-13", None),
+        ("2026-01-15", "dark older than two years", None, "2024-01-15"),
+        ("2026-01-15", "dark on february 28, 2024", "2024-02-28", "2024-02-29"),
+        ("2026-01-15", "dark between march 2024 and dec 2025", "2024-03", "2026-01"),
+    ],
+)
+def test_days_are_counted_from_today(today, typed, since, before):
+    question = read_question(typed, replace(POCKET, today=date.fromisoformat(today)))
+    bounds = {"created_after": since, "created_before": before}
+    assert question.concepts("wanted") == ["dark"]
+    assert question.filters == {name: day for name, day in bounds.items() if day is not None}
+    (answer,) = by_script([typed], today=today)
+    assert answer["read"]["filters"] == question.filters
+
+
+@pytest.mark.parametrize("typed", ["since 31 february 2025", "on 2025-06-31", "dark after february 30, 2024"])
+def test_days_that_never_were_are_refused(typed):
+    with pytest.raises(UserError, match="is not known here; dates are written"):
+        read_question(typed, POCKET)
+    (answer,) = by_script([typed])
+    assert "is not known here; dates are written" in answer["refused"]
 
 
 def test_slips_are_counted_as_people_make_them():

@@ -34,6 +34,8 @@ class Grammar:
     words: frozenset[str]
     derived: tuple[tuple[str, str], ...]
     everyday: dict[str, str]
+    numbers: dict[str, int]
+    """Numbers in words; of them those of one word count hits."""
     bases: dict[str, list[str]]
     licences: dict[str, list[str]]
 
@@ -52,10 +54,12 @@ def grammar_text() -> str:
 def load_grammar() -> Grammar:
     """The table that ships with the package."""
     raw: dict[str, Any] = json.loads(grammar_text())
+    parts = raw["parts"]
     return Grammar(
         tidy=_compiled(raw["tidy"]),
         rewrites=_compiled(raw["rewrites"]),
-        filters=tuple((re.compile(find, re.ASCII), name, value) for find, name, value in raw["filters"]),
+        filters=tuple((re.compile(_whole(find, parts), re.ASCII), name, put) for find, name, put in raw["filters"]),
+        numbers=raw["numbers"],
         keys=raw["keys"],
         orders=raw["orders"],
         outcomes=tuple(raw["outcomes"]),
@@ -72,6 +76,11 @@ def load_grammar() -> Grammar:
 def filled(template: str, match: re.Match[str]) -> str:
     """`$1`, `$2` of a template replaced by the groups of a match."""
     return re.sub(r"\$(\d)", lambda place: match.group(int(place.group(1))) or "", template)
+
+
+def _whole(pattern: str, parts: dict[str, str]) -> str:
+    """The pattern with what stands for `{name}`, parts of parts included."""
+    return re.sub(r"\{([a-z]+)\}", lambda part: _whole(parts[part.group(1)], parts), pattern)
 
 
 def _compiled(table: list[list[str]]) -> tuple[tuple[re.Pattern[str], str], ...]:

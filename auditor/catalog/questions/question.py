@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Literal
 
 Role = Literal["wanted", "without", "least"]
@@ -103,6 +104,7 @@ class CatalogWords:
         licences: Licences that occur.
         owners: Owners of repos.
         holds: Whether a repo has this text in its name.
+        today: What "last month" is counted from.
     """
 
     aliases: Mapping[str, str]
@@ -111,3 +113,4 @@ class CatalogWords:
     licences: tuple[str, ...] = ()
     owners: frozenset[str] = frozenset()
     holds: Callable[[str], bool] = lambda text: False
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())

@@ -9,6 +9,7 @@ from functools import partial
 
 from auditor.catalog.questions.grammar import Grammar, filled
 from auditor.catalog.questions.question import CatalogWords, FilterValue
+from auditor.catalog.questions.question_dates import following, period_of
 from auditor.errors import UserError
 from auditor.lexicons import concept_key
 
@@ -30,7 +31,6 @@ _OPPOSITES = {
 _OPPOSITES |= {"created_after": "created_before", "created_before": "created_after"}
 _SIZE = re.compile(r"^([\d.]+)\s*([kmg])i?b$", re.ASCII)
 _NUMBER = re.compile(r"^([\d.,]+)([km]?)$", re.ASCII)
-_DATE = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
@@ -135,6 +135,8 @@ def _take_base(text: str, words: CatalogWords, grammar: Grammar, found: dict[str
 def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, sure: bool) -> Mapping[str, FilterValue]:
     """The filter with its value read; empty when this was no filter after all."""
     read: FilterValue | None
+    if name.startswith("created"):
+        return _created(name, value, words, grammar)
     if name == "license":
         read = _licences(value, words, grammar)
         known = f"licences in this catalog: {_some(words.licences)}"
@@ -154,17 +156,40 @@ def _accepted(name: str, value: str, words: CatalogWords, grammar: Grammar, *, s
         kind = name.removesuffix("_between")
         least, most = map(_number, value.split(" "))
         return {} if least is None or most is None else {f"{kind}_min": least, f"{kind}_max": most}
-    elif name.startswith("created"):
-        read, known = value if _DATE.match(value) else None, "dates are written 2025, 2025-03 or 2025-03-31"
-    elif name.endswith(("_min", "_max")) or name == "limit":
+    elif name == "limit":
+        number = grammar.numbers.get(value) or _number(value)
+        read = float(number) if number is not None and number >= 1 and number == int(number) else None
+        known = "a whole number is needed, such as 5"
+    elif name.endswith(("_min", "_max")):
         read, known = _number(value), "a number is needed, such as 100, 2.5k or 50 MB"
     else:
         read, known = value or None, "it is empty"
     if read is None and sure:
         raise UserError(f"{name.replace('_', ' ')} {value!r} is not known here; {known}")
-    if read is not None and name == "created_in":
-        return {"created_after": value, "created_before": _following(value)}
     return {} if read is None else {name: read}
+
+
+def _created(name: str, value: str, words: CatalogWords, grammar: Grammar) -> Mapping[str, FilterValue]:
+    """Since or before a day; of the bounds of "in 2025" the second is the next period."""
+    periods: list[str] = []
+    for said in value.split("|"):
+        period = period_of(said, words.today, grammar.numbers)
+        if period is None:
+            raise UserError(
+                f"{name.replace('_', ' ')} {said!r} is not known here; dates are written 2025, 2025-03, 2025-03-31, "
+                "or said: last month, 2 weeks ago"
+            )
+        periods.append(period)
+    first, last = periods[0], periods[-1]
+    if name == "created_between":
+        return {"created_after": first, "created_before": following(last)}
+    if name == "created_in":
+        return {"created_after": first, "created_before": following(first)}
+    if (
+        name == "created_later"
+    ):  # after 2024 is 2025 and later; after last week, which is counted from its first day, is not
+        return {"created_after": following(first) if value == first else first}
+    return {name: first}
 
 
 def _licences(value: str, words: CatalogWords, grammar: Grammar) -> tuple[str, ...] | None:
@@ -177,14 +202,6 @@ def _licences(value: str, words: CatalogWords, grammar: Grammar) -> tuple[str, .
     # "apache" and "cc by" are any version of theirs.
     versions = (n.lower() for n in known if re.fullmatch(re.escape(_plain(value)) + r"\d*", _plain(n), re.ASCII))
     return exact or (tuple(sorted(set(versions))) if _plain(value) else ()) or None
-
-
-def _following(period: str) -> str:
-    """The year or month after one: 2025 → 2026, 2025-12 → 2026-01."""
-    year, _, month = period.partition("-")
-    if not month:
-        return str(int(year) + 1)
-    return f"{int(year) + 1}-01" if int(month) >= 12 else f"{year}-{int(month) + 1:02}"
 
 
 def _number(value: str) -> float | None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from auditor.catalog.questions.grammar import Grammar, load_grammar
 from auditor.catalog.questions.question import Amount, CatalogWords, FilterValue, Name, Order, Question, Role, Wish
-from auditor.catalog.questions.question_filters import NEGATED, take_filters
+from auditor.catalog.questions.question_filters import take_filters
+from auditor.catalog.questions.question_names import neighbour_of, repo_asked_for
 from auditor.catalog.questions.spelling import concept_of, corrected
 from auditor.errors import UserError
 from auditor.lexicons import concept_key
@@ -21,15 +22,10 @@ from auditor.lexicons import concept_key
 MAX_CHARS = 400
 MAX_WISHES = 8
 _LONGEST_NAME = 6
-ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
-"""Address of a repo on any Hub; the group is `owner/name`."""
-_REPO = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
-_REPO_WITHIN = re.compile(r"(?<![\w./-])[\w.-]*\w/[\w.-]*\w(?![\w/-])", re.ASCII)
-_LIKE_NAME = re.compile(r"\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])", re.ASCII)
+_COUNT = re.compile(r"^[0-9]{1,3}$")
 _DECIMAL = re.compile(r"^[01]\.[0-9]+$")
 _ABOUT = 0.1
 """How far from a number is still about it."""
-_LIKE = re.compile(r"\b(?:like|similar to|resembling)\s+(?:https?://[^\s/]+/)?([\w.-]+/[\w.-]+)(?:/\S*)?", re.ASCII)
 _COMPARED = re.compile(r"\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )", re.ASCII)
 _TOKEN = re.compile(r"~\w+|[<>=][0-9]+(?:\.[0-9]+)?|[^\W_]+(?:['’.+&][^\W_]+)*|[,;/|+&()]", re.UNICODE)
 _SEPARATORS = frozenset(",;/|+&()")
@@ -45,11 +41,11 @@ def read_question(text: str, words: CatalogWords) -> Question:
         raise UserError(f"a question has at most {MAX_CHARS} characters, this one has {len(text)}")
     grammar = load_grammar()
     line = _tidied(text, grammar)
-    repo = _repo_asked_for(line, words)
+    repo = repo_asked_for(line, words, grammar)
     if repo is not None:
         return Question(repo=repo)
     line, mended = corrected(line, words, grammar)
-    line, like, named = _neighbour_of(line, words, grammar)
+    line, like, named = neighbour_of(line, words, grammar)
     line, filters = take_filters(line, words, grammar)
     line, compared = _comparisons(line, words, grammar)
     for pattern, put in grammar.rewrites:
@@ -60,6 +56,8 @@ def read_question(text: str, words: CatalogWords) -> Question:
         if not any(name.concept for wish in walk.wishes for name in wish.names):
             return Question(repo=named, corrected=mended)
         like = named
+    if walk.limit is not None:
+        filters.setdefault("limit", float(walk.limit))
     return _made(walk.wishes, compared, filters, like, mended, words)
 
 
@@ -70,35 +68,6 @@ def _tidied(text: str, grammar: Grammar) -> str:
     for pattern, put in grammar.tidy:
         line = pattern.sub(put, line)
     return line
-
-
-def _neighbour_of(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str, str | None, str | None]:
-    """The line without names of adapters, the one that others shall be like, and one that is merely named.
-
-    Raises:
-        UserError: Two adapters are named, or one that others shall not be like.
-    """
-    like = _LIKE.search(line)
-    if like is not None:
-        _refuse_unlike(line[: like.start()], like.group(1))
-        return _LIKE.sub(" , ", line), like.group(1), None
-    for match in _LIKE_NAME.finditer(line):
-        name = match.group(1)
-        if name not in grammar.silent and concept_of(name, words, grammar) is None and words.holds(name):
-            _refuse_unlike(line[: match.start()], name)
-            return line[: match.start()] + " , " + line[match.end() :], name, None
-    named = list(dict.fromkeys(name for name in _REPO_WITHIN.findall(line) if words.holds(name)))
-    if len(named) > 1:
-        raise UserError(f"two adapters are named; see them beside each other: auditor compare {named[0]} {named[1]}")
-    if not named:
-        return line, None, None
-    _refuse_unlike(line[: line.index(named[0])], named[0])
-    return line.replace(named[0], " , "), None, named[0]
-
-
-def _refuse_unlike(before: str, name: str) -> None:
-    if NEGATED.search(before):
-        raise UserError(f"adapters that are not like {name} cannot be asked for; say what they should do, or not do")
 
 
 def concept_names(words: CatalogWords, text: str, count: int = 3) -> list[str]:
@@ -123,6 +92,7 @@ class _Walk:
     """An "or" came last."""
     fresh: bool = False
     """A concept came last: a number now is its amount."""
+    limit: int | None = None
 
     def over(self, tokens: list[str]) -> None:
         place = 0
@@ -132,6 +102,8 @@ class _Walk:
                 self._end_phrase()
                 self._add(Name(" ".join(tokens[place : place + length]), concept))
                 self._settle(tokens[place + length] if place + length < len(tokens) else "")
+            elif number := self._count(tokens[place:]):
+                self.limit = number
             else:
                 self._plain(tokens[place])
             place += length
@@ -148,6 +120,15 @@ class _Walk:
                 if concept is not None:
                     return length, concept
         return 1, None
+
+    def _count(self, tokens: list[str]) -> int | None:
+        """How many hits a bare number asks for; None when it belongs to words that name something."""
+        number = int(tokens[0]) if _COUNT.match(tokens[0]) else self.grammar.numbers.get(tokens[0])
+        if not number or tokens[0] in self.grammar.silent or self.loose or self.limit or self.role != "wanted":
+            return None
+        after = tokens[1] if len(tokens) > 1 else ","
+        ends = after in _SEPARATORS or after[0] in "~<>=" or after in self.grammar.silent
+        return number if ends or self._longest(tokens[1:])[1] is not None else None
 
     def _plain(self, token: str) -> None:
         grammar = self.grammar
@@ -222,23 +203,6 @@ class _Walk:
             self.role = "wanted"
 
 
-def _repo_asked_for(line: str, words: CatalogWords) -> str | None:
-    """The repo, when the question is nothing but an address, an id, or a part of a name that is no concept."""
-    address = ADDRESS.match(line)
-    if address:
-        return address.group(1)
-    if _REPO.match(line) and not all(concept_key(half) in words.aliases for half in line.split("/")):
-        return line
-    single = re.match(r"^[\w.-]+$", line, re.ASCII) and len(line) >= 3
-    grammar = load_grammar()
-    parts = line.split()
-    if len(parts) == 2 and parts[0] in words.owners and _REPO.match("/".join(parts)) and words.holds("/".join(parts)):
-        return "/".join(parts)
-    if single and line not in grammar.silent and concept_of(line, words, grammar) is None and words.holds(line):
-        return line
-    return None
-
-
 def _comparisons(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str, list[tuple[str, str]]]:
     """ "more A than B", both concepts: the pairs, and the line with A and B left to be read as wishes."""
     pairs: list[tuple[str, str]] = []
@@ -272,7 +236,7 @@ def _made(
     if sum(len(wish.names) for wish in kept) > MAX_WISHES:
         raise UserError(f"a question has at most {MAX_WISHES} concepts, this one has more")
     rank: Order = order  # type: ignore[assignment]
-    asked = int(limit) if isinstance(limit, float) and limit >= 1 else None
+    asked = int(limit) if isinstance(limit, float) else None
     return Question(kept, tuple(compared), filters, rank, like, None, asked, mended)
 
 

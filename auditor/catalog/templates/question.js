@@ -10,6 +10,7 @@ const MAX_WISHES = 8;
 const LONGEST_NAME = 6;
 const SEPARATORS = new Set(",;/|+&()");
 const DATE = /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$/;
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const NEGATED = /(?:(?:^|[\s,;(])(?:not|no|non|without|except(?: for)?|excluding|exclude|isn't|nor|never|other than)(?:[\s-]+(?:a|an|the|any|for|on|by|from|under|with|very|too|so|that))*[\s-]*|(?:^|[\s,;(])[-!]\s*)$/;
 const TURNED = ["license", "base", "owner", "trigger"];
 const OPPOSITES = { downloads_min: "downloads_max", downloads_max: "downloads_min", likes_min: "likes_max", likes_max: "likes_min",
@@ -34,9 +35,11 @@ function makeGrammar(raw) {
   const sets = Object.fromEntries(["negations", "least", "breaks", "joints", "fillers", "words"]
     .map((name) => [name, new Set(raw[name])]));
   const silent = new Set(["fillers", "joints", "breaks", "negations", "least"].flatMap((name) => raw[name]));
+  // {name} stands for a part, and parts for parts of theirs.
+  const whole = (pattern) => pattern.replace(/\{([a-z]+)\}/g, (_, name) => whole(raw.parts[name]));
   const compiled = (table) => table.map(([find, put]) => [new RegExp(find, "g"), put]);
   return { ...raw, ...sets, silent, tidy: compiled(raw.tidy), rewrites: compiled(raw.rewrites),
-    filters: raw.filters.map(([find, name, value]) => [new RegExp(find, "g"), name, value]) };
+    filters: raw.filters.map(([find, name, value]) => [new RegExp(whole(find), "g"), name, value]) };
 }
 
 function relatedForms(word, grammar) {
@@ -166,6 +169,7 @@ function basesCalled(text, words, grammar) {
 function accepted(name, value, words, grammar, sure) {
   let read = value;
   let known = "";
+  if (name.startsWith("created")) return created(name, value, words, grammar);
   if (name === "license") [read, known] = [licencesCalled(value, words, grammar), `licences in this catalog: ${some(words.licences)}`];
   else if (name === "base") [read, known] = [basesCalled(value, words, grammar), `bases in this catalog: ${some(words.bases)}`];
   else if (name === "owner") [read, known] = [words.owners.has(value) && (sure || !has(words.aliases, conceptKey(value))) ? [value] : null, "an owner is what stands before the / of a repo"];
@@ -175,19 +179,77 @@ function accepted(name, value, words, grammar, sure) {
   } else if (["has_trigger", "has_license", "adult", "exact_base"].includes(name)) read = value !== "no" && value !== "false";
   else if (name === "order") [read, known] = [has(grammar.orders, value) ? grammar.orders[value] : null, `orders: ${some(Object.keys(grammar.orders).sort())}`];
   else if (name === "outcome") [read, known] = [grammar.outcomes.includes(value) ? value : null, `outcomes: ${some([...grammar.outcomes].sort())}`];
-  else if (name.startsWith("created")) [read, known] = [DATE.test(value) ? value : null, "dates are written 2025, 2025-03 or 2025-03-31"];
-  else if (/_(min|max)$/.test(name) || name === "limit") [read, known] = [numberOf(value), "a number is needed, such as 100, 2.5k or 50 MB"];
+  else if (name === "limit") {
+    const number = has(grammar.numbers, value) ? grammar.numbers[value] : numberOf(value);
+    [read, known] = [number >= 1 && Number.isInteger(number) ? number : null, "a whole number is needed, such as 5"];
+  } else if (/_(min|max)$/.test(name)) [read, known] = [numberOf(value), "a number is needed, such as 100, 2.5k or 50 MB"];
   else [read, known] = [value || null, "it is empty"];
   if (read === null && sure) throw new Error(`${name.replaceAll("_", " ")} '${value}' is not known here; ${known}`);
-  if (read !== null && name === "created_in") return { created_after: value, created_before: following(value) };
   return read === null ? null : { [name]: read };
 }
 
-// The year or month after one.
+// As question_dates.py: the year, month or day that is meant, or null.
+function periodOf(said, today, numbers) {
+  if (DATE.test(said)) {
+    const [inYear, inMonth, onDay] = said.split("-").map(Number);
+    return !onDay || onDay <= daysIn(inYear, inMonth) ? said : null;
+  }
+  const [year, month, day] = today.split("-").map(Number);
+  const daysAgo = (days) => new Date(Date.UTC(year, month - 1, day - days)).toISOString().slice(0, 10);
+  if (said === "today" || said === "this day") return today;
+  if (said === "yesterday") return daysAgo(1);
+  if (said === "this week") return daysAgo((new Date(Date.UTC(year, month - 1, day)).getUTCDay() + 6) % 7);
+  if (said === "this month") return today.slice(0, 7);
+  if (said === "this year") return today.slice(0, 4);
+  const two = (number) => String(number).padStart(2, "0");
+  const named = said.match(/^(?:this |last )?([a-z]{3})[a-z]*(?: (\d{1,2})(?:st|nd|rd|th)?,? (20\d\d))?$/);
+  if (named && MONTHS.includes(named[1])) {
+    const place = MONTHS.indexOf(named[1]) + 1;
+    return named[2] ? periodOf(`${named[3]}-${two(place)}-${two(Number(named[2]))}`, today, numbers) : `${year - (place > month)}-${two(place)}`;
+  }
+  const past = said.match(/^(?:last |past |previous )?(?:([\w ]+?) )?(hour|day|week|month|year)s?(?: ago)?$/);
+  if (!past) return null;
+  const count = past[1] ?? "1";
+  const many = /^\d{1,3}$/.test(count) ? Number(count) : has(numbers, count) ? numbers[count] : null;
+  if (many === null) return null;
+  const days = { hour: Math.ceil(many / 24), day: many, week: 7 * many };
+  if (has(days, past[2])) return daysAgo(days[past[2]]);
+  const months = year * 12 + month - 1 - many * (past[2] === "year" ? 12 : 1);
+  const [thatYear, thatMonth] = [Math.floor(months / 12), months % 12 + 1];
+  return `${String(thatYear).padStart(4, "0")}-${two(thatMonth)}-${two(Math.min(day, daysIn(thatYear, thatMonth)))}`;
+}
+
+function daysIn(year, month) {
+  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  return [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1];
+}
+
+// The year, month or day after one.
 function following(period) {
-  const [year, month] = period.split("-");
-  if (!month) return String(Number(year) + 1);
-  return Number(month) >= 12 ? `${Number(year) + 1}-01` : `${year}-${String(Number(month) + 1).padStart(2, "0")}`;
+  const [year, month, day] = period.split("-").map(Number);
+  const two = (number) => String(number).padStart(2, "0");
+  if (!month) return String(year + 1);
+  if (day && day < daysIn(year, month)) return `${year}-${two(month)}-${two(day + 1)}`;
+  const after = month === 12 ? `${year + 1}-01` : `${year}-${two(month + 1)}`;
+  return day ? `${after}-01` : after;
+}
+
+// Since or before a day; of the bounds of "in 2025" the second is the next period.
+function created(name, value, words, grammar) {
+  const today = words.today || new Date().toISOString().slice(0, 10);
+  const periods = value.split("|").map((said) => {
+    const period = periodOf(said, today, grammar.numbers);
+    if (period === null) {
+      throw new Error(`${name.replaceAll("_", " ")} '${said}' is not known here; dates are written 2025, 2025-03, 2025-03-31, or said: last month, 2 weeks ago`);
+    }
+    return period;
+  });
+  const [first, last] = [periods[0], periods.at(-1)];
+  if (name === "created_between") return { created_after: first, created_before: following(last) };
+  if (name === "created_in") return { created_after: first, created_before: following(first) };
+  // After 2024 is 2025 and later; "newer than a week" has no period that it leaves out.
+  if (name === "created_later") return { created_after: value === first ? following(first) : first };
+  return { [name]: first };
 }
 
 // The opposite of a filter, where there is one.
@@ -252,7 +314,7 @@ function takeBase(text, words, grammar, found) {
 
 function walk(tokens, words, grammar) {
   const wishes = [];
-  let [loose, role, amount, either, fresh] = [[], "wanted", null, false, false];
+  let [loose, role, amount, either, fresh, limit] = [[], "wanted", null, false, false, null];
   const add = (name) => {
     const last = wishes.at(-1);
     if (either && role === "wanted" && last && last.role === "wanted") {
@@ -296,6 +358,15 @@ function walk(tokens, words, grammar) {
     }
     return [1, null];
   };
+  // How many hits a bare number asks for; 0 when it belongs to words that name something.
+  const countAt = (place) => {
+    const word = tokens[place];
+    const number = /^\d{1,3}$/.test(word) ? Number(word) : has(grammar.numbers, word) ? grammar.numbers[word] : 0;
+    if (!number || grammar.silent.has(word) || loose.length || limit || role !== "wanted") return 0;
+    const after = tokens[place + 1] ?? ",";
+    const ends = SEPARATORS.has(after) || "~<>=".includes(after[0]) || grammar.silent.has(after);
+    return ends || longest(place + 1)[1] !== null ? number : 0;
+  };
   for (let place = 0; place < tokens.length;) {
     const [length, concept] = longest(place);
     const token = tokens[place];
@@ -304,6 +375,8 @@ function walk(tokens, words, grammar) {
       endPhrase();
       add({ text: tokens.slice(place, place + length).join(" "), concept });
       if (tokens[place + length] !== "or") role = "wanted";
+    } else if (countAt(place)) {
+      limit = countAt(place);
     } else if (grammar.negations.has(token) || grammar.least.has(token)) {
       endPhrase();
       [role, either] = [grammar.negations.has(token) ? "without" : "least", false];
@@ -332,7 +405,7 @@ function walk(tokens, words, grammar) {
   }
   endPhrase();
   boundBefore();
-  return wishes;
+  return [wishes, limit];
 }
 
 function withoutRepeats(wishes) {
@@ -417,13 +490,13 @@ function readQuestion(text, words, grammar) {
   });
   for (const [find, put] of grammar.rewrites) line = line.replace(find, put);
   const tokens = line.match(/~\w+|[<>=]\d+(?:\.\d+)?|[\p{L}\p{N}]+(?:['’.+&][\p{L}\p{N}]+)*|[,;/|+&()]/gu) || [];
-  const walked = walk(tokens, words, grammar);
+  const [walked, count] = walk(tokens, words, grammar);
   if (named !== null) {
     if (!walked.some((wish) => wish.names.some((name) => name.concept !== null))) return { ...empty, repo: named, corrected };
     like = named;
   }
   const wishes = withoutRepeats(walked);
-  const { order = "best", limit = null, ...rest } = filters;
+  const { order = "best", limit = count, ...rest } = filters;
   const lone = wishes.length === 1 && wishes[0].role === "wanted" && wishes[0].names[0].concept === null ? wishes[0].names[0].text : null;
   if (lone !== null && !Object.keys(rest).length && like === null && words.holds(lone)) return { ...empty, repo: lone };
   if (!wishes.length && !Object.keys(rest).length && like === null && order === "best") {
@@ -432,5 +505,5 @@ function readQuestion(text, words, grammar) {
   if (wishes.reduce((count, wish) => count + wish.names.length, 0) > MAX_WISHES) {
     throw new Error(`a question has at most ${MAX_WISHES} concepts, this one has more`);
   }
-  return { wishes, more_than: moreThan, filters: rest, order, like, repo: null, limit: limit >= 1 ? Math.trunc(limit) : null, corrected };
+  return { wishes, more_than: moreThan, filters: rest, order, like, repo: null, limit, corrected };
 }
