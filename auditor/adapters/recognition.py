@@ -18,6 +18,7 @@ from auditor.adapters.landing import fits
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.tensor_groups import Entry
 from auditor.errors import Refused
+from auditor.families.family import Family
 from auditor.families.shapes import architectures
 from auditor.families.table import FAMILIES
 
@@ -49,6 +50,9 @@ class FamilyEvidence:
     """Every family that fits equally well, `family` included. A claim may choose among them, nothing else."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """Family → share of the file's parts that fit it, for all that are not 0."""
+    by_blocks: frozenset[str] = frozenset()
+    """Those of the candidates whose blocks the file changes exactly, all of them and no other; empty where that tells
+    none from the others."""
 
 
 @cache
@@ -118,21 +122,28 @@ def recognise_layout(layout: BaseLayout) -> str | None:
 
 def _chosen(entries: Collection[Entry], fitting: set[str], shares: Mapping[str, float]) -> FamilyEvidence:
     """The family among those that fit alike, if the blocks or the many decide."""
-    candidates = frozenset(fitting | {name for name, kin in FAMILIES.items() if kin.shapes in fitting})
+    kin = {name: known for name, known in FAMILIES.items() if known.shapes in fitting}
+    within = {name: _blocks_within(known, entries) for name, known in kin.items()}
+    large = {n for n, found in within.items() if any(b >= kin[n].depths[stem] for stem in found for b in found[stem])}
+    smaller = {
+        n for n, found in within.items() if found and all(b == set(range(kin[n].depths[s])) for s, b in found.items())
+    }
+    candidates = frozenset(fitting | (set(kin) - large))
     counts = _block_counts(entries)
-    exact = {family for family in fitting if counts and _has_blocks(family, counts)}
+    exact = smaller | {family for family in fitting if counts and _has_blocks(family, counts)}
     pool = exact or fitting
+    by_blocks = frozenset(exact if smaller or len(fitting) > len(exact) else ())
     rivals = {family for family in pool if FAMILIES[family].stands_back_for not in pool}
     share = shares[next(iter(fitting))]
     fit = "all parts" if share == 1 else f"{share:.1%} of the parts"
     if len(rivals) != 1:
         alike = " and ".join(FAMILIES[name].title for name in sorted(rivals))
-        return FamilyEvidence(None, (f"{fit} fit {alike} alike",), candidates, shares)
+        return FamilyEvidence(None, (f"{fit} fit {alike} alike",), candidates, shares, by_blocks)
     family = next(iter(rivals))
     reasons = [f"{fit} fit {FAMILIES[family].title}"]
-    if exact and len(fitting) > len(exact):
+    if by_blocks:
         reasons.append("the file has exactly its number of blocks")
-    return FamilyEvidence(family, tuple(reasons), candidates, shares)
+    return FamilyEvidence(family, tuple(reasons), candidates, shares, by_blocks)
 
 
 def _by_text_encoders(entries: Collection[Entry], fitting: set[str], shares: Mapping[str, float]) -> FamilyEvidence:
@@ -218,6 +229,28 @@ _ORIGINAL_STEMS = {
 def _has_blocks(family: str, counts: Mapping[str, int]) -> bool:
     known = FAMILIES[family].blocks if family in FAMILIES else {}
     return all(known.get(_ORIGINAL_STEMS.get(stem, stem)) == count for stem, count in counts.items())
+
+
+def _blocks_within(kin: Family, entries: Iterable[Entry]) -> dict[str, set[int]]:
+    """Which blocks a file changes, of those sequences that a smaller relation of a family cuts short."""
+    numbers: dict[str, set[int]] = {stem: set() for stem in kin.depths}
+    if not numbers or kin.shapes is None:
+        return numbers
+    layout = published_layout(kin.shapes)
+    for entry in filter(_of_denoiser, entries):
+        for module in _modules(entry, layout):
+            for stem, found in numbers.items():
+                if module.startswith(f"{stem}."):
+                    found.add(int(module[len(stem) + 1 :].partition(".")[0]))
+    return numbers
+
+
+def _modules(entry: Entry, layout: BaseLayout) -> tuple[str, ...]:
+    """The modules of a layout's denoiser that an entry changes, by the base's own names."""
+    try:
+        return tuple(target.module for target in layout.targets(layout.denoiser, entry.module, flat=entry.flat))
+    except Refused:
+        return ()
 
 
 def _nearest(shares: Mapping[str, float]) -> str:

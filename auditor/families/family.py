@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Task = Literal["text_to_image", "image_editing", "inpainting", "control", "video"]
+Task = Literal["text_to_image", "image_editing", "image_to_image", "inpainting", "control", "video"]
 TASK_WORDS: Mapping[Task, str] = {
     "text_to_image": "text-to-image",
     "image_editing": "image editing",
+    "image_to_image": "image-to-image",
     "inpainting": "inpainting",
     "control": "image control",
     "video": "video",
@@ -65,6 +66,7 @@ class Family:
         shapes: Family whose names and shapes it shares exactly.
         stands_back_for: Family that shapes alone mean when they fit both: the one that far more files are made for.
         task: What it makes.
+        depths: Where it has only the first of the blocks that `shapes` has: stem → how many.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Family:
     shapes: str | None = None
     stands_back_for: str | None = None
     task: Task = "text_to_image"
-    notes: str = field(default="")
+    depths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def repos(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from auditor.families.family import Family, Rendering, Task
 _UNET = {"down_blocks": 4, "up_blocks": 4}
 _XL = {"down_blocks": 3, "up_blocks": 3}
 _FLUX = {"transformer_blocks": 19, "single_transformer_blocks": 38}
+_LITE = {"transformer_blocks": 8, "single_transformer_blocks": 38}
 _BOTH = ("text_encoder", "text_encoder_2")
 
 AUDITABLE: tuple[Family, ...] = (
@@ -127,15 +128,43 @@ def _told_apart(
     )
 
 
-def _kin(name: str, title: str, repo: str, shapes: str, denoiser_blocks: Mapping[str, int], width: int) -> Family:
-    """Weights of an architecture that were trained apart from its best-known model."""
-    return Family(name, title, repo, "unet", denoiser_blocks, width, shapes=shapes, stands_back_for=shapes)
+def _kin(
+    name: str,
+    title: str,
+    repo: str,
+    shapes: str,
+    denoiser_blocks: Mapping[str, int],
+    width: int,
+    depths: Mapping[str, int] | None = None,
+) -> Family:
+    """Weights of an architecture, or of a part of its blocks, that were trained apart from its best-known model."""
+    unet = "down_blocks" in denoiser_blocks
+    return Family(
+        name,
+        title,
+        repo,
+        "unet" if unet else "transformer",
+        denoiser_blocks,
+        width,
+        shapes=shapes,
+        stands_back_for=shapes,
+        depths=depths or {},
+    )
+
+
+def _depths(first: int, second: int, third: int) -> Mapping[str, int]:
+    """Transformer blocks of a smaller SDXL: in both attentions of the lowest level, and in the middle."""
+    return {
+        "down_blocks.2.attentions.0.transformer_blocks": first,
+        "down_blocks.2.attentions.1.transformer_blocks": second,
+        "mid_block.attentions.0.transformer_blocks": third,
+    }
 
 
 _VIDEO: Task = "video"
 TOLD_APART: tuple[Family, ...] = (
     Family("sdxl_refiner", "SDXL refiner", "stabilityai/stable-diffusion-xl-refiner-1.0", "unet", _UNET, 1280,
-           text_encoders=("text_encoder_2",), task="image_editing"),
+           text_encoders=("text_encoder_2",), task="image_to_image"),
     # its text encoder is part of diffusers' pipeline, not a component that a base here may have
     Family("kolors", "Kolors", "Kwai-Kolors/Kolors-diffusers", "unet", _XL, 2048, input_layer="conv_in",
            stands_back_for="sdxl"),
@@ -143,7 +172,27 @@ TOLD_APART: tuple[Family, ...] = (
     _kin("commoncanvas_xl", "CommonCanvas-XL", "common-canvas/CommonCanvas-XL-C", "sdxl", _XL, 2048),
     _kin("commoncanvas_s", "CommonCanvas-S", "common-canvas/CommonCanvas-S-C", "sd21", _UNET, 1024),
     _kin("altdiffusion", "AltDiffusion", "BAAI/AltDiffusion-m9", "sd15", _UNET, 768),
-    _told_apart("flux1_lite", "FLUX.1 lite", "Freepik/flux.1-lite-8B", {"transformer_blocks": 8}, 3072),
+    _kin("playground2", "Playground v2", "playgroundai/playground-v2-1024px-aesthetic", "sdxl", _XL, 2048),
+    _kin("ssd_1b", "SSD-1B", "segmind/SSD-1B", "sdxl", _XL, 2048, _depths(4, 4, 0)),
+    _kin("vega", "Segmind Vega", "segmind/Segmind-Vega", "sdxl", _XL, 2048, _depths(2, 2, 0)),
+    _kin("koala", "KOALA", "etri-vilab/koala-700m-llava-cap", "sdxl", _XL, 2048),
+    _kin("japanese_sdxl", "Japanese SDXL", "stabilityai/japanese-stable-diffusion-xl", "sdxl", _XL, 2048),
+    _kin("taiyi_xl", "Taiyi-XL", "IDEA-CCNL/Taiyi-Stable-Diffusion-XL-3.5B", "sdxl", _XL, 2048),
+    _kin("japanese_sd", "Japanese Stable Diffusion", "rinna/japanese-stable-diffusion", "sd15", _UNET, 768),
+    _kin("taiyi", "Taiyi", "IDEA-CCNL/Taiyi-Stable-Diffusion-1B-Chinese-v0.1", "sd15", _UNET, 768),
+    _kin("bk_sdm", "BK-SDM", "nota-ai/bk-sdm-small", "sd15", _UNET, 768),
+    _kin("bk_sdm2", "BK-SDM v2", "nota-ai/bk-sdm-v2-small", "sd21", _UNET, 1024),
+    _kin("flux1_lite", "FLUX.1 lite", "Freepik/flux.1-lite-8B", "flux1", _LITE, 3072, _LITE),
+    _kin("flex", "Flex", "ostris/Flex.1-alpha", "flux1", _LITE, 3072, _LITE),
+    _told_apart("f_lite", "F Lite", "Freepik/F-Lite", {}, 3072),
+    _told_apart("kandinsky", "Kandinsky", "kandinsky-community/kandinsky-2-2-decoder", {}, 2048),
+    _told_apart("cascade", "Stable Cascade", "stabilityai/stable-cascade", {}, 2048),
+    _told_apart("deepfloyd_if", "DeepFloyd IF", "DeepFloyd/IF-I-XL-v1.0", {}, 4096),
+    _told_apart("glm_image", "GLM-Image", "zai-org/GLM-Image", {}, 4096),
+    _told_apart("mitsua_likes", "Mitsua Likes", "Mitsua/mitsua-likes", {}, 1024),
+    _told_apart("lumina_next", "Lumina-Next", "Alpha-VLLM/Lumina-Next-SFT-diffusers", {}, 2304),
+    _told_apart("sana_4800m", "Sana 1.5 4.8B", "Efficient-Large-Model/SANA1.5_4.8B_1024px_diffusers", {}, 2240),
+    _told_apart("hunyuan_image3", "HunyuanImage 3.0", "tencent/HunyuanImage-3.0", {}, 4096),
     _told_apart("flux2_dev", "FLUX.2 dev", "black-forest-labs/FLUX.2-dev",
                 {"transformer_blocks": 8, "single_transformer_blocks": 48}, 6144),
     _told_apart("bria", "BRIA 3", "briaai/BRIA-3.2", {}, 3072),

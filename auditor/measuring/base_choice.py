@@ -70,11 +70,7 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
     bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == "diffusers"}
     claims = _claims(item, adapter, bases)
     family = _family(adapter.family, claims)
-    contradictions = tuple(
-        f"{claim.source} names {claim.base.text[:80]} ({claim.base.title})"
-        for claim in claims
-        if claim.base.family is not None and claim.base.family != family
-    )
+    contradictions = _contradictions(adapter.family, claims, family)
     _require_pictures_from_text(adapter, claims, family)
     fitting = [name for name in bases if _fits(bases[name].family, family, adapter.family)]
     by_card = [name for name in (item.base_name, *item.other_bases) if name in bases]
@@ -143,6 +139,18 @@ def _family(evidence: FamilyEvidence, claims: Sequence[_Claim]) -> str | None:
     return unrefuted or evidence.family
 
 
+def _contradictions(evidence: FamilyEvidence, claims: Sequence[_Claim], family: str | None) -> tuple[str, ...]:
+    """What speaks for another family than the one that was chosen, in words."""
+    named = tuple(
+        f"{claim.source} names {claim.base.text[:80]} ({claim.base.title})"
+        for claim in claims
+        if claim.base.family is not None and claim.base.family != family
+    )
+    if family is None or not evidence.by_blocks or family in evidence.by_blocks:
+        return named
+    return (*named, f"the blocks that it changes are exactly those of {titles(evidence.by_blocks)}")
+
+
 def _has_shapes(family: str) -> bool:
     """Whether the shapes of a family are known, so that a file can contradict them."""
     known = FAMILIES.get(family)
@@ -162,11 +170,13 @@ def _require_pictures_from_text(adapter: AdapterFile, claims: Sequence[_Claim], 
         why = f"{adapter.family.reasons[0]}{_said(claims)}"
         message = f"It is made for {known.title}, {_a_model_for(known.task)} ({why})."
         raise ItemError("skipped", "not_text_to_image", message)
+    stranger = family is None and not adapter.family.candidates  # no shapes to weigh a claim against
     cards = [claim.base for claim in claims if claim.source == "the card"]
-    if any(base.family == family and base.task == "text_to_image" for base in cards):
-        return  # it names such a model beside the other
+    beside = any(base.family == family and base.task == "text_to_image" for base in cards)
     for claim in claims:
-        if claim.base.task != "text_to_image" and claim.base.family in (family, None):
+        if beside and claim.source == "the card":
+            continue  # it names a model that makes pictures from text beside the other
+        if claim.base.task != "text_to_image" and (stranger or claim.base.family in (family, None)):
             message = f"{claim.source.capitalize()} names {claim.base.text[:80]}, {_a_model_for(claim.base.task)}."
             raise ItemError("skipped", "not_text_to_image", message)
 
@@ -208,7 +218,8 @@ def _nothing_fits(evidence: FamilyEvidence, family: str | None, claims: Sequence
     if family is not None:
         return f"No active base fits: it is made for {titles([family])} ({evidence.reasons[0]}{said}).{help_}"
     if evidence.candidates:
-        return f"No active base fits: it could be for {titles(evidence.candidates)}, and no claim chooses{said}."
+        possible = evidence.by_blocks or evidence.candidates
+        return f"No active base fits: it could be for {titles(possible)}, and no claim chooses{said}."
     return f"No active base fits: {evidence.reasons[0]}{said or ', and the card names no base'}."
 
 

@@ -54,10 +54,17 @@ def _hub() -> Settings:
 
 
 def attention_file(family: str) -> AdapterFile:
-    """The header of a file that changes every attention layer of an architecture, in diffusers' names."""
-    layout = published_layout(FAMILIES[family].shapes or family)
+    """The header of a file that changes every attention layer of an architecture, in diffusers' names.
+
+    Where its shapes are not known: of FLUX.1's, whose widths several such models have.
+    """
+    known = FAMILIES[family]
+    layout = published_layout(known.shapes or (family if family in architectures() else "flux1"))
     tensors: dict[str, TensorInfo] = {}
     for module, (out, inputs, *_) in layout.components[layout.denoiser].items():
+        stem = next((stem for stem in known.depths if module.startswith(f"{stem}.")), None)
+        if stem is not None and int(module[len(stem) + 1 :].partition(".")[0]) >= known.depths[stem]:
+            continue
         if ".to_" in module or "attention" in module or "qkv" in module:
             for suffix, shape in (("lora_A.weight", (4, inputs)), ("lora_B.weight", (out, 4))):
                 name = f"{layout.denoiser}.{module}.{suffix}"
@@ -81,9 +88,8 @@ def section() -> str:
     """Both tables."""
     lines = ["| family | its card | what becomes of it | evidence |", "|---|---|---|---|"]
     for name, family in FAMILIES.items():
-        if (family.shapes or name) not in architectures():
-            continue
-        for card in (None, family.repo):
+        told_by_shapes = (family.shapes or name) in architectures()
+        for card in (None, family.repo) if told_by_shapes else (family.repo,):
             outcome, why = decided(name, card)
             lines.append(f"| {family.title} | {f'`{card}`' if card else 'silent'} | {outcome} | {why} |")
     lines += ["", "| form | told by | what becomes of it |", "|---|---|---|"]

@@ -172,7 +172,11 @@ def test_another_models_file_is_named_and_skipped(
         (FLUX, "black-forest-labs/FLUX.1-Fill-dev", "an inpainting model"),
         (FLUX, "black-forest-labs/FLUX.1-Depth-dev", "an image control model"),
         (CROSS, "someone/my-sdxl-inpainting", "an inpainting model"),
+        (FLUX, "stepfun-ai/Step1X-Edit", "an image editing model"),
+        (FLUX, "hpcai-tech/Open-Sora-v2", "a video model"),
+        (CROSS, "hotshotco/Hotshot-XL", "a video model"),
         ({f"blocks.{n}.attn1.to_q": (5120, 5120) for n in range(40)}, None, "Wan 14B, a video model"),
+        ({f"blocks.{n}.attn1.to_q": (3072, 3072) for n in range(30)}, "Wan-AI/Wan2.2-TI2V-5B", "a video model"),
     ],
 )
 def test_models_for_another_task_are_named_as_such(
@@ -222,6 +226,28 @@ def test_the_files_own_record_comes_before_the_card(hub: Settings) -> None:
     made = _made(FLUX, {"modelspec.architecture": "chroma/lora"})
     with pytest.raises(ItemError, match="made for Chroma"):
         choose_base(_claimed("black-forest-labs/FLUX.1-dev"), made, hub)
+
+
+def test_the_files_own_record_of_another_task_comes_before_the_card(hub: Settings) -> None:
+    item = _claimed("black-forest-labs/FLUX.1-dev")
+    for record in ("flux-1-kontext-dev/lora", "flux-1-fill-dev/lora"):
+        with pytest.raises(ItemError, match="The file names flux-1-") as error:
+            choose_base(item, _made(FLUX, {"modelspec.architecture": record}), hub)
+        assert error.value.reason == "not_text_to_image"
+
+
+def test_blocks_that_speak_against_the_card_are_a_contradiction(hub: Settings) -> None:
+    blocks = {f"transformer_blocks.{n}.attn.to_q": (3072, 3072) for n in range(8)}
+    lite = _made(blocks | FLUX)
+    with pytest.raises(ItemError, match=r"could be for FIBO or Flex or FLUX.1 lite, and no claim"):
+        choose_base(_claimed(None), lite, hub)
+    choice = choose_base(_claimed("black-forest-labs/FLUX.1-dev"), lite, hub)
+    assert choice.base_name == "flux1_dev"
+    assert choice.contradictions == ("the blocks that it changes are exactly those of FIBO or Flex or FLUX.1 lite",)
+    whole = _made({f"transformer_blocks.{n}.attn.to_q": (3072, 3072) for n in range(19)} | FLUX)
+    choice = choose_base(_claimed("ostris/Flex.1-alpha"), whole, hub)
+    assert (choice.base_name, choice.mismatch) == ("flux1_dev", True)
+    assert choice.contradictions == ("the card names ostris/Flex.1-alpha (Flex)",)
 
 
 def test_file_words_name_what_is_skipped(hub: Settings) -> None:
