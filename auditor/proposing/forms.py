@@ -21,6 +21,8 @@ Level = Literal["strict", "plain", "json_object", "none"]
 LEVELS: Final[tuple[Level, ...]] = ("strict", "plain", "json_object", "none")
 """How much of the reply's schema is sent: all, its types alone, that it is JSON, nothing."""
 
+ROOM: Final = 16
+"""How many times the reply's tokens a model gets that thinks before it answers."""
 _PLAIN_SCHEMA: Final[dict[str, object]] = {
     "type": "object",
     "properties": {"concepts": {"type": "array", "items": {"type": "string"}}},
@@ -40,6 +42,8 @@ class Form:
         seed: Whether it may be sent.
         system: Whether there is a system role; else its words open the user's message.
         sheet: Whether all pictures go as one, labelled.
+        room: Whether there is room for thoughts, `ROOM` times the reply's tokens: some models spend them all before the
+            first word of an answer.
     """
 
     level: Level = "strict"
@@ -48,6 +52,7 @@ class Form:
     seed: bool = True
     system: bool = True
     sheet: bool = False
+    room: bool = False
 
     @property
     def name(self) -> str:
@@ -58,12 +63,13 @@ class Form:
         parts += ["no seed"] if not self.seed else []
         parts += ["no system role"] if not self.system else []
         parts += ["one sheet"] if self.sheet else []
+        parts += ["room for thoughts"] if self.room else []
         return ", ".join(parts)
 
     def request(self, model: str, template: PromptTemplate, question: VlmQuestion, max_tokens: int) -> dict[str, Any]:
         """The body of a chat completion request."""
         body: dict[str, Any] = {"model": model, "messages": self._messages(template, question)}
-        body[self.token_field] = max_tokens
+        body[self.token_field] = max_tokens * (ROOM if self.room else 1)
         if self.level != "none":
             body["response_format"] = _response_format(self.level)
         if self.seed:
@@ -102,8 +108,8 @@ def weaker(form: Form, said: str) -> Form | None:
     for pattern, step in _STEPS:
         if pattern.search(said) and (following := step(form)) is not None and following != form:
             return following
-    # No word to go by: what servers differ in most is the schema.
-    return _less_schema(form) or (replace(form, seed=False) if form.seed else None)
+    # No word to go by: what servers differ in most comes first.
+    return next((following for step in _UNTOLD if (following := step(form)) not in (None, form)), None)
 
 
 def about_pictures(said: str) -> bool:
@@ -124,8 +130,8 @@ def _response_format(level: Level) -> dict[str, object]:
 
 
 _ONE_PICTURE = re.compile(
-    r"(?:at most|maximum of|up to|only|single|more than) ?(?:\w+ ){0,5}(?:images?|pictures?)\b"
-    r"|(?:multiple|too many) images?",
+    r"(?:at most|maximum of|up to|only|single|more than|one) ?(?:\w+ ){0,5}(?:images?|pictures?)\b"
+    r"|(?:multiple|too many|number of|multi-) ?images?|limit.mm.per.prompt|image (?:count|limit)",
     re.IGNORECASE,
 )
 _STEPS: Final[Sequence[tuple[re.Pattern[str], Callable[[Form], Form | None]]]] = (
@@ -135,7 +141,16 @@ _STEPS: Final[Sequence[tuple[re.Pattern[str], Callable[[Form], Form | None]]]] =
     ),
     (re.compile("temperature", re.IGNORECASE), lambda form: replace(form, temperature=False)),
     (re.compile(r"\bseed\b", re.IGNORECASE), lambda form: replace(form, seed=False)),
-    (re.compile(r"\bsystem\b", re.IGNORECASE), lambda form: replace(form, system=False)),
+    (re.compile(r"\bsystem\b|\broles?\b", re.IGNORECASE), lambda form: replace(form, system=False)),
     (_ONE_PICTURE, lambda form: replace(form, sheet=True)),
     (re.compile("response_format|schema|json|grammar|guided|structured", re.IGNORECASE), _less_schema),
 )
+_UNTOLD: Final[Sequence[Callable[[Form], Form | None]]] = (
+    _less_schema,
+    lambda form: replace(form, seed=False),
+    lambda form: replace(form, system=False),
+    lambda form: replace(form, temperature=False),
+    lambda form: replace(form, token_field="max_completion_tokens"),
+    lambda form: replace(form, sheet=True),
+)
+"""What is tried, in this order, where a server does not say what it minds."""

@@ -8,6 +8,7 @@ good: does it take those, the refusal is about this adapter alone; does it not, 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from auditor.proposing.forms import Form, about_pictures, weaker
 from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.rounds import Answer, VlmQuestion, propose_in_rounds
-from auditor.proposing.schema import printable
+from auditor.proposing.schema import printable, without_thoughts
 from auditor.records.proposals import Proposals
 
 log = structlog.get_logger(__name__)
@@ -145,10 +146,19 @@ class _Session:
                 refused = Answer(words, False, time.monotonic() - started, refused=True, form=form.name)
                 if server_errors.refuses_pictures(error):
                     return refused
-                if not await self._another_form(form, question, error):
+                if not await self._another_form(form, question):
                     return refused
             else:
-                return _answer(reply, time.monotonic() - started, form)
+                answer = _answer(reply, time.monotonic() - started, form)
+                if form.room or not _cut_off_thinking(answer):
+                    return answer
+                self._make_room(form)
+
+    def _make_room(self, form: Form) -> None:
+        """From now on with room for thoughts: a reply was cut off before its first word."""
+        if self.proposer.form == form:
+            self.proposer.form = replace(form, room=True)
+            log.warning("vlm server is asked in another form", form=self.proposer.form.name)
 
     async def settle(self, good: VlmQuestion) -> None:
         """Find the strongest form in which a good question is answered.
@@ -159,24 +169,25 @@ class _Session:
         form = self.proposer.form
         while True:
             try:
-                await self._patiently(form, good)
+                reply = await self._patiently(form, good)
             except openai.APIStatusError as error:
                 following = None if error.status_code in (401, 403, 404) else weaker(form, server_errors.said(error))
                 if following is None:
                     raise server_errors.explain_refusal(error, self.endpoint.base_url, self.endpoint.model) from error
                 form = following
             else:
+                if _cut_off_thinking(_answer(reply, 0.0, form)) and not form.room:
+                    form = replace(form, room=True)
+                    continue
                 if form != self.proposer.form:
                     log.warning("vlm server is asked in another form", form=form.name)
                 self.proposer.form = form
                 return
 
-    async def _another_form(self, form: Form, question: VlmQuestion, error: openai.APIStatusError) -> bool:
+    async def _another_form(self, form: Form, question: VlmQuestion) -> bool:
         """Whether the form was the trouble, and another one is in force now. False: it is the question's own."""
-        if error.status_code in (401, 403, 404):
-            raise server_errors.explain_refusal(error, self.endpoint.base_url, self.endpoint.model) from error
         async with self._settling:
-            if self.proposer.form == form:
+            if self.proposer.form == form:  # raises where a good question is refused in every form, or for its key
                 await self.settle(_known_good(np.stack(question.base)))
             return self.proposer.form != form
 
@@ -205,9 +216,12 @@ class _Session:
                 trouble = f"failed: {printable(str(error), 200)}"
             else:
                 wrapped = getattr(reply, "error", None)
-                if not wrapped:
+                if getattr(reply, "choices", None) is None and not wrapped:
+                    trouble = "answered with something that is no chat completion (a proxy's page, perhaps)"
+                elif not wrapped or server_errors.wrapped_refusal(wrapped):
                     return reply
-                trouble = f"answered with an error: {printable(str(wrapped), 200)}"
+                else:
+                    trouble = f"answered with an error: {printable(str(wrapped), 200)}"
             outages += 1
         raise self._away(f"{trouble}; look at the server's log, then run again")
 
@@ -235,6 +249,8 @@ def _known_good(like: Pictures) -> VlmQuestion:
 
 def _answer(reply: Any, duration_s: float, form: Form) -> Answer:
     """Take the text out of a reply; one without choices or text becomes an empty, hence invalid, answer."""
+    if wrapped := getattr(reply, "error", None):
+        return Answer(printable(str(wrapped), 300), False, duration_s, refused=True, form=form.name)
     choices = getattr(reply, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
     ended = getattr(choices[0], "finish_reason", None) if choices else None
@@ -242,13 +258,20 @@ def _answer(reply: Any, duration_s: float, form: Form) -> Answer:
     refusal = getattr(message, "refusal", None)
     if isinstance(refusal, str) and refusal and not plain.text:
         return replace(plain, text=refusal, refused=True)
-    if ended == "content_filter":
+    if server_errors.stopped_by_filter(ended):
         return replace(plain, text=plain.text or "the reply was stopped by the server's content filter", refused=True)
     return plain
 
 
+def _cut_off_thinking(answer: Answer) -> bool:
+    """Whether the reply's tokens were used up before its first word."""
+    return answer.truncated and not answer.refused and not without_thoughts(answer.text).strip()
+
+
 def _text(content: object) -> str:
-    """The text of a message: as it is, or joined from its parts."""
+    """The text of a message: as it is, joined from its parts, or written again where the server has read it already."""
+    if isinstance(content, dict) or (isinstance(content, list) and all(isinstance(part, str) for part in content)):
+        return json.dumps(content)
     if isinstance(content, list):
         parts = [part.get("text") if isinstance(part, dict) else getattr(part, "text", None) for part in content]
         return "".join(part for part in parts if isinstance(part, str))

@@ -40,6 +40,15 @@ REPLY_SCHEMA: Final[dict[str, object]] = {
 
 SCHEMA_HASH: Final = hashlib.sha256(json.dumps(REPLY_SCHEMA, sort_keys=True).encode()).hexdigest()
 
+_THOUGHTS: Final = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<reasoning>": "</reasoning>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|channel|>analysis": "<|channel|>final<|message|>",
+}
+"""How models mark what they think before they answer: beginning → end."""
 _PHRASE = re.compile(PHRASE_PATTERN)
 _NUMBERING = re.compile(r"^[ \t*_-]*\(?\d{1,2}[.):] ?")
 _EDGE_PUNCTUATION = " \t.,;:!?'\"`*_-()[]\u2018\u2019\u201c\u201d\u2026"
@@ -127,10 +136,11 @@ def _load(text: str, truncated: bool) -> object:
 
 def without_thoughts(text: str) -> str:
     """What follows the reasoning that some models write first; nothing when it never came to an end."""
-    thoughts, end, answer = text.rpartition("</think>")
-    if end:
-        return answer
-    return "" if thoughts == "" and text.lstrip().startswith("<think>") else text
+    ends = [(text.rfind(end), end) for end in _THOUGHTS.values()]
+    place, end = max(ends)
+    if place >= 0:
+        return text[place + len(end) :]
+    return "" if text.lstrip().startswith(tuple(_THOUGHTS)) else text
 
 
 def _fenced(text: str) -> str:

@@ -17,9 +17,19 @@ _FILTER_CODES = frozenset(
 _FILTER_WORDS = re.compile(
     r"content.?(?:filter|policy|management)|moderation|flagged|safety system|usage polic", re.IGNORECASE
 )
+_FILTERED = re.compile(r"filter|safety|prohibited|recitation|refus|blocklist|moderat|sensitive", re.IGNORECASE)
 _QUOTA_WORDS = re.compile(
-    r"insufficient.(?:quota|balance|credit)|exceeded your current quota|out of credit", re.IGNORECASE
+    r"insufficient.(?:quota|balance|credit|funds)|exceeded your current quota|out of credit|credit balance is too low"
+    r"|(?:spending|billing|hard) limit",
+    re.IGNORECASE,
 )
+_LATER = re.compile(
+    r"(?:try again|retry|wait)\D{0,20}"
+    r"((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?)\b ?|\d+[hm](?=\d))+)",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|mil|s|m|h)", re.IGNORECASE)
+_UNIT_S = {"ms": 0.001, "mil": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def said(error: openai.APIStatusError) -> str:
@@ -37,10 +47,24 @@ def refuses_pictures(error: openai.APIStatusError) -> bool:
     return _code(error) in _FILTER_CODES or _FILTER_WORDS.search(said(error)) is not None
 
 
+def wrapped_refusal(wrapped: object) -> bool:
+    """Whether an error inside a reply of status 200 is a content filter's."""
+    code = wrapped.get("code") if isinstance(wrapped, dict) else None
+    return (isinstance(code, str) and code in _FILTER_CODES) or _FILTER_WORDS.search(str(wrapped)[:1000]) is not None
+
+
+def stopped_by_filter(finish_reason: object) -> bool:
+    """Whether a reply ended because of what it shows or says, in any server's word for it."""
+    return isinstance(finish_reason, str) and _FILTERED.search(finish_reason[:100]) is not None
+
+
 def quota_used_up(error: openai.APIStatusError) -> bool:
     """Whether the account has nothing left, which no waiting mends."""
-    words = _code(error) == "insufficient_quota" or _QUOTA_WORDS.search(said(error)) is not None
-    return error.status_code == 402 or (error.status_code in (403, 429) and words)
+    if error.status_code == 402 or (error.status_code in (403, 429) and _code(error) == "insufficient_quota"):
+        return True
+    # some call a limit per minute a quota, too, and say when it ends
+    in_words = _QUOTA_WORDS.search(said(error)) is not None and asked_wait_s(error) is None
+    return error.status_code in (400, 403, 429) and in_words
 
 
 def may_pass(error: openai.APIStatusError) -> bool:
@@ -49,8 +73,13 @@ def may_pass(error: openai.APIStatusError) -> bool:
 
 
 def asked_wait_s(error: openai.APIStatusError) -> float | None:
-    """Seconds that the server asks to be left alone, where it says."""
-    return retry_after_s(error.response.headers)
+    """Seconds that the server asks to be left alone, where it says: in a header, or in words."""
+    wait = retry_after_s(error.response.headers)
+    if wait is None and (milliseconds := error.response.headers.get("retry-after-ms", "")).isdecimal():
+        wait = int(milliseconds) / 1000
+    if wait is None and error.status_code in (429, 503) and (later := _LATER.search(said(error))) is not None:
+        wait = sum(float(number) * _UNIT_S[unit.lower()] for number, unit in _SPAN.findall(later[1]))
+    return wait
 
 
 def explain_refusal(error: openai.APIStatusError, base_url: str, model: str) -> UserError:

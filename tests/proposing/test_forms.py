@@ -10,7 +10,9 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
+import openai
 import pytest
 
 from auditor.errors import PrerequisiteMissing, UserError
@@ -20,6 +22,7 @@ from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, Sampling, VlmUnavailable
 from auditor.proposing.readiness import check_questions
 from auditor.proposing.reply_cache import ReplyCache
+from auditor.proposing.server_errors import asked_wait_s, quota_used_up
 from tests.stub_vlm import GOOD, Refused, StubServer, completion
 from tests.written_table import check_table
 
@@ -90,6 +93,21 @@ SERVERS = {
         lambda b: pictures(b) > 1, Refused(400, "At most 1 image(s) may be provided in one prompt."), "one sheet"),
     "one picture (5xx)": Server(
         lambda b: pictures(b) > 1, Refused(500, "vision model only supports a single image per message"), "one sheet"),
+    "one picture (vLLM, older)": Server(
+        lambda b: pictures(b) > 1,
+        Refused(400, "You set image=1 in `--limit-mm-per-prompt`, but passed 6 image items in the same prompt."),
+        "one sheet"),
+    "one picture (a count)": Server(
+        lambda b: pictures(b) > 1, Refused(400, "The number of images (6) exceeds the limit of 1"), "one sheet"),
+    "two roles": Server(
+        lambda b: b["messages"][0]["role"] == "system",
+        Refused(400, "Only user and assistant roles are supported!"), "no system role"),
+    "a system text in parts": Server(
+        lambda b: b["messages"][0]["role"] == "system",
+        Refused(422, "messages.0.content: Input should be a valid string"), "schema none, no seed, no system role"),
+    "one picture, no reason given": Server(
+        lambda b: pictures(b) > 1, Refused(400, "Bad Request"),
+        "schema none, max_completion_tokens, no temperature, no seed, no system role, one sheet"),
     "all of it": Server(
         lambda b: asked_for(b) or pictures(b) > 1 or b["messages"][0]["role"] == "system",
         Refused(400, "multiple images, response_format and system messages are not supported"),
@@ -122,6 +140,10 @@ REFUSALS = {
     "too large": Refused(413, "Request too large"),
     "refusal field": completion(None, refusal="I'm sorry, I can't assist with that request."),
     "finish reason": completion("", "content_filter"),
+    "finish reason, in other words": completion(None, "SAFETY"),
+    "filter inside a 200": b'{"error": {"message": "Input was flagged by moderation", "code": 403}}',
+    "a firewall's 403": Refused(403, "Forbidden"),
+    "not found": Refused(404, "no handler for this content"),
     "these pictures alone": Refused(400, "Unable to process input image"),
     "these pictures alone (422)": Refused(422, "cannot decode"),
 }
@@ -174,6 +196,12 @@ def test_a_server_that_takes_no_form_is_named(stub: StubServer, pairs: Pairs) ->
         [{"type": "text", "text": GOOD}],
         [{"type": "text", "text": GOOD[:9]}, {"type": "text", "text": GOOD[9:]}],
         '["vibrant"]',
+        json.loads(GOOD),
+        ["vibrant"],
+        "hmm {not this}</think>" + GOOD,
+        "<thinking>{x}</thinking>" + GOOD,
+        "[THINK]{x}[/THINK]" + GOOD,
+        "<|channel|>analysis<|message|>{x}<|end|><|start|>assistant<|channel|>final<|message|>" + GOOD,
         '{"concepts": ["1. **Vibrant**"]}',
     ],
 )
@@ -186,6 +214,54 @@ def test_a_model_that_never_stops_thinking_is_cut_off(stub: StubServer, pairs: P
     stub.script = [completion(None, "length", reasoning_content="First I look at ...")]
     proposals = proposer(stub.url).propose(*pairs)
     assert {r.invalid for r in proposals.replies} == {"truncated"}
+
+
+def test_a_model_that_thinks_first_gets_room_for_it(stub: StubServer, pairs: Pairs) -> None:
+    enough = 96 * 8
+    stub.behave = lambda body, _: (
+        completion(None, "length") if body["max_tokens"] < enough else "<think>x</think>" + GOOD
+    )
+    asking = proposer(stub.url)
+    proposals = asking.propose(*pairs)
+    assert [p.text for p in proposals.phrases] == ["vibrant"]
+    assert {r.form for r in proposals.replies} == {"room for thoughts"}
+    assert "room for thoughts" in check_questions(Endpoint(stub.url, "m", "r"), SETTINGS).detail
+    before = len(stub.requests)
+    asking.propose(*pairs)
+    assert len(stub.requests) - before == 3  # it remembers
+
+
+@pytest.mark.parametrize("page", [b"<html>please log in</html>", b'{"detail": "moved"}', b"null", b"[]"])
+def test_a_page_in_place_of_a_reply_is_no_adapters_fault(stub: StubServer, pairs: Pairs, page: bytes) -> None:
+    stub.script = [page]
+    with pytest.raises(VlmUnavailable, match=r"no chat completion|failed"):
+        proposer(stub.url).propose(*pairs)
+
+
+@pytest.mark.parametrize(
+    ("words", "headers", "seconds"),
+    [
+        ("", {"Retry-After": "4"}, 4.0),
+        ("", {"retry-after-ms": "1500"}, 1.5),
+        ("Rate limit reached. Please try again in 20s.", {}, 20.0),
+        ("Please try again in 250ms", {}, 0.25),
+        ("Please try again in 1m30.5s.", {}, 90.5),
+        ("You exceeded your current quota. Please retry in 36.2 seconds", {}, 36.2),
+        ("Retry after 2 minutes", {}, 120.0),
+        ("Rate limit reached", {}, None),
+        ("retry with 3 pictures", {}, None),
+    ],
+)
+def test_a_rate_limit_says_its_end_in_a_header_or_in_words(
+    words: str, headers: dict[str, str], seconds: float | None
+) -> None:
+    error = openai.RateLimitError(words, response=_response(429, headers), body=None)
+    assert asked_wait_s(error) == (None if seconds is None else pytest.approx(seconds))
+    assert not quota_used_up(error)
+
+
+def _response(status: int, headers: dict[str, str]) -> httpx2.Response:
+    return httpx2.Response(status, headers=headers, request=httpx2.Request("POST", "http://x"))
 
 
 @pytest.mark.parametrize("wait", ["0", "1", "date"])
@@ -203,7 +279,14 @@ def test_a_longer_wait_than_the_deadline_is_left_for_later(stub: StubServer, pai
 
 
 @pytest.mark.parametrize(
-    "words", [Refused(429, "You exceeded your current quota", "insufficient_quota"), Refused(402, "")]
+    "words",
+    [
+        Refused(429, "You exceeded your current quota", "insufficient_quota"),
+        Refused(429, "You exceeded your current quota"),
+        Refused(402, ""),
+        Refused(403, "Insufficient Balance"),
+        Refused(400, "Your credit balance is too low to access the API."),
+    ],
 )
 def test_a_used_up_quota_is_not_asked_again(stub: StubServer, pairs: Pairs, words: Refused) -> None:
     stub.script = [words]
@@ -237,7 +320,7 @@ def test_forms_only_ever_get_weaker() -> None:
         while form is not None:
             seen.append(form)
             form = weaker(form, words)
-        assert len(seen) == len(set(seen)) <= 11
+        assert len(seen) == len(set(seen)) <= 12
 
 
 def test_the_sheet_holds_every_picture_unchanged(pairs: Pairs) -> None:
