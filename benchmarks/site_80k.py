@@ -40,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from auditor.catalog.bulk_insert import Loader
 from auditor.catalog.publishing import new_database, sole_writer
 from auditor.catalog.reference_rows import BasisVectors, load_reference
+from auditor.catalog.search import search
 from auditor.probes import load_probes
 from tests.synthetic_results import PRODUCTION, SyntheticWorld
 
@@ -52,8 +53,11 @@ QUESTIONS = {
     "two, not a third": "vibrant watercolor but not dark",
     "with filters": "watercolor for sdxl, commercial use ok, more than 100 downloads",
     "neighbours": "like owner000/adapter-000000",
+    "neighbours that are more of something": "like owner000/adapter-000000 but more vibrant",
 }
 FILTERS = {"a licence": ("license", "mit"), "a base": ("base", "sdxl"), "an order": ("order", "newest")}
+FIRST = 10
+MOVED = ("vibrant", "watercolor", "dark", "blurry")
 ASK = "async (text) => { byId('words').value = text; await ask(); return hits.length }"
 _BATCH = 2_000
 
@@ -216,7 +220,10 @@ def export(folder: Path, out: Path) -> dict[str, object]:
         "peak_rss_gb": round(used.ru_maxrss / 1e6, 2),
         "files": sum(len(names) for _, _, names in os.walk(out)),
         "mb": {name: round(size, 1) for name, size in sizes.items()}
-        | {name: round((out / "site" / f"{name}.js").stat().st_size / 1e6, 2) for name in ("core", "first", "words")},
+        | {
+            name: round((out / "site" / f"{name}.js").stat().st_size / 1e6, 2)
+            for name in ("core", "first", "words", "sketch")
+        },
     }
 
 
@@ -271,12 +278,40 @@ def browse(out: Path, rounds: int) -> dict[str, Any]:
     return {name: round(statistics.median(run[name] for run in runs), 2) for name in runs[0]}
 
 
+def agreement(database: Path, out: Path, count: int) -> dict[str, float]:
+    """Of the first ten neighbours that are more of something, how many the site has among its first ten, and twenty."""
+    with closing(duckdb.connect(str(database), read_only=True)) as connection:
+        repos = connection.execute(
+            "SELECT repo_id FROM adapters WHERE audit_id IS NOT NULL ORDER BY sha256(repo_id) LIMIT ?", [count]
+        ).fetchall()
+    questions = [f"like {repo} but more {MOVED[place % len(MOVED)]}" for place, (repo,) in enumerate(repos)]
+    asked = (
+        "async (text) => { byId('words').value = text; await ask(); return hits.slice(0, 20).map((h) => h.row.repo) }"
+    )
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    shares: dict[str, list[float]] = {"among ten": [], "among twenty": []}
+    with (
+        sync_playwright() as driver,
+        closing(driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])) as browser,
+    ):
+        page = browser.new_context(bypass_csp=True).new_page()
+        page.goto((out / "index.html").as_uri())
+        page.wait_for_function("document.querySelectorAll('#results li').length > 0")
+        for text in questions:
+            expected = {hit.repo_id for hit in search(database, text, FIRST).hits}
+            seen = page.evaluate(asked, text)
+            shares["among ten"].append(len(expected & set(seen[:FIRST])) / len(expected))
+            shares["among twenty"].append(len(expected & set(seen)) / len(expected))
+    return {name: round(statistics.mean(values), 3) for name, values in shares.items()}
+
+
 def main() -> int:
     """Build if asked, export, browse; print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapters", type=int, default=80_000)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/auditor-site"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--neighbours", type=int, default=40, help="questions asked of the site and of the command")
     parser.add_argument("--no-export", action="store_true", help="measure the site that is there")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
@@ -288,6 +323,7 @@ def main() -> int:
         seen["export"] = export(chosen.folder, out)
         print(seen, file=sys.stderr, flush=True)
     seen["browser"] = browse(out, chosen.rounds)
+    seen["neighbours moved, of those of the command"] = agreement(database, out, chosen.neighbours)
     print(json.dumps(seen, indent=1))
     return 0
 

@@ -29,6 +29,8 @@ from auditor.catalog.questions.question import Question, Wish
 from auditor.catalog.sql_texts import PRESENT, all_of, condition, geometric_mean, literal
 
 NEAR = 0.05
+NEAREST = 24
+"""So many neighbours are put in another order than by nearness: to be the newest of all is not to be alike."""
 LEVEL = "greatest(score, projection)"
 LOW, HIGH = "low", "high"
 """What is compared with `PRESENT` and with amounts, and its interval; the one place that names the columns."""
@@ -71,7 +73,7 @@ class _Query:
     ) -> None:
         self.question, self.toward, self.alike = question, toward, alike
         self.vectors = dict(zip(question.phrases, phrases, strict=True))
-        judged = [wish for wish in question.wishes if toward is None or wish.role != "wanted"]
+        judged = [wish for wish in question.wishes if toward is None or wish.role != "wanted" or not wish.moves]
         self.wanted = [wish for wish in judged if wish.role == "wanted"]
         self.least = [wish for wish in judged if wish.role == "least"]
         self.without = [wish for wish in judged if wish.role == "without"]
@@ -102,12 +104,7 @@ class _Query:
         {geometric_mean([f"greatest({item}, 0)" for item in level])} AS strength,
         {self._cosine()} AS cosine{self._phrase_columns()}
     FROM adapters a
-    {"" if self._unscored() else "JOIN audits u ON u.audit_id = a.audit_id"}
-    {
-            "LEFT JOIN (SELECT NULL::BOOLEAN AS with_trigger) e ON true"
-            if self._unscored()
-            else "JOIN evidence e ON e.audit_id = a.audit_id"
-        }
+    {self._joins()}
     WHERE {" AND ".join(self._conditions())}
 ), chosen AS (
     SELECT * FROM judged WHERE band IS NOT NULL
@@ -129,6 +126,8 @@ LIMIT {k};"""
         Reading V of every adapter that has some of a concept would take most of the time of a question.
         """
         once = "SELECT * EXCLUDE (copy) FROM folded WHERE copy = 1"
+        if self.toward is not None and self.question.order != "best":
+            once += f" QUALIFY row_number() OVER (ORDER BY band, cosine DESC, repo_id, path) <= {NEAREST}"
         if pointing == "NULL":
             return f"    SELECT *, NULL AS fit, NULL AS pointing FROM ({once})"
         keys = ", ".join(before).replace("a.", "")
@@ -137,9 +136,10 @@ LIMIT {k};"""
     LEFT JOIN audits u ON u.audit_id = e.audit_id
     LEFT JOIN asked q ON q.recipe_id = u.recipe_id"""
 
-    def _unscored(self) -> bool:
-        asked = self.question.filters.get("outcome")
-        return asked is not None and asked not in ("scored", "scored_partial")
+    def _joins(self) -> str:
+        if self.question.filters.get("outcome", "scored") not in ("scored", "scored_partial"):
+            return "LEFT JOIN (SELECT NULL::BOOLEAN AS with_trigger) e ON true"
+        return "JOIN audits u ON u.audit_id = a.audit_id JOIN evidence e ON e.audit_id = a.audit_id"
 
     def _evidence(self) -> str:
         if not self.concepts:
@@ -294,4 +294,5 @@ LIMIT {k};"""
             found.append(f"coalesce({column}, 0) < {self._bounds(wish)[0]}")
         if self.question.like is not None:
             found.append(f"lower(a.repo_id) <> {literal(self.question.like.lower())}")
+            found += [f"len(u.divergence) = {len(self.toward)}"] if self.toward is not None else []
         return found

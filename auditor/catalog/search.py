@@ -110,6 +110,8 @@ def _named(connection: duckdb.DuckDBPyConnection, question: Question, k: int, cl
 def _toward(connection: duckdb.DuckDBPyConnection, question: Question) -> tuple[list[float] | None, Question]:
     """V of the adapter that `like` names, moved by its own length along each wanted concept, away from each unwanted.
 
+    A little more is half its length, much more twice.
+
     Raises:
         UserError: There is no such scored adapter.
     """
@@ -128,14 +130,16 @@ def _toward(connection: duckdb.DuckDBPyConnection, question: Question) -> tuple[
         raise UserError(f"there is no scored adapter {question.like!r} to be like; see `auditor show {question.like}`")
     start = np.asarray(row[0], dtype=np.float64)
     moved = start.copy()
+    steps = load_grammar().steps
     for wish in question.wishes:
-        for name in wish.names:
+        step = steps.get(wish.amount.typed, 1.0) if wish.amount is not None else 1.0
+        for name in wish.names if wish.moves else ():
             found = connection.execute(
                 "SELECT vector FROM concept_vectors WHERE recipe_id = ? AND concept = ?", [row[1], name.concept]
             ).fetchone()
             if found is None:
                 raise UserError(f"{name.text!r} is no concept of this catalog; `like` can be moved along concepts only")
             along = np.asarray(found[0], dtype=np.float64)
-            sign = 1.0 if wish.role == "wanted" else -1.0
-            moved += sign * np.linalg.norm(start) * along / np.linalg.norm(along)
+            step = step if wish.role == "wanted" else -1.0
+            moved += step * np.linalg.norm(start) * along / np.linalg.norm(along)
     return [float(value) for value in moved], replace(question, like=str(row[2]))

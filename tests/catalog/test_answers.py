@@ -32,6 +32,15 @@ def with_scores(build, world, item, plain, worded, trigger="sks"):
     return Result(base.record.model_copy(update={"arms": arms}), base.arrays)
 
 
+def test_another_order_is_that_of_the_nearest(catalog, monkeypatch):
+    """To be the most downloaded of all is not to be alike."""
+    monkeypatch.setattr("auditor.catalog.evidence_sql.NEAREST", 2)
+    nearest = [hit.repo_id for hit in search(catalog.database, "like ann/vibrant but more watercolor").hits[:2]]
+    for order in ("popular", "newest", "oldest", "smallest"):
+        found = search(catalog.database, f"{order}, like ann/vibrant but more watercolor").hits
+        assert {hit.repo_id for hit in found} == set(nearest), order
+
+
 @pytest.mark.parametrize(
     ("question", "expected"),
     [

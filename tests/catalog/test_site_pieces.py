@@ -6,8 +6,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from auditor.catalog.export import sketch_pieces
 from auditor.catalog.export.neighbour_pieces import Neighbours, _compare, neighbours
 from auditor.catalog.export.score_pieces import AUDITS, write_concepts, write_pages
+from auditor.catalog.export.sketch_pieces import KEPT, UNIT, sketch, write_sketch
 from auditor.catalog.reading import open_catalog
 
 _SCORED = "SELECT audit_id FROM audits WHERE outcome = 'scored' ORDER BY audit_id DESC"
@@ -69,12 +71,50 @@ def test_neighbours_are_those_of_sql(catalog, pieces):
             assert {audits[other] for other, _ in mine} == {other for other, _ in found}
 
 
+def test_sketches_have_the_cosines_of_the_vectors_and_go_as_far_along_concepts(catalog, pieces):
+    _, _, _, audits, _, _ = pieces
+    with closing(open_catalog(catalog.database)) as connection:
+        made = sketch(connection, audits)
+        rows = connection.execute(
+            "SELECT audit_id, divergence, encoder, u.recipe_id FROM audits u JOIN recipes USING (recipe_id)"
+        ).fetchall()
+        told = {audit: (np.asarray(v), encoder, recipe) for audit, v, encoder, recipe in rows if v is not None}
+        directions = connection.execute("SELECT recipe_id, concept, vector FROM concept_vectors").fetchall()
+    vectors = np.stack([told[audit][0] for audit in audits])
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert vectors.shape[1] <= KEPT and made.shares == (pytest.approx(1.0),)
+    values = made.values * UNIT
+    assert np.allclose(values @ values.T, vectors @ vectors.T / np.outer(lengths, lengths), atol=2e-4)
+    for recipe, _, f in directions[:20]:
+        encoder = next(encoder for _, encoder, one in told.values() if one == recipe)
+        (place,) = made.of_concepts(encoder, np.asarray([f]))
+        assert np.allclose(values @ place * lengths, vectors @ np.asarray(f), atol=2e-4 * np.linalg.norm(f))
+
+
+def test_a_sketch_says_how_much_it_leaves_out(monkeypatch):
+    random = np.random.default_rng(0)
+    made = random.normal(size=(400, 3 * KEPT)) * np.linspace(1.0, 0.1, 3 * KEPT)
+    units = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    mine = np.arange(1, 401, dtype=np.int32)
+    monkeypatch.setattr(sketch_pieces, "unit_vectors", lambda *_: [("encoder", mine, units)])
+    found = sketch(None, range(402))
+    kept = np.sum((found.values[mine] * UNIT) ** 2, axis=1)
+    assert found.shares[0] == pytest.approx(np.mean(kept), abs=1e-3) and 0.4 < found.shares[0] < 0.9
+    # No other coordinates of as many numbers keep more: the first ones of the space do not.
+    assert found.shares[0] > np.mean(np.sum(units[:, :KEPT] ** 2, axis=1)) - 1e-6
+    assert list(found.kinds[[0, 1, 400, 401]]) == [-1, 0, 0, -1] and not found.values[[0, 401]].any()
+    assert not found.of_concepts("another", np.ones((2, 5))).any()
+    written = {}
+    write_sketch(found, written.__setitem__)
+    assert list(unpacked(written["sketch"]["values"])[: 2 * KEPT]) == list(found.values[:2].ravel())
+
+
 def test_the_nearest_of_many_are_found_from_a_sample():
     random = np.random.default_rng(0)
     vectors = random.normal(size=(6000, 8)).astype(np.float32)
     found = Neighbours(np.full((6000, 24), -1, np.int32), np.zeros((6000, 24), np.float32))
-    _compare(vectors.copy(), np.arange(6000, dtype=np.int32), found)
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    _compare(units, np.arange(6000, dtype=np.int32), found)
     for row in range(0, 6000, 500):
         cosines = units @ units[row]
         cosines[row] = -np.inf

@@ -19,6 +19,7 @@ from auditor.catalog.catalog_words import catalog_words
 from auditor.catalog.cluster_words import cluster_words
 from auditor.catalog.export.neighbour_pieces import neighbours
 from auditor.catalog.export.score_pieces import Scores, Write, directions, write_concepts, write_pages
+from auditor.catalog.export.sketch_pieces import sketch, write_sketch
 from auditor.catalog.questions.grammar import grammar_text
 from auditor.catalog.result_rows import picture_type
 from auditor.common.text_safety import clean
@@ -89,7 +90,9 @@ def write_pieces(
     reached = _reached(connection)
     columns, lists = _columns(rows, reached, numbers)
     names = _write_words(connection, write)
-    scores = write_concepts(connection, audits, names, folder, write)
+    sketched = sketch(connection, audits)
+    write_sketch(sketched, write)
+    scores = write_concepts(connection, audits, names, folder, write, sketched.of_concepts)
     lengths, recipes = directions(connection, audits)
     known = {recipe: place for place, recipe in enumerate(dict.fromkeys(recipes))}
     write(

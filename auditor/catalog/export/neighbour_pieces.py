@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-NEAREST = 24
-"""Neighbours per adapter; gallery.js says the number."""
+from auditor.catalog.evidence_sql import NEAREST
+
 _BLOCK = 256
 _SAMPLE = 4096
 
@@ -37,8 +37,22 @@ def neighbours(connection: duckdb.DuckDBPyConnection, audits: Sequence[int], mos
         audits: audit_ids by their number on the site.
         most: Neighbours to keep.
     """
-    numbers = {audit: number for number, audit in enumerate(audits)}
     found = Neighbours(np.full((len(audits), most), -1, np.int32), np.zeros((len(audits), most), np.float32))
+    for _, mine, vectors in unit_vectors(connection, audits):
+        _compare(vectors, mine, found)
+    return found
+
+
+def unit_vectors(
+    connection: duckdb.DuckDBPyConnection, audits: Sequence[int]
+) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
+    """V / |V| of each encoder's audits: the encoder, their numbers on the site (n,), the vectors (n, D).
+
+    Args:
+        connection: Of the catalog.
+        audits: audit_ids by their number on the site.
+    """
+    numbers = {audit: number for number, audit in enumerate(audits)}
     kinds = connection.execute(
         "SELECT DISTINCT r.encoder, len(u.divergence) FROM audits u JOIN recipes r USING (recipe_id) "
         "WHERE u.divergence IS NOT NULL ORDER BY ALL"
@@ -50,16 +64,15 @@ def neighbours(connection: duckdb.DuckDBPyConnection, audits: Sequence[int], mos
             params=[encoder, size, list(audits)],
         ).to_arrow_table()
         mine = np.asarray([numbers[audit] for audit in table.column("audit_id").to_pylist()], dtype=np.int32)
-        vectors = np.array(table.column("divergence").combine_chunks().flatten(), dtype=np.float32)
+        flat = np.array(table.column("divergence").combine_chunks().flatten(), dtype=np.float32)
         del table  # as large as the vectors
-        _compare(vectors.reshape(len(mine), size), mine, found)
-    return found
+        vectors = flat.reshape(len(mine), size)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        yield str(encoder), mine, vectors
 
 
 def _compare(vectors: NDArray[np.float32], mine: NDArray[np.int32], found: Neighbours) -> None:
-    """Fill the rows of one encoder's audits."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.maximum(lengths, np.finfo(np.float32).tiny)
+    """Fill the rows of one encoder's audits, whose vectors have length 1."""
     most = min(found.numbers.shape[1], len(mine) - 1)
     if most < 1:
         return

@@ -21,6 +21,8 @@ from auditor.catalog.export.neighbour_pieces import Neighbours
 Write = Callable[[str, object], None]
 """Name of a piece, its value."""
 Grid = NDArray[np.int16]
+Floats = NDArray[np.float32]
+Turned = Callable[[str, NDArray[np.float64]], Floats]
 
 AUDITS = 32
 """Audits per piece of pages; gallery.js has the same number."""
@@ -71,7 +73,12 @@ class Scores:
 
 
 def write_concepts(
-    connection: duckdb.DuckDBPyConnection, audits: Sequence[int], names: Sequence[str], folder: Path, write: Write
+    connection: duckdb.DuckDBPyConnection,
+    audits: Sequence[int],
+    names: Sequence[str],
+    folder: Path,
+    write: Write,
+    turned: Turned | None = None,
 ) -> Scores:
     """Write `concepts/N`, and keep the scores for the pages.
 
@@ -81,6 +88,7 @@ def write_concepts(
         names: Concepts by their number on the site.
         folder: Where the scores may lie on disk until the export ends; 6 bytes per audit and concept.
         write: Writes a piece.
+        turned: Coordinates of f in the sketches of V, by encoder; without it none are written.
     """
     ids = np.asarray(audits, dtype=np.int64)
     numbers = np.full(int(ids.max(initial=0)) + 1, -1, dtype=np.int64)
@@ -96,7 +104,7 @@ def write_concepts(
     unit = min(max(float(largest or 0.0), 1.0), _LARGEST) / _MOST
     grids = [_grid(folder, len(rows), len(names)) for rows in (ids, worded)]
     scores = Scores(ids, worded, tuple(names), unit, *grids)
-    gram = _inner_products(connection, names)
+    gram, sketched = _of_directions(connection, names, turned)
     for start in range(0, len(names), _TOGETHER):
         some = names[start : start + _TOGETHER]
         blocks = [np.zeros((len(some), len(_COLUMNS), len(rows)), np.int16) for rows in (ids, worded)]
@@ -106,7 +114,8 @@ def write_concepts(
                 block[place][:, rows if table == "scores" else places[rows]] = columns
             inner = {recipe: _packed(values[start + place]) for recipe, values in gram.items()}
             arms = {arm: _packed(block[place]) for arm, block in zip(_ARMS, blocks, strict=True)}
-            write(f"concepts/{start + place}", {**arms, "inner": inner})
+            coordinates = {recipe: _packed(values[start + place]) for recipe, values in sketched.items()}
+            write(f"concepts/{start + place}", {**arms, "inner": inner, "sketch": coordinates})
         for grid, block in zip(grids, blocks, strict=True):
             grid[:, start : start + len(some)] = block[:, :_KEPT].transpose(2, 0, 1)
     return scores
@@ -158,11 +167,17 @@ def _column(
     return rows, np.where((values > 0) & (whole == 0), 1, whole).astype(np.int16)
 
 
-def _inner_products(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """f · f' of all concepts (k, k) by recipe; 0 where a recipe lacks one."""
+def _of_directions(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], turned: Turned | None
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """f · f' of all concepts (k, k) by recipe, 0 where a recipe lacks one, and the coordinates of f (k, m)."""
     place = {name: number for number, name in enumerate(names)}
-    found: dict[str, NDArray[np.float32]] = {}
-    for (recipe,) in connection.execute("SELECT DISTINCT recipe_id FROM concept_vectors").fetchall():
+    found: dict[str, Floats] = {}
+    coordinates: dict[str, Floats] = {}
+    recipes = connection.execute(
+        "SELECT recipe_id, encoder FROM recipes WHERE recipe_id IN (SELECT recipe_id FROM concept_vectors)"
+    ).fetchall()
+    for recipe, encoder in recipes:
         rows = connection.execute(
             "SELECT concept, vector FROM concept_vectors WHERE recipe_id = ?", [recipe]
         ).fetchall()
@@ -171,7 +186,9 @@ def _inner_products(connection: duckdb.DuckDBPyConnection, names: Sequence[str])
             if name in place:
                 vectors[place[name]] = vector
         found[recipe] = (vectors @ vectors.T).astype("<f4")
-    return found
+        if turned is not None:
+            coordinates[recipe] = turned(str(encoder), vectors)
+    return found, coordinates
 
 
 def _grid(folder: Path, rows: int, concepts: int) -> Grid:

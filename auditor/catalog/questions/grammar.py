@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+_REPO = r"[\w.-]+/[\w.-]+"
 _FILE = Path(__file__).with_name("grammar.json")
 
 
@@ -20,10 +21,16 @@ class Grammar:
     """One spelling for numbers, months and quotation marks, before anything is read."""
     rewrites: tuple[tuple[re.Pattern[str], str], ...]
     filters: tuple[tuple[re.Pattern[str], str, str], ...]
+    like: re.Pattern[str]
+    """Before an `owner/name`, its group, or its address: others like it are meant."""
+    like_name: re.Pattern[str]
+    """The same before a part of a name."""
     keys: dict[str, str]
     orders: dict[str, str]
     outcomes: tuple[str, ...]
     amounts: dict[str, tuple[float, float | None]]
+    steps: dict[str, float]
+    """How far `like` is moved by a word for an amount; 1 without one."""
     degrees: dict[str, str]
     """Words before another that say how much, unless they are part of its name."""
     negations: frozenset[str]
@@ -65,7 +72,10 @@ def load_grammar() -> Grammar:
         outcomes=tuple(raw["outcomes"]),
         amounts={name: (low, high) for name, (low, high) in raw["amounts"].items()},
         **{name: frozenset(raw[name]) for name in ("negations", "least", "breaks", "joints", "fillers", "words")},
+        steps=raw["steps"],
         degrees=raw["degrees"],
+        like=re.compile(rf"\b{_whole(parts['like'], parts)}\s+(?:https?://[^\s/]+/)?({_REPO})(?:/\S*)?", re.ASCII),
+        like_name=re.compile(rf"\b{_whole(parts['like'], parts)}\s+([\w-][\w.-]{{2,}})(?![\w/])", re.ASCII),
         derived=tuple((old, new) for old, new in raw["derived"]),
         everyday=raw["everyday"],
         bases=raw["bases"],

@@ -40,6 +40,11 @@ class Wish:
     names: tuple[Name, ...]
     amount: Amount | None = None
 
+    @property
+    def moves(self) -> bool:
+        """Whether a neighbour is moved along it: "but more vibrant" does, "but vibrant > 0.5" is a condition."""
+        return self.role != "wanted" or self.amount is None or self.amount.typed[:1] not in "<>="
+
 
 @dataclass(frozen=True)
 class Question:

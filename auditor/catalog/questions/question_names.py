@@ -15,8 +15,6 @@ ADDRESS = re.compile(r"^https?://[^\s/]+/([\w.-]+/[\w.-]+)(?:/\S*)?$", re.ASCII)
 """Address of a repo on any Hub; the group is `owner/name`."""
 _REPO = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
 _REPO_WITHIN = re.compile(r"(?<![\w./-])[\w.-]*\w/[\w.-]*\w(?![\w/-])", re.ASCII)
-_LIKE_NAME = re.compile(r"\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])", re.ASCII)
-_LIKE = re.compile(r"\b(?:like|similar to|resembling)\s+(?:https?://[^\s/]+/)?([\w.-]+/[\w.-]+)(?:/\S*)?", re.ASCII)
 
 
 def repo_asked_for(line: str, words: CatalogWords, grammar: Grammar) -> str | None:
@@ -41,11 +39,11 @@ def neighbour_of(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str,
     Raises:
         UserError: Two adapters are named, or one that others shall not be like.
     """
-    like = _LIKE.search(line)
+    like = grammar.like.search(line)
     if like is not None:
         _refuse_unlike(line[: like.start()], like.group(1))
-        return _LIKE.sub(" , ", line), like.group(1), None
-    for match in _LIKE_NAME.finditer(line):
+        return grammar.like.sub(" , ", line), like.group(1), None
+    for match in grammar.like_name.finditer(line):
         name = match.group(1)
         if name not in grammar.silent and concept_of(name, words, grammar) is None and words.holds(name):
             _refuse_unlike(line[: match.start()], name)

@@ -235,6 +235,9 @@ def _made(
         raise UserError('say what the adapter should do, for example: auditor search "most vibrant watercolor LoRA"')
     if sum(len(wish.names) for wish in kept) > MAX_WISHES:
         raise UserError(f"a question has at most {MAX_WISHES} concepts, this one has more")
+    outcome = filters.get("outcome", "scored")
+    if outcome not in ("scored", "scored_partial") and (kept or like is not None):
+        raise UserError(f"adapters of outcome {outcome!r} have no scores; ask for them without concepts")
     rank: Order = order  # type: ignore[assignment]
     asked = int(limit) if isinstance(limit, float) else None
     return Question(kept, tuple(compared), filters, rank, like, None, asked, mended)

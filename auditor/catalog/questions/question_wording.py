@@ -7,6 +7,7 @@ from auditor.catalog.questions.question import FilterValue, Question, Wish
 
 _ROLES = {"wanted": "", "without": "without ", "least": "least "}
 _AMOUNTS = {"low": "slightly", "mid": "moderately", "high": "very"}
+_STEPS = {"low": "a little more ", "mid": "more ", "high": "much more "}
 _ORDERS = {
     "best": "", "popular": "most downloaded first", "liked": "most liked first", "newest": "newest first",
     "oldest": "oldest first", "smallest": "smallest first",
@@ -46,6 +47,8 @@ def remarks(question: Question) -> tuple[str, ...]:
 
 def _wish(wish: Wish, *, moved: bool) -> str:
     names = " or ".join(name.concept or f'"{name.text}"' for name in wish.names)
+    if moved and wish.role == "wanted" and wish.moves and wish.amount is not None:
+        return f"{_STEPS[wish.amount.typed]}{names}"
     if wish.amount is None:
         return f"{'more ' if moved and wish.role == 'wanted' else _ROLES[wish.role]}{names}"
     bounds = [f"{wish.amount.least:.12g}"] if wish.amount.least is not None else ["0"]

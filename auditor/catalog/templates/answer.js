@@ -3,8 +3,10 @@
 const PRESENT = 0.1;
 const NEAR = 0.05;
 const COLUMNS = 4;
+const NEAREST = 24;
 const SCORED = ["scored", "scored_partial"];
 const ROLES = { wanted: "", without: "without ", least: "least " };
+const STEPS = { low: "a little more ", mid: "more ", high: "much more " };
 const AMOUNTS = { low: "slightly", mid: "moderately", high: "very" };
 const ORDERS = { popular: "most downloaded first", liked: "most liked first", newest: "newest first",
   oldest: "oldest first", smallest: "smallest first" };
@@ -42,7 +44,8 @@ function understoodAs(question) {
   for (const wish of question.wishes) {
     const names = wish.names.map((name) => name.concept || `"${name.text}"`).join(" or ");
     const { amount } = wish;
-    if (!amount) {
+    if (amount && question.like && wish.role === "wanted" && movesNeighbour(wish)) parts.push(`${STEPS[amount.typed]}${names}`);
+    else if (!amount) {
       parts.push(`${question.like && wish.role === "wanted" ? "more " : ROLES[wish.role]}${names}`);
     } else {
       const word = AMOUNTS[amount.typed] ? `${AMOUNTS[amount.typed]} ` : "";
@@ -154,6 +157,51 @@ function pointingOf(core, question, columns, evidence) {
   };
 }
 
+// "But more vibrant" moves a neighbour, "but vibrant > 0.5" is a condition.
+function movesNeighbour(wish) {
+  return wish.role !== "wanted" || !wish.amount || !"<>=".includes(wish.amount.typed[0] || "<");
+}
+
+// For `like … but more …`: the cosine of each V with that of the adapter, moved by its length along each concept wanted and
+// away from each that is not, as _toward in auditor/catalog/search.py. V itself comes from the sketch, how far it goes along a
+// concept from the scores, and how near the stored neighbours are from what is stored with them; without a sketch they are all.
+function towardOf(core, question, origin, columns, evidence, sketch, near) {
+  const stored = new Map([[origin, 1], ...near]);
+  if (!sketch) return (audit) => stored.get(audit) ?? null;
+  const [lengths, values, kept] = [unpacked(core.lengths, Float32Array), unpacked(sketch.values, Int16Array), sketch.kept];
+  const recipe = core.recipes[core.recipe[origin]];
+  const signOf = (wish) => (wish.role !== "wanted" ? -1 : wish.amount ? grammar.steps[wish.amount.typed] : 1);
+  const moves = question.wishes.filter(movesNeighbour).flatMap((wish) => wish.names.map((name) => ({ name: name.concept, sign: signOf(wish) })));
+  for (const move of moves) {
+    const column = columns.get(move.name);
+    if (column.inner[recipe] === undefined) throw new Error(`${move.name} is no concept of the audit of ${question.like}; it cannot be moved along that.`);
+    move.inner = Object.fromEntries(Object.entries(column.inner).map(([one, text]) => [one, unpacked(text, Float32Array)]));
+    move.at = Object.fromEntries(Object.entries(column.sketch).map(([one, text]) => [one, unpacked(text, Float32Array)]));
+    move.square = (one) => move.inner[one]?.[words.order[move.name]] || 0;
+    move.length = Math.sqrt(move.square(recipe));
+  }
+  const dot = (audit, place) => { let sum = 0; for (let i = 0; i < kept; i += 1) sum += values[audit * kept + i] * place[i]; return sum * sketch.unit; };
+  const among = (one, two) => { let sum = 0; for (let i = 0; i < kept; i += 1) sum += values[one * kept + i] * values[two * kept + i]; return sum * sketch.unit ** 2; };
+  // V·f with f of the recipe of `origin`. In another recipe f is another: what the sketch leaves out is taken from that one.
+  const along = (audit, { name, at, square, length }) => {
+    const other = core.recipes[core.recipe[audit]];
+    const own = evidence(0, name, audit)[3] * square(other);
+    if (other === recipe) return own;
+    const seen = lengths[audit] * dot(audit, at[recipe]);
+    return square(other) ? seen + (own - lengths[audit] * dot(audit, at[other])) * (length / Math.sqrt(square(other))) : seen;
+  };
+  const step = lengths[origin];
+  const crossed = moves.reduce((sum, one) => sum + moves.reduce((part, two) => part
+    + one.sign * two.sign * one.inner[recipe][words.order[two.name]] / (one.length * two.length), 0), 0);
+  const moved = Math.sqrt(step ** 2 * (1 + crossed) + 2 * moves.reduce((sum, move) => sum + move.sign * step * along(origin, move) / move.length, 0));
+  return (audit) => {
+    if (!lengths[audit] || sketch.kinds[audit] !== sketch.kinds[origin]) return null;
+    const cosine = stored.get(audit) ?? among(audit, origin);
+    const further = moves.reduce((sum, move) => sum + move.sign * along(audit, move) / (move.length * lengths[audit]), 0);
+    return step * (cosine + further) / moved;
+  };
+}
+
 // Concepts that the question names, each once.
 function conceptsOf(question) {
   return [...new Set([...question.wishes.flatMap((wish) => wish.names.map((name) => name.concept)), ...question.more_than.flat()])];
@@ -167,13 +215,14 @@ function alikeIn(recipe, name) {
 
 // Those that answer for the wanted concepts in some recipe.
 function standIns(question) {
-  const wanted = question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount);
+  const wanted = question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount && question.like === null);
   return wanted.flatMap((wish) => wish.names.flatMap((name) => Object.keys(words.alike[name.concept] || {})));
 }
 
 // What a card shows: each concept, or the strongest of those that the recipe cannot tell from it.
 function reasonsOf(question, of, recipe) {
-  const wanted = new Set(question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount).flatMap((wish) => wish.names.map((name) => name.concept)));
+  const wanted = new Set(question.wishes.filter((wish) => wish.role === "wanted" && !wish.amount && question.like === null)
+    .flatMap((wish) => wish.names.map((name) => name.concept)));
   return conceptsOf(question).map((name) => {
     const own = [name, ...of(name)];
     const others = own[1] < PRESENT && wanted.has(name) ? alikeIn(recipe, name).map((other) => [other, ...of(other)]) : [];
@@ -192,19 +241,24 @@ class Hit {
   get why() { return (this.told ??= this.reasons()); }
 }
 
-function answer(core, question, columns) {
+// With `neighbour`, {origin, sketch, near}, nearness to that one takes the place of what is wanted.
+function answer(core, asked, columns, neighbour = null) {
   const evidence = evidenceOf(core, columns);
+  const toward = neighbour && towardOf(core, asked, neighbour.origin, columns, evidence, neighbour.sketch, neighbour.near);
+  const question = toward ? { ...asked, wishes: asked.wishes.filter((wish) => wish.role !== "wanted" || !movesNeighbour(wish)) } : asked;
   const pointing = pointingOf(core, question, columns, evidence);
   const several = question.wishes.filter((wish) => wish.role === "wanted");
   const fits = several.length > 1 && several.every((wish) => !wish.amount);
   const passes = passing(core, question);
-  const judged = judgeOf(question);
+  const judged = judgeOf(question, toward !== null);
   const places = new Map(columns.size ? core.worded.map((audit, place) => [audit, place]) : []);
   const found = new Map();
   const { audit: audits, weights: copies } = core.columns;
   for (let index = 0; index < audits.length; index += 1) {
     const audit = audits[index];
-    if ((columns.size && audit < 0) || !passes(index)) continue;
+    if (((columns.size || toward) && audit < 0) || !passes(index)) continue;
+    const cosine = toward ? toward(audit) : null;
+    if (toward && (cosine === null || core.columns.repo[index].toLowerCase() === question.like.toLowerCase())) continue;
     const recipe = columns.size ? core.recipes[core.recipe[audit]] : "";
     let [best, place] = [judged((name) => evidence(0, name, audit), 0, recipe), audit];
     if (places.has(audit) && (!best || best.band > 0)) {
@@ -220,9 +274,12 @@ function answer(core, question, columns) {
     }
     if (pointing && best.arm === 0) best.pointing = pointing(audit);
     if (fits) best.fit = best.pointing ?? null;
-    found.set(weights, new Hit(core, index, best, () => reasonsOf(question, (name) => evidence(best.arm, name, place), recipe)));
+    if (toward) [best.fit, best.cosine] = [cosine, cosine];
+    found.set(weights, new Hit(core, index, best, () => reasonsOf(asked, (name) => evidence(best.arm, name, place), recipe)));
   }
-  return ordered(core, [...found.values()], question);
+  const hits = ordered(core, [...found.values()], toward ? { ...question, order: "best", limit: null } : question);
+  // To be the newest of all is not to be alike.
+  return toward ? ordered(core, question.order === "best" ? hits : hits.slice(0, NEAREST), question) : hits;
 }
 
 function ordered(core, hits, question) {
@@ -257,13 +314,13 @@ function ordered(core, hits, question) {
 }
 
 // How one audit in one arm answers the question, given what tells level, low, high, along and score of a concept.
-function judgeOf(question) {
+function judgeOf(question, alike) {
   const parts = Object.fromEntries(["wanted", "least", "without"].map((role) => [role, question.wishes.filter((wish) => wish.role === role)
     .map(({ names, amount }) => ({ names: names.map((name) => name.concept), amount, from: amount ? amount.least ?? 0 : PRESENT, to: amount?.most ?? Infinity }))]));
   const { wanted, least, without } = parts;
   const strongest = (wish, of) => (wish.names.length === 1 ? of(wish.names[0])
     : wish.names.map(of).reduce((a, b) => a.map((value, i) => Math.max(value, b[i]))));
-  const apart = without.length && !wanted.length && !least.length ? without : least;
+  const apart = without.length && !alike && !wanted.length && !least.length ? without : least;
   return (of, arm, recipe) => {
     let [has, sure, some, miss, certain, strength, away] = [true, true, false, 0, 1, 1, 0];
     for (const wish of wanted) {
@@ -298,21 +355,6 @@ function judgeOf(question) {
     if (!has && !some) return null;
     return { band: has && sure ? 0 : has ? 1 : 2, arm, miss: Math.round(miss * 1e6) / 1e6, certain, strength, away };
   };
-}
-
-// Neighbours of one adapter, of those that the pieces hold, with the filters of the question.
-function alike(core, question, origin, near) {
-  const cosines = new Map([[core.columns.audit[origin], 1], ...near]);
-  const [passes, found] = [passing(core, { ...question, repo: null }), new Map()];
-  const own = core.columns.repo[origin].toLowerCase();
-  for (let index = 0; index < core.columns.repo.length; index += 1) {
-    const cosine = cosines.get(core.columns.audit[index]);
-    if (cosine === undefined || core.columns.repo[index].toLowerCase() === own || !passes(index)) continue;
-    const weights = core.columns.weights[index];
-    if (found.has(weights)) found.get(weights).copies += 1;
-    else found.set(weights, new Hit(core, index, { band: 0, arm: 0, miss: 0, away: 0, fit: cosine, cosine }));
-  }
-  return ordered(core, [...found.values()], question);
 }
 
 // As strength_for in auditor/catalog/strength.py.

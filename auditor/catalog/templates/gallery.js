@@ -68,7 +68,7 @@ async function ask() {
     const core = narrowed ? await load("core") : arrived.get("first");
     if (typed) question = readQuestion(typed, catalogWords(core), grammar);
     addControls(question);
-    [hits, note] = question.like === null ? await found(core, question, typed) : await foundAlike(core, question, typed);
+    [hits, note] = question.like === null ? await found(core, question, typed) : await foundAlike(core, question);
     if (turn !== asked) return;
     const understood = understoodAs(question);
     const some = core.partial ? `, the ${core.partial} most downloaded of ${core.total}` : "";
@@ -120,7 +120,7 @@ function addControls(question) {
 
 function unknown(text) {
   const near = nearestConcepts(text);
-  return `No concept of this catalog is called “${text}”; ${near.length ? `nearest: ${near.join(", ")}; ` : ""}the box “Concept” lists them all`;
+  return `No concept of this catalog is called “${text}”; ${near.length ? `nearest in spelling: ${near.join(", ")}; ` : ""}the box “Concept” lists them all`;
 }
 
 async function found(core, question, typed) {
@@ -144,17 +144,20 @@ async function found(core, question, typed) {
   return [answer(core, question, columns), notes];
 }
 
-async function foundAlike(core, question, typed) {
-  if (question.wishes.length || question.more_than.length) {
-    throw new Error(`Neighbours that are more or less of something need the whole directions, which this page has not; the command line has them: ${commandFor(typed)}`);
-  }
-  const repos = core.columns.repo;
+async function foundAlike(core, question) {
+  const free = question.wishes.flatMap((wish) => wish.names).find((name) => name.concept === null);
+  if (free) throw new Error(`${unknown(free.text)}. “like” can be moved along concepts only.`);
   const origin = originOf(core, question.like);
   if (origin < 0) throw new Error(`There is no scored adapter “${question.like}” to be like.`);
-  const near = await nearOf(core.columns.audit[origin]);
-  question.like = repos[origin];
-  const narrowed = Object.keys(question.filters).length ? ` Of the ${near.length} nearest; more by ${commandFor(typed)}.` : ` The ${near.length} nearest.`;
-  return [alike(core, question, origin, near), [narrowed]];
+  const audit = core.columns.audit[origin];
+  question.like = core.columns.repo[origin];
+  const names = conceptsOf(question);
+  const alone = !names.length && !Object.keys(question.filters).length;
+  const [sketch, near, ...loaded] = await Promise.all([alone ? null : load("sketch"), nearOf(audit), ...names.map((name) => load(`concepts/${words.order[name]}`))]);
+  const columns = new Map(names.map((name, place) => [name, loaded[place]]));
+  const share = sketch && sketch.shares[sketch.kinds[audit]];
+  const notes = alone ? [` The ${near.length} nearest.`] : share > 0.999 ? [] : [` The first ${NEAREST} neighbours are exact; others are compared by ${sketch.kept} numbers each, which hold ${Math.floor(100 * share)} % of what adapters change here.`];
+  return [answer(core, question, columns, { origin: audit, sketch, near }), notes];
 }
 
 // The adapter of this name; of a part of a name the most downloaded.

@@ -38,7 +38,9 @@ function makeGrammar(raw) {
   // {name} stands for a part, and parts for parts of theirs.
   const whole = (pattern) => pattern.replace(/\{([a-z]+)\}/g, (_, name) => whole(raw.parts[name]));
   const compiled = (table) => table.map(([find, put]) => [new RegExp(find, "g"), put]);
-  return { ...raw, ...sets, silent, tidy: compiled(raw.tidy), rewrites: compiled(raw.rewrites),
+  const like = `\\b${whole(raw.parts.like)}\\s+`;
+  return { ...raw, ...sets, silent, like: new RegExp(`${like}(?:https?://[^\\s/]+/)?([\\w.-]+/[\\w.-]+)(?:/\\S*)?`, "g"),
+    likeName: new RegExp(`${like}([\\w-][\\w.-]{2,})(?![\\w/])`, "g"), tidy: compiled(raw.tidy), rewrites: compiled(raw.rewrites),
     filters: raw.filters.map(([find, name, value]) => [new RegExp(whole(find), "g"), name, value]) };
 }
 
@@ -446,13 +448,12 @@ function tidied(text, grammar) {
 
 // The line without names of adapters, the one that others shall be like, and one that is merely named.
 function neighbourOf(line, words, grammar) {
-  const likeAt = /\b(?:like|similar to|resembling)\s+(?:https?:\/\/[^\s/]+\/)?([\w.-]+\/[\w.-]+)(?:\/\S*)?/g;
-  const like = [...line.matchAll(likeAt)][0];
+  const like = [...line.matchAll(grammar.like)][0];
   if (like) {
     refuseUnlike(line.slice(0, like.index), like[1]);
-    return [line.replace(likeAt, " , "), like[1], null];
+    return [line.replace(grammar.like, " , "), like[1], null];
   }
-  for (const match of line.matchAll(/\b(?:like|similar to|resembling)\s+([\w-][\w.-]{2,})(?![\w/])/g)) {
+  for (const match of line.matchAll(grammar.likeName)) {
     const name = match[1];
     if (!grammar.silent.has(name) && conceptOf(name, words, grammar) === null && words.holds(name)) {
       refuseUnlike(line.slice(0, match.index), name);
@@ -504,6 +505,9 @@ function readQuestion(text, words, grammar) {
   }
   if (wishes.reduce((count, wish) => count + wish.names.length, 0) > MAX_WISHES) {
     throw new Error(`a question has at most ${MAX_WISHES} concepts, this one has more`);
+  }
+  if (has(rest, "outcome") && !["scored", "scored_partial"].includes(rest.outcome) && (wishes.length || like !== null)) {
+    throw new Error(`adapters of outcome '${rest.outcome}' have no scores; ask for them without concepts`);
   }
   return { wishes, more_than: moreThan, filters: rest, order, like, repo: null, limit, corrected };
 }

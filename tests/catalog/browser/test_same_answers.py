@@ -1,6 +1,7 @@
 """The question box answers as the command line does, question by question, and says plainly what it cannot answer."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,8 @@ from auditor.errors import UserError
 
 pytestmark = pytest.mark.browser
 SHARED = json.loads((Path(__file__).parent.parent / "question_cases.json").read_text(encoding="utf-8"))["cases"]
-# Neighbours that are more of something need the whole directions: see the last test but one.
 QUESTIONS = sorted(
-    {
-        case["question"]
-        for case in SHARED
-        if case["question"].strip()
-        and case.get("lexicon", "pocket-1") == "pocket-1"
-        and not (case.get("read", {}).get("like") and case["read"].get("wishes"))
-    }
+    {case["question"] for case in SHARED if case["question"].strip() and case.get("lexicon", "pocket-1") == "pocket-1"}
 )
 MORE = [
     "vibrant watercolor", "vibrant watercolor dark", "vibrant watercolor for sdxl", "watercolor", "dark or foggy",
@@ -26,6 +20,11 @@ MORE = [
     "more vibrant than watercolor", "popular", "most liked vibrant", "watercolor, commercial use ok", "@mkr",
     "with a trigger", "trigger:qmxt", "strength 0.5", "under 50 mb", "does nothing", "meadow", "ana-k/meadow-lora",
     "like ana-k/meadow-lora", "like mkr/moss-lora, mit licence", "top 3 vibrant",
+    "like mkr/moss-lora but more vibrant and less dark", "like mkr/moss-lora but not dark", "newest like meadow",
+    "like meadow but a bit darker, for sdxl", "like meadow but much more foggy", "like mkr/moss-lora but dark > 0.3",
+    "like ivy_lab/fern-lora but more striped or dotted",
+    "like tomo/cedar-lora but more foggy than dark",
+    "popular like ana-k/meadow-lora but more foggy", "3 like mkr/moss-lora but without foggy, popular",
     "vibrant exact:no", "vibrant exact:yes", "not sfw", "vibrant not after 2024",
 ]  # fmt: skip
 ASK = """async (text) => {
@@ -33,6 +32,7 @@ ASK = """async (text) => {
     await ask();
     const band = (hit) => ["surely", "maybe", "near"][hit.band];
     return {hits: hits.map((hit) => [hit.row.repo, band(hit), hit.arm === 1, hit.pointing ?? null]),
+            cosines: hits.filter((hit) => hit.cosine !== undefined).map((hit) => [hit.row.repo, hit.cosine]),
             said: byId("understood").textContent};
 }"""
 ALL = 10_000
@@ -97,11 +97,21 @@ def compared(gallery, box, text):
         return "answered what the command line refuses" if seen["hits"] and "Left out: " not in seen["said"] else None
     if understood not in seen["said"]:
         return seen["said"]
-    if understood.startswith("like "):
+    if re.fullmatch(r"like \S+", understood):  # alone, the stored neighbours
         expected = expected[: len(seen["hits"])]
     if len(expected) != len(seen["hits"]) or (text.startswith("like") and not expected):
         return len(expected), len(seen["hits"])
-    return difference(expected, seen["hits"])
+    cosines = dict(seen["cosines"])
+    far = (
+        [
+            (hit.repo_id, hit.fit, cosines[hit.repo_id])
+            for hit in expected
+            if abs(hit.fit - cosines.get(hit.repo_id, 9)) > TIE
+        ]
+        if cosines
+        else []
+    )
+    return far or difference(expected, seen["hits"])
 
 
 def test_questions_have_the_same_answers(gallery, box):
@@ -133,7 +143,7 @@ def test_every_pair_of_concepts_ranks_alike(gallery, box, lexicon):
         ("watercolor without a licence", "A card without a licence allows nothing"),
         ("cc0 watercolor", "Licences in this catalog: "),
         ("watercolor over 1m downloads", "leave out a filter or a word"),
-        ("like ana-k/meadow-lora but more vibrant", "auditor search 'like ana-k/meadow-lora but more vibrant'"),
+        ("like ana-k/meadow-lora but more zebrawood", "“like” can be moved along concepts only"),
         ("like nobody/nothing", "There is no scored adapter"),
         ("not audited", "Not audited, and why"),
         ("it's $(rm) `x`", """'it'"'"'s"""),
