@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import structlog
@@ -207,7 +207,7 @@ class HubClient:
         url: str | None = response.links.get("next", {}).get("url")
         if url is None:
             return None
-        url = fix_hf_endpoint_in_url(url, self.endpoint)
+        url = fix_hf_endpoint_in_url(urljoin(str(response.request.url), url), self.endpoint)
         if not same_origin(url, self.endpoint):
             raise TransientError(f"the Hub's next-page link leads to another server ({origin(url)})")
         return url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,12 @@ from huggingface_hub.errors import (
 
 from auditor.errors import AuditorError, ItemError, PrerequisiteMissing, TransientError
 from auditor.hub.refusals import status_of, transient
+
+_BAD_TOKEN = re.compile(
+    r"(?:invalid|expired|revoked|malformed)\b.{0,30}\b(?:credentials|token|password)"
+    r"|\btoken\b.{0,30}\b(?:invalid|expired|revoked)",
+    re.IGNORECASE,
+)
 
 
 @contextmanager
@@ -36,6 +43,10 @@ def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
         return ItemError("skipped", "gated", message)
     if isinstance(error, DisabledRepoError):
         return ItemError("gone", "repo_disabled", f"The Hub has disabled {repo_id}.")
+    if status_of(error) == 401 and _token_refused(error):  # before the next: the library takes a 401 for "not found"
+        return PrerequisiteMissing(
+            f"The Hub refuses the token (401) at {what}. Make a new read token, or unset HF_TOKEN."
+        )
     if isinstance(error, RepositoryNotFoundError):
         return ItemError("gone", "repo_gone", f"{repo_id} no longer exists, or is private to this identity.")
     if isinstance(error, RevisionNotFoundError):
@@ -45,10 +56,8 @@ def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
     if transient(error):
         return TransientError(f"{what}: the Hub could not be reached ({type(error).__name__}). Try again later.")
     status = status_of(error)
-    if status == 401 and _token_refused(error):
-        return PrerequisiteMissing(
-            f"The Hub refuses the token (401) at {what}. Make a new read token, or unset HF_TOKEN."
-        )
+    if status == 407:
+        return TransientError(f"{what}: the proxy asks for a password (407); set it in HTTPS_PROXY, then run again.")
     if status == 401:  # over plain http the library leaves it unnamed; it means the same as on https
         return ItemError("gone", "repo_gone", f"{repo_id} no longer exists, or is private to this identity.")
     if status == 451:
@@ -58,5 +67,8 @@ def as_ours(error: Exception, repo_id: str, path: str | None) -> AuditorError:
 
 
 def _token_refused(error: Exception) -> bool:
-    said = error.response.headers.get("X-Error-Message", "") if isinstance(error, HfHubHTTPError) else ""
-    return said.startswith("Invalid credentials")
+    """Whether a 401 is about the token that was sent, and not about the repo."""
+    if not isinstance(error, HfHubHTTPError):
+        return False
+    said = f"{error.response.headers.get('X-Error-Message', '')} {error.response.text[:500]}"
+    return "Authorization" in error.response.request.headers and _BAD_TOKEN.search(said) is not None

@@ -92,8 +92,9 @@ class Transfer:
             part.write_bytes(b"")  # no such range: what is there may be whole, or of something else
             return True
         expired = status is not None and not is_retried(status) and status != 416
-        if expired and not same_origin(self.remote.location, self.client.endpoint):
-            # A CDN's addresses are signed for a while; 403 is the usual word for one that has run out.
+        if expired and (status == 403 or not same_origin(self.remote.location, self.client.endpoint)):
+            # A CDN's addresses are signed for a while; 403 is the usual word for one that has run out, also where a
+            # mirror serves them itself.
             self.remote = announced(self.client, self.repo_id, self.path, self.commit_sha, self.remote.etag)
             return True
         return False

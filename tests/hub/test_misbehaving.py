@@ -131,6 +131,16 @@ def test_an_expired_address_of_the_cdn_is_asked_for_anew(
     assert seen == [("HEAD", 302), ("GET", 200), ("GET", status), ("HEAD", 302), ("GET", 206)]
 
 
+def test_an_expired_address_of_a_mirrors_own_is_asked_for_anew(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    refuse(hub, "^HEAD", 200, times=2, ETag=f'"{SHA256}"')  # no redirect: it serves the bytes itself
+    fault = refuse(hub, "^GET .*resolve", 403)
+    hub.faults.answer("^GET .*resolve", body=WEIGHTS)
+    assert get(client, sha, tmp_path) == SHA256
+    assert fault.hits == 1
+
+
 def test_a_cdn_that_refuses_every_fresh_address_fails_that_file(
     hub: HubServer, client: HubClient, sha: str, tmp_path: Path
 ) -> None:
@@ -220,10 +230,22 @@ def test_the_page_says_what_was_tried() -> None:
     check_table(page, "refused files", ("the Hub refuses a file with", "outcome"), rows)
 
 
-def test_a_token_that_ran_out_is_not_every_files_fault(hub: HubServer, sha: str, tmp_path: Path) -> None:
-    client = connect(hub.endpoint, token="hf_old", retry=QUICK)
-    refuse(hub, "^HEAD", 401, X_Error_Message="Invalid credentials in Authorization header")
-    with pytest.raises(PrerequisiteMissing, match="new read token"):
+@pytest.mark.parametrize(
+    "words",
+    ["Invalid credentials in Authorization header", "Invalid username or password.", "User Access Token is expired"],
+)
+def test_a_token_that_ran_out_is_not_every_files_fault(hub: HubServer, sha: str, tmp_path: Path, words: str) -> None:
+    for token in ("hf_old", None):
+        refuse(hub, "^HEAD", 401, X_Error_Message=words)
+        with pytest.raises(PrerequisiteMissing if token else ItemError, match="new read token" if token else "private"):
+            get(connect(hub.endpoint, token=token, retry=QUICK), sha, tmp_path)
+
+
+def test_a_proxy_that_wants_a_password_is_no_files_fault(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    refuse(hub, "^HEAD", 407, times=99)
+    with pytest.raises(TransientError, match="HTTPS_PROXY"):
         get(client, sha, tmp_path)
 
 
@@ -269,6 +291,13 @@ def test_a_listing_without_links_is_never_complete(
     again = crawl(client, [LORA, Query(("text-to-image",))], tmp_path, CrawlOptions(page_size=page_size))
     assert (again.complete, again.entries) == (False, report.entries)
     assert crawl(client, [LORA], tmp_path, CrawlOptions(page_size=page_size, limit=min(page_size, 4))).complete
+
+
+def test_a_relative_link_leads_on(hub: HubServer, client: HubClient, tmp_path: Path, monkeypatch: Any) -> None:
+    hub.index.add(make_lora(number) for number in range(10))
+    monkeypatch.setattr(hub.api, "endpoint", "")  # as a proxy rewrites it
+    report = crawl(client, [LORA], tmp_path, CrawlOptions(page_size=4))
+    assert report.complete and report.repos == 10
 
 
 def test_a_server_that_shows_everything_at_once_needs_no_links(
