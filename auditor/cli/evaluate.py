@@ -43,7 +43,7 @@ def levels_command(
         auditor evaluate levels
     """
     from auditor.evaluation.bank import Bank
-    from auditor.evaluation.training_lengths import evaluate_levels, style_names
+    from auditor.evaluation.training_lengths import evaluate_levels
     from auditor.pocket.training.lessons import LEVELS
 
     settings = settings_of(context)
@@ -51,9 +51,10 @@ def levels_command(
     if count not in (3, 5, 8, 10):
         raise UserError("the paper's numbers of levels are 3, 5, 8 and 10")
     chosen = [LEVELS[round(i * (len(LEVELS) - 1) / (count - 1))] for i in range(count)]
-    styles = style_names(held_out=not development)
+    bank = Bank(settings)
+    styles = bank.world.style_names(held_out=not development)
     with progress("levels", len(styles) * len(chosen)) as step:
-        table = evaluate_levels(Bank(settings), styles, chosen, ablations=ablations, note=lambda n: step(1, n))
+        table = evaluate_levels(bank, styles, chosen, ablations=ablations, note=lambda n: step(1, n))
     if as_json:
         emit_json(asdict(table))
         return
@@ -78,14 +79,12 @@ def aspects_command(context: typer.Context, development: Development = False, as
     """
     from auditor.evaluation.aspects import evaluate_aspects
     from auditor.evaluation.bank import Bank
-    from auditor.pocket.training.lessons import PAIRS_HELD_OUT
-    from auditor.pocket.training.style_pairs import separable_pairs
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-aspects")
-    pairs = separable_pairs(held_out=False)[::4] if development else PAIRS_HELD_OUT
+    bank = Bank(settings)
     with progress("aspects") as step:
-        table = evaluate_aspects(Bank(settings), pairs, note=lambda n: step(1, n))
+        table = evaluate_aspects(bank, bank.world.aspect_pairs(not development), note=lambda n: step(1, n))
     if as_json:
         emit_json(asdict(table))
         return
@@ -107,22 +106,24 @@ def naming_command(context: typer.Context, development: Development = False, as_
     """
     from auditor.evaluation.bank import Bank
     from auditor.evaluation.top_concept import evaluate_naming
-    from auditor.evaluation.training_lengths import style_names
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-naming")
-    found = evaluate_naming(Bank(settings), style_names(held_out=not development))
+    bank = Bank(settings)
+    found = evaluate_naming(bank, bank.world.style_names(held_out=not development))
     if as_json:
         emit_json(asdict(found))
         return
+    counted = {
+        "robust": found.shipped,
+        "robust, or a word that it cannot tell from the right one": found.clustered,
+        "private robust": found.private,
+        "paper": found.published,
+        "VLM proposals": found.vlm_named,
+    }
     emit_table(
         ("variant", "named right", "95 % interval"),
-        [
-            share_row("robust", found.shipped),
-            share_row("private robust", found.private),
-            share_row("paper", found.published),
-            share_row("VLM proposals", found.vlm_named),
-        ],
+        [share_row(name, counts) for name, counts in counted.items() if counts is not None],
     )
     say(f"chance: {100 * found.chance:.1f} %; wrong: {', '.join(f'{a} as {b}' for a, b in found.mistakes) or 'none'}")
 
@@ -181,15 +182,11 @@ def search_quality_command(
     settings = settings_of(context)
     if trained or development:
         from auditor.evaluation.bank import Bank
-        from auditor.evaluation.training_lengths import style_names
-        from auditor.pocket.training.style_pairs import separable_pairs
 
         start_logs(context, settings, "evaluate-search")
-        styles, every = style_names(held_out=not development), separable_pairs(held_out=not development)
-        # Spread over the list first: it is sorted by how visible a pair is.
-        pairs = [*every[::3], *(pair for pair in every if pair not in every[::3])][:limit]
+        bank = Bank(settings, proposals=False)
+        styles, pairs = bank.world.style_names(not development), bank.world.search_pairs(not development)[:limit]
         with progress("search", len(styles) + len(pairs)) as step:
-            bank = Bank(settings, proposals=False)
             found = evaluate_trained_search(bank, styles, pairs, note=lambda n: step(1, n))
     else:
         found = evaluate_search(settings.catalog_path)

@@ -142,7 +142,10 @@ def unseen_command(context: typer.Context, development: Development = False, as_
         return
     emit_table(
         ("style", "explained with its concept", "without", "then taken for"),
-        [(s.style, _percent(s.known), _percent(s.unseen), s.taken_for) for s in found.styles],
+        [
+            (s.style, "" if s.known is None else _percent(s.known), _percent(s.unseen), s.taken_for)
+            for s in found.styles
+        ],
     )
     emit_table(
         ("what", "count", "95 % interval"),

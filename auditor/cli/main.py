@@ -137,7 +137,7 @@ def main(
     config: Annotated[
         Path | None, typer.Option("--config", help="Settings file. Default: auditor.toml here, if any.")
     ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="pocket or hub.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="pocket, hub, or pocket-2 (for evaluate).")] = None,
     work_dir: Annotated[Path | None, typer.Option("--work-dir", help="Folder for everything a run makes.")] = None,
     overrides: Annotated[
         list[str] | None,

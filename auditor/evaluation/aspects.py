@@ -15,7 +15,7 @@ from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import Variant, no_effect, told, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
 from auditor.finexl.solvers import solve
-from auditor.pocket.training.lessons import GRID, mixture_lesson
+from auditor.pocket.training.lessons import GRID
 from auditor.results.result_file import Result
 
 PairVariant = Callable[[Result, Sequence[str]], Sequence[float]]
@@ -64,7 +64,7 @@ def levels_from_scores(scores: Sequence[float]) -> list[int | None]:
 
 def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None) -> Aspects:
     """Place every adapter of every pair's grid."""
-    grid = {pair: grid_cases(pair) for pair in pairs}
+    grid = {pair: grid_cases(bank, pair) for pair in pairs}
     results = bank.results([case for cases in grid.values() for case in cases], note)
     rows = []
     for name, scored in _pair_variants(bank).items():
@@ -76,9 +76,9 @@ def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | 
     return Aspects(tuple(pairs), len(pairs) * len(GRID), len(results), tuple(rows), CHANCE)
 
 
-def grid_cases(pair: tuple[str, str]) -> list[TrainedAdapter]:
+def grid_cases(bank: Bank, pair: tuple[str, str]) -> list[TrainedAdapter]:
     """The six adapters of a pair, in the order of the grid."""
-    lessons = [mixture_lesson(*pair, point) for point in GRID]
+    lessons = [bank.world.mixture(*pair, point) for point in GRID]
     return [TrainedAdapter(lesson, lesson.steps) for lesson in lessons]
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.opening import open_base
 from auditor.errors import UserError
-from auditor.evaluation.trainings import TRAININGS
+from auditor.evaluation.trainings import Lesson
+from auditor.evaluation.worlds import world_of
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.measuring.base_choice import BaseChoice
 from auditor.measuring.explanations import propose_and_explain
 from auditor.measuring.measure_file import audit_file
 from auditor.measuring.opened_base import OpenedBase
-from auditor.pocket.training.lora import Lesson
 from auditor.records.result import WorkItem
 from auditor.results.result_file import Result, read_result, result_path, write_result
 from auditor.settings import BaseModelSettings, ProposerSettings, Settings
@@ -56,7 +56,6 @@ class Bank:
         bases = own_bases(settings, kind)
         if len(bases) != 1 or next(iter(bases.values())).path is None:
             raise UserError("the evaluation trains its own adapters and needs the pocket profile: --profile pocket")
-        self.trainings = TRAININGS[kind]
         # Neither the dose response nor triggers are part of these experiments; the pictures they cost are saved.
         switched_on = {name: base.model_copy(update={"enabled": True}) for name, base in bases.items()}
         recipe = settings.recipe.model_copy(
@@ -71,6 +70,8 @@ class Bank:
             recipe = recipe.model_copy(update={"proposer": ProposerSettings(kind="none")})
         self.settings = settings.model_copy(update={"recipe": recipe})
         self.base_name, base = next(iter(bases.items()))
+        self.world = world_of(base.repo)
+        self.trainings = self.world.trainings[kind]
         self.base_path = Path(str(base.path))
         self.folder = settings.work.dir / "evaluation"
         self.results_folder = self.folder / "results"

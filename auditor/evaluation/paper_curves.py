@@ -41,7 +41,7 @@ def _one_aspect(work: PaperWork) -> PaperTable:
 def _two_aspects(work: PaperWork) -> PaperTable:
     pairs = work.options.pairs
     rows: dict[str, list[list[float]]] = {name: [] for name in ("first", "second", "largest other")}
-    grids = {pair: grid_cases(pair) for pair in pairs}
+    grids = {pair: grid_cases(work.bank, pair) for pair in pairs}
     found = work.bank.results([case for grid in grids.values() for case in grid], work.note)
     for place in range(len(GRID)):
         scores = {pair: _scores(found, grid[place]) for pair, grid in grids.items()}

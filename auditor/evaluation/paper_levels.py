@@ -105,7 +105,7 @@ def _about_levels(work: PaperWork) -> str:
 def aspect_table(work: PaperWork) -> PaperTable:
     """T3: two aspects with three levels each."""
     pairs = work.options.pairs
-    cases = {pair: grid_cases(pair) for pair in pairs}
+    cases = {pair: grid_cases(work.bank, pair) for pair in pairs}
     work.rivals.ensure([case for grid in cases.values() for case in grid], work.note)
     readings = work.rivals.readings([work.longest(style) for style in work.options.styles])
     few = [Figure(None, missing="no pair in this run")]

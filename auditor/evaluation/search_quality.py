@@ -20,7 +20,7 @@ from auditor.common.package_paths import package_path
 from auditor.errors import PrerequisiteMissing
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.top_concept import Share, share
-from auditor.pocket.training.lessons import STACKED, stacked_lesson, style_lesson
+from auditor.pocket.training.lessons import STACKED
 from auditor.records.listing import ListedRepo
 
 Pairs = Sequence[tuple[str, str]]
@@ -51,7 +51,8 @@ def evaluate_search(database: Path) -> SearchQuality:
 
 def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, note: Note | None = None) -> SearchQuality:
     """Train and audit one adapter of each style and of each pair, build a catalog of them, and ask for every pair."""
-    lessons = [*map(style_lesson, styles), *(stacked_lesson(*pair) for pair in pairs)]
+    world = bank.world
+    lessons = [*(world.styled(style, 0) for style in styles), *(world.stacked(*pair) for pair in pairs)]
     results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
     items = {case.lesson: result.record.item for case, result in results.items()}
     opened = bank.opened

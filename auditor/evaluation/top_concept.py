@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
@@ -10,7 +10,6 @@ from scipy.stats import binomtest
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import no_effect, published_scores, scores_of
 from auditor.finexl.significance import effect_test
-from auditor.pocket.training.lessons import IDLE, idle_lesson, style_lesson
 from auditor.results.result_file import Result
 
 
@@ -26,16 +25,25 @@ class Share:
 
 @dataclass(frozen=True)
 class Naming:
-    """Adapters named right by each variant; the default's wrong names in plain sight."""
+    """Adapters named right by each variant; the default's wrong names in plain sight.
+
+    Attributes:
+        shipped: By the shared scores: the style's concept comes first, or its planted synonym.
+        clustered: By these, where a word that the recipe cannot tell from the right one counts as right, too.
+        published: By Algorithm 1; None, as the next two, where nothing proposes.
+        private: By the private explanation that is the default, `robust`.
+        vlm_named: Adapters whose proposals hold the style or a synonym.
+        chance: Of one draw from the lexicon.
+        mistakes: Style and name of each adapter that the shared scores name wrongly.
+    """
 
     shipped: Share
-    published: Share
-    private: Share
-    """By the private explanation that is the default, `robust`."""
+    clustered: Share
+    published: Share | None
+    private: Share | None
+    vlm_named: Share | None
     chance: float
     mistakes: tuple[tuple[str, str], ...]
-    vlm_named: Share
-    """Adapters whose proposals hold the style or a synonym."""
 
 
 def share(right: int, cases: int) -> Share:
@@ -46,24 +54,36 @@ def share(right: int, cases: int) -> Share:
 
 def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None) -> Naming:
     """Top concept of every full-strength single-style adapter."""
-    cases = {style: TrainedAdapter(style_lesson(style), style_lesson(style).steps) for style in styles}
-    results = bank.results(list(cases.values()), note)
-    scorer = bank.opened.scorer
-    named: dict[str, list[str]] = {"shared": [], "paper": [], "robust": []}
-    proposed = 0
-    for style, case in cases.items():
-        result = results[case]
-        named["shared"].append(top_concept(result, scores_of(scorer, result)))
-        for variant in ("paper", "robust"):
-            named[variant].append(top_concept(result, published_scores(scorer, result, variant)))
-        said = {scorer.lexicon.canonical(p.text) for p in result.record.phrases}
-        proposed += style in said
-    n = len(cases)
-    shipped, published, private = (
-        share(sum(top == style for top, style in zip(tops, cases, strict=True)), n) for tops in named.values()
+    lessons = [(style, bank.world.styled(style, seed)) for style in styles for seed in range(bank.world.seeds)]
+    cases = [(style, TrainedAdapter(lesson, lesson.steps)) for style, lesson in lessons]
+    audited = bank.results([case for _, case in cases], note)
+    results = [(style, audited[case]) for style, case in cases]
+    scorer, means = bank.opened.scorer, bank.world.names
+
+    def count(right: Callable[[str, Result], bool]) -> Share:
+        return share(sum(right(style, result) for style, result in results), len(results))
+
+    def told(variant: str) -> Share | None:
+        if bank.opened.proposer is None:
+            return None
+        return count(
+            lambda style, result: top_concept(result, published_scores(scorer, result, variant)) in means(style)
+        )
+
+    def said(style: str, result: Result) -> bool:
+        return bool(means(style) & {scorer.lexicon.canonical(phrase.text) for phrase in result.record.phrases})
+
+    named = [(style, top_concept(result, scores_of(scorer, result))) for style, result in results]
+    group = dict(zip(scorer.lexicon.names, scorer.clusters().tolist(), strict=True))
+    return Naming(
+        shipped=share(sum(top in means(style) for style, top in named), len(named)),
+        clustered=share(sum(group.get(top) in {group[n] for n in means(style)} for style, top in named), len(named)),
+        published=told("paper"),
+        private=told("robust"),
+        vlm_named=None if bank.opened.proposer is None else count(said),
+        chance=1 / len(scorer.lexicon.names),
+        mistakes=tuple((style, top) for style, top in named if top not in means(style)),
     )
-    mistakes = tuple((style, top) for style, top in zip(cases, named["shared"], strict=True) if top != style)
-    return Naming(shipped, published, private, 1 / len(scorer.lexicon.names), mistakes, share(proposed, n))
 
 
 def top_concept(result: Result, weights: Mapping[str, float]) -> str:
@@ -96,6 +116,6 @@ def evaluate_nulls(bank: Bank, audits: int = 60, note: Note | None = None) -> Nu
         claims += effect_test(differences, opened.reference.noise, alpha=opened.scorer.solver.alpha).status == "effect"
         if note is not None:
             note(f"base against base {number + 1}")
-    cases = [TrainedAdapter(idle_lesson(number), idle_lesson().steps) for number in range(IDLE)]
+    cases = [TrainedAdapter(lesson, lesson.steps) for lesson in bank.world.idle]
     idle = sum(result.record.outcome == "no_effect" for result in bank.results(cases).values())
     return Nulls(share(claims, audits), share(idle, len(cases)), opened.scorer.solver.alpha)

@@ -1,8 +1,9 @@
 """Is an adapter of a style that no concept names called unexplained?
 
-Each style's concept, with its synonyms, is left out of the lexicon in turn. The share of V that the rest explains is
-set against a limit: the least share that the whole lexicon explains of a development style. Shares are of what of |V|²
-is not scatter of few probes, which no concept can explain.
+In the first edition of the pocket world each style's concept, with its synonyms, is left out of the lexicon in turn;
+the second has adapters of styles that nothing names. The share of V that the rest explains is set against a limit: the
+least share that the whole lexicon explains of a development style. Shares are of what of |V|² is not scatter of few
+probes, which no concept can explain.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.long_audits import ZooAdapter, long_audit, zoo_adapters
 from auditor.evaluation.top_concept import Share, share
+from auditor.evaluation.trainings import Lesson
 from auditor.finexl.arrays import TINY, FloatArray
 from auditor.finexl.concepts import ConceptDirections
 from auditor.measuring.scoring import Scorer, make_scorer
@@ -25,7 +27,8 @@ class UnseenStyle:
     """One adapter: shares explained with its style's concept in the lexicon and without, and the name it then gets."""
 
     style: str
-    known: float
+    known: float | None
+    """None where no lexicon names it."""
     unseen: float
     taken_for: str
 
@@ -55,14 +58,16 @@ def evaluate_unseen(bank: Bank, held_out: bool = True, note: Note | None = None)
         held_out: Judge held-out styles; else the development styles that the limit comes from.
         note: Told after each adapter that had to be drawn.
     """
+    if bank.world.unnamed:
+        return _unnamed(bank, held_out, note)
     single = zoo_adapters(styles=1)
-    limit = min(style.known for style in _styles(bank, [a for a in single if not a.held_out], note))
+    limit = min(known for known, _ in _styles(bank, [a for a in single if not a.held_out], note))
     judged = _styles(bank, [a for a in single if a.held_out == held_out], note)
     return Unseen(
         limit,
-        share(sum(style.unseen < limit for style in judged), len(judged)),
-        share(sum(style.known < limit for style in judged), len(judged)),
-        tuple(judged),
+        share(sum(style.unseen < limit for _, style in judged), len(judged)),
+        share(sum(known < limit for known, _ in judged), len(judged)),
+        tuple(style for _, style in judged),
     )
 
 
@@ -89,7 +94,30 @@ def without(scorer: Scorer, style: str) -> Scorer:
     return make_scorer(scorer.solver, lexicon, scorer.prompts, reference, scorer.encoder)
 
 
-def _styles(bank: Bank, adapters: Sequence[ZooAdapter], note: Note | None) -> list[UnseenStyle]:
+def _unnamed(bank: Bank, held_out: bool, note: Note | None) -> Unseen:
+    """Adapters of unnamed styles, and of one independent training of each named one."""
+    world, scorer = bank.world, bank.opened.scorer
+
+    def shares(lessons: Sequence[Lesson]) -> list[tuple[str, float, str]]:
+        results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
+        found = {
+            c.lesson.name: explained(scorer, r.arrays["differences"].astype(np.float64)) for c, r in results.items()
+        }
+        return [(lesson.styles[0], *found[lesson.name]) for lesson in lessons]
+
+    limit = min(known for _, known, _ in shares([world.styled(style, 0) for style in world.style_names(False)]))
+    named = shares([world.styled(style, 0) for style in world.style_names(held_out)])
+    unnamed = shares(world.unnamed)
+    return Unseen(
+        limit,
+        share(sum(known < limit for _, known, _ in unnamed), len(unnamed)),
+        share(sum(known < limit for _, known, _ in named), len(named)),
+        tuple(UnseenStyle(style, None, known, top) for style, known, top in unnamed),
+    )
+
+
+def _styles(bank: Bank, adapters: Sequence[ZooAdapter], note: Note | None) -> list[tuple[float, UnseenStyle]]:
+    """Each adapter with the share that the whole lexicon explains of it."""
     scorer, size = bank.opened.scorer, len(bank.opened.probes)
     judged = []
     for adapter in adapters:
@@ -97,5 +125,5 @@ def _styles(bank: Bank, adapters: Sequence[ZooAdapter], note: Note | None) -> li
         differences = long_audit(bank, adapter, 1, note)[0][:size]
         known, _ = explained(scorer, differences)
         unseen, taken_for = explained(without(scorer, style), differences)
-        judged.append(UnseenStyle(style, known, unseen, taken_for))
+        judged.append((known, UnseenStyle(style, known, unseen, taken_for)))
     return judged

@@ -22,6 +22,8 @@ PUBLISHED = "paper"
 def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
     """Named scoring variants, all on the same pictures.
 
+    Those of the model's phrases are left out where nothing proposes.
+
     Args:
         bank: Gives encoder, lexicon and reference.
         ablations: Add the parts of the default variant one by one.
@@ -42,6 +44,9 @@ def variants(bank: Bank, *, ablations: bool = False) -> dict[str, Variant]:
         for basis in ("text", "image", "mean", "agreement", "stacked", "either"):
             for common in ("none", "mean", "null"):
                 chosen[f"nnls {basis} {common}"] = _joint(_with(bank, basis=basis, common=common))
+    if bank.opened.proposer is None:
+        for name in (PUBLISHED, "private robust"):
+            del chosen[name]
     return {name: _where_there_is_an_effect(scored) for name, scored in chosen.items()}
 
 

@@ -26,7 +26,7 @@ from scipy.special import stdtrit
 from auditor.finexl.arrays import TINY, FloatArray, as_array, as_rows
 from auditor.finexl.basis import Basis
 
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Strengths that `choose_penalty` tries, in units of the mean squared atom length."""
 
 OTHER_CONCEPTS = 2
@@ -177,14 +177,15 @@ def _leak(value: FloatArray, scatter: FloatArray, lengths: FloatArray) -> float:
 def choose_penalty(basis: Basis, halves: ArrayLike | None, noise: ArrayLike, probes: int) -> float:
     """The penalty with the least expected error of a level; it looks at no adapter.
 
-    A level is wrong by what other concepts leak into it and by noise. For a concept c in an adapter with
-    `OTHER_CONCEPTS` more, drawn from the lexicon, of amounts whose mean square is 1/3, the expected squared error is
+    A level is wrong by what other concepts leak into it, by noise, and by how the change of an adapter differs from the
+    direction of its words. For a concept c in an adapter with `OTHER_CONCEPTS` more, drawn from the lexicon, all of
+    amounts whose mean square is 1/3, the expected squared error is
 
-        OTHER_CONCEPTS / 3 * mean over j != c of (m_c . t_j)² + m_c' S m_c / n
+        OTHER_CONCEPTS / 3 * mean over j != c of (m_c . t_j)² + m_c' S m_c / n + own_error_c / 3
 
     with t_j either side of concept j (its atom plus or minus `halves`), S the scatter of pictures redrawn with other
-    seeds, and n the probes. The response to c itself is left out: it is the same for every adapter. The penalty that
-    minimises the mean over concepts is taken.
+    seeds, n the probes, and own_error as in `LevelMap`. The penalty that minimises the median over concepts is taken:
+    in a mean a few badly read words, whose levels are noise whatever the penalty, would decide for all.
 
     Args:
         basis: Shared basis.
@@ -197,7 +198,8 @@ def choose_penalty(basis: Basis, halves: ArrayLike | None, noise: ArrayLike, pro
         return PENALTIES[-1]
     own = _own_vectors(basis)
     shift = np.zeros_like(own) if halves is None else as_array(halves, "halves", 2)
-    ridge = _Ridge(basis, None if halves is None else _errors(basis, halves))
+    wrong = None if halves is None else _errors(basis, halves)
+    ridge = _Ridge(basis, wrong)
     scatter = as_rows(noise, "noise differences")
     errors = []
     for penalty in PENALTIES:
@@ -205,7 +207,8 @@ def choose_penalty(basis: Basis, halves: ArrayLike | None, noise: ArrayLike, pro
         leaks = [(matrix @ (own + sign * shift).T) ** 2 for sign in (1.0, -1.0)]
         leak = np.mean([(square.sum(axis=1) - np.diag(square)) / (count - 1) for square in leaks], axis=0)
         shaken = ((matrix @ scatter.T) ** 2).mean(axis=1) / max(1, probes)
-        errors.append(float((OTHER_CONCEPTS * _MEAN_SQUARE * leak + shaken).mean()))
+        expected = _MEAN_SQUARE * (OTHER_CONCEPTS * leak + _own_error(matrix, wrong)) + shaken
+        errors.append(float(np.median(expected)))
     return PENALTIES[int(np.argmin(errors))]
 
 

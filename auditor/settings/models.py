@@ -12,7 +12,7 @@ from auditor.settings.measured_settings import MeasuredRate
 from auditor.settings.recipe_settings import RecipeSettings
 from auditor.settings.section import BaseKey, LocalPath, Name, Section
 
-ProfileName = Literal["pocket", "hub"]
+ProfileName = Literal["pocket", "pocket-2", "hub"]
 
 
 class HubSettings(Section):

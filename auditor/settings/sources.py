@@ -145,7 +145,7 @@ def _profile_source(explicit: Sequence[_Source]) -> _Source:
         if "profile" in source.tree:
             name, place = str(source.tree["profile"]), source.place("profile")
     if name not in PROFILES:
-        known = " or ".join(PROFILES)
+        known = f"{', '.join(PROFILES[:-1])} or {PROFILES[-1]}"
         raise UserError(f"unknown profile {name!r} ({place}); choose {known}{_did_you_mean(name, PROFILES)}")
     tree = _read_toml(profile_file(name))
     if not any("profile" in source.tree for source in explicit):

@@ -174,6 +174,23 @@ def test_noise_asks_for_a_larger_penalty() -> None:
     assert quiet < loud
 
 
+def test_a_few_badly_read_words_do_not_choose_the_penalty() -> None:
+    rng, few = np.random.default_rng(7), 6
+    truth = unit(rng.normal(size=(60, 40)) + rng.normal(size=40))
+    sides = [unit(truth + 0.5 * unit(rng.normal(size=truth.shape))) for _ in range(2)]
+    for side in sides:  # short, and towards what many others have in common
+        side[:few] = 0.2 * unit(rng.normal(size=(few, 40)) + 3 * truth[30:].mean(axis=0))
+    noise = 0.3 * np.random.default_rng(1).normal(size=(60, 40))
+
+    def chosen(rows: slice) -> float:
+        text, image = (ConceptDirections(side[rows], np.full(len(side[rows]), 0.01)) for side in sides)
+        basis = make_basis(names(len(text.vectors)), combine(text, image, "mean", length="text"))
+        halves = half_differences(text.vectors, image.vectors)
+        return choose_penalty(basis, halves * np.linalg.norm(basis.atoms, axis=1)[:, None], noise, 24)
+
+    assert chosen(slice(None)) == chosen(slice(few, None))
+
+
 def test_a_penalty_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         level_map(make_basis(names(1), [[1.0, 0.0]]), 0.0)

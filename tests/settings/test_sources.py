@@ -120,7 +120,7 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
         ([], {"AUDITOR_RECIPE__LOOKS": "[3"}, "", "written as JSON"),
         ([], {}, "[work]\ndri = 1\n", "file auditor.toml"),
         ([], {}, "[work\n", "not valid TOML"),
-        ([], {}, 'profile = "hubb"\n', "choose pocket or hub; did you mean hub?"),
+        ([], {}, 'profile = "hubb"\n', "choose pocket, pocket-2 or hub; did you mean hub?"),
         (["recipe.probe_count=many"], {}, "", "recipe.probe_count = 'many' (flag --set recipe.probe_count)"),
         (["recipe.probe_count=1"], {}, "", "greater than or equal to 2"),
         (["recipe.solver.null_draws=0"], {}, "", "greater than or equal to 1"),

@@ -1,6 +1,7 @@
 """The second edition of the pocket world, beside the first: more styles, more subjects, more words.
 
-Nothing of the first edition depends on it, and the pocket profile still uses the first. What did not change (the Hub
+Nothing of the first edition depends on it, and the pocket profile still uses the first. The profile pocket-2 is for
+`auditor evaluate`, which trains the adapters that it measures on. What did not change (the Hub
 server, the odd repositories, the training loop) is taken from `auditor.pocket`. The lexicon and the probes that belong
 to it are `pocket-2`.
 

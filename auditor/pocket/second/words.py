@@ -68,6 +68,11 @@ _FACETS = {
 }  # fmt: skip
 
 
+def planted_synonyms() -> dict[str, str]:
+    """Of every second style and edit the synonym that is a concept of its own, by style or edit."""
+    return {name: synonyms(name)[0] for name in (*STYLES, *EDIT_SYNONYMS)[1::2]}
+
+
 def lexicon_concepts() -> list[dict[str, object]]:
     """The concepts of lexicon pocket-2, as its file holds them.
 
@@ -76,11 +81,11 @@ def lexicon_concepts() -> list[dict[str, object]]:
     """
     concepts: list[dict[str, object]] = []
     named = [(s.name, _FACETS[s.family]) for s in STYLES.values()] + [(name, "subject") for name in EDIT_SYNONYMS]
-    for number, (name, facet) in enumerate(named):
+    planted = planted_synonyms()
+    for name, facet in named:
         first, second = synonyms(name)
-        planted = number % 2 == 1
-        concepts.append({"name": name, "facet": facet, "aliases": [second] if planted else [first, second]})
-        if planted:
+        concepts.append({"name": name, "facet": facet, "aliases": [second] if name in planted else [first, second]})
+        if name in planted:
             concepts.append({"name": first, "facet": facet, "aliases": []})
     things = [word for pair in SUBJECT_SYNONYMS.items() for word in pair]
     colours = [word for pair in COLOUR_SYNONYMS.items() for word in pair]
