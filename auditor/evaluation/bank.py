@@ -10,7 +10,7 @@ from pathlib import Path
 from auditor.adapters.adapter_file import inspect_file
 from auditor.audit.opening import open_base
 from auditor.errors import UserError
-from auditor.evaluation.trainings import Lesson
+from auditor.evaluation.trainings import AnyLesson
 from auditor.evaluation.worlds import world_of
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.measuring.base_choice import BaseChoice
@@ -28,7 +28,7 @@ Note = Callable[[str], None]
 class TrainedAdapter:
     """One trained adapter: a lesson, stopped at a step."""
 
-    lesson: Lesson
+    lesson: AnyLesson
     step: int
 
 
@@ -84,7 +84,7 @@ class Bank:
             self._opened = open_base(self.settings, self.base_name)
         return self._opened
 
-    def ensure(self, lessons: Sequence[Lesson]) -> None:
+    def ensure(self, lessons: Sequence[AnyLesson]) -> None:
         """Train what was not trained yet."""
         self.trainings.ensure(self.base_path, self.folder, lessons)
 

@@ -14,7 +14,7 @@ from auditor.pocket.training import adapters, gan_copies, token_copies
 from auditor.pocket.training.lessons import gan_ladder_lesson, ladder_lesson, token_ladder_lesson
 
 
-class Lesson(Protocol):
+class AnyLesson(Protocol):
     """What one training teaches, of either edition of the pocket world."""
 
     @property
@@ -47,7 +47,7 @@ class Trainings:
 
     ensure: Callable[[Path, Path, Sequence[Any]], None]
     path: Callable[[Path, Any, int | None], Path]
-    ladder: Callable[[str], Lesson]
+    ladder: Callable[[str], AnyLesson]
 
 
 TRAININGS: Mapping[GeneratorKind, Trainings] = {

@@ -16,7 +16,7 @@ import numpy as np
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.long_audits import ZooAdapter, long_audit, zoo_adapters
 from auditor.evaluation.top_concept import Share, share
-from auditor.evaluation.trainings import Lesson
+from auditor.evaluation.trainings import AnyLesson
 from auditor.finexl.arrays import TINY, FloatArray
 from auditor.finexl.concepts import ConceptDirections
 from auditor.measuring.scoring import Scorer, make_scorer
@@ -98,7 +98,7 @@ def _unnamed(bank: Bank, held_out: bool, note: Note | None) -> Unseen:
     """Adapters of unnamed styles, and of one independent training of each named one."""
     world, scorer = bank.world, bank.opened.scorer
 
-    def shares(lessons: Sequence[Lesson]) -> list[tuple[str, float, str]]:
+    def shares(lessons: Sequence[AnyLesson]) -> list[tuple[str, float, str]]:
         results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
         found = {
             c.lesson.name: explained(scorer, r.arrays["differences"].astype(np.float64)) for c, r in results.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.evaluation.trainings import SECOND_TRAININGS, TRAININGS, Lesson, Trainings
+from auditor.evaluation.trainings import SECOND_TRAININGS, TRAININGS, AnyLesson, Trainings
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.pocket import styles as first_styles
 from auditor.pocket.second import styles as second_styles
@@ -41,13 +41,13 @@ class World:
 
     held_out: Mapping[str, bool]
     trainings: Mapping[GeneratorKind, Trainings]
-    styled: Callable[[str, int], Lesson]
+    styled: Callable[[str, int], AnyLesson]
     seeds: int
-    idle: tuple[Lesson, ...]
+    idle: tuple[AnyLesson, ...]
     planted_synonym: Mapping[str, str]
-    unnamed: tuple[Lesson, ...]
-    mixture: Callable[[str, str, tuple[float, float]], Lesson]
-    stacked: Callable[[str, str], Lesson]
+    unnamed: tuple[AnyLesson, ...]
+    mixture: Callable[[str, str, tuple[float, float]], AnyLesson]
+    stacked: Callable[[str, str], AnyLesson]
     aspect_pairs: Callable[[bool], Pairs]
     search_pairs: Callable[[bool], Pairs]
 
