@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -75,6 +76,12 @@ def test_any_sidecar_is_completed_once_and_keeps_what_is_its_own(existing):
     for name in ("sha256", "mine", "usage_tips"):
         if name in existing:
             assert made[name] == existing[name]
+    if existing.get("auditor") is not None and not isinstance(existing["auditor"], dict):
+        assert {**existing, "notes": 0, "base_model": 0} == {n: made[n] for n in existing} | {
+            "notes": 0,
+            "base_model": 0,
+        }
+        return
     for name, ours in (("notes", str), ("tags", list), ("civitai", dict)):
         if existing.get(name) is not None and not isinstance(existing[name], ours):
             assert made[name] == existing[name]
@@ -134,6 +141,63 @@ def test_what_a_civitai_file_says_is_not_hidden(world, tmp_path, build):
     assert json.loads((tmp_path / "a.metadata.json").read_text())["civitai"]["id"] == 7
 
 
+@pytest.mark.parametrize(
+    ("notes", "kept"),
+    [
+        ("see [auditor] docs", "see [auditor] docs\n"),
+        ("a [/auditor] b", "a [/auditor] b\n"),
+        ("[/auditor][auditor]", "[/auditor][auditor]\n"),
+        ("[auditor] x [/auditor] and [auditor]", " and [auditor]"),  # a pair is taken for a passage of ours
+    ],
+)
+def test_marks_among_a_users_words_cost_none_of_them(notes, kept):
+    made = merge_into({"notes": notes}, RECORD, "x", None)
+    again = merge_into(made, {**RECORD, "license": "mit"}, "x", None)["notes"]
+    ours = again[again.rindex("[auditor] vibrant") : again.index("licence: mit [/auditor]") + 23]
+    assert again.replace(ours, "") == kept
+
+
+def test_what_json_allows_in_a_users_file_stays(world, tmp_path, build):
+    item = world.item("ann/local", file_sha256=hashlib.sha256(b"known").hexdigest())
+    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
+    world.merge()
+    files = {
+        "nan": '{"rating": NaN, "mine": 1}',
+        "half": '{"mine": "\\ud83d"}',
+        "bom": '\ufeff{"mine": 1}',
+        "deep": '{"mine": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        "list": "[]",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.safetensors").write_bytes(b"known")
+        (tmp_path / f"{name}.metadata.json").write_text(text)
+    done = annotate(world.database, tmp_path)
+    assert {Path(path).stem.partition(".")[0] for path in done.unreadable} == {"deep", "list"}
+    made = {name: json.loads((tmp_path / f"{name}.metadata.json").read_text()) for name in ("nan", "half", "bom")}
+    assert (
+        made["nan"]["rating"] != made["nan"]["rating"] and made["half"]["mine"] == "\ud83d" and made["bom"]["mine"] == 1
+    )
+    assert annotate(world.database, tmp_path).written == 0
+
+
+def test_links_to_folders_and_sidecars_are_followed(world, tmp_path, build):
+    item = world.item("ann/local", file_sha256=hashlib.sha256(b"known").hexdigest())
+    write_result(world.results, build.rich(item, world.recipe, world.lexicon))
+    world.merge()
+    drive, loras = tmp_path / "drive", tmp_path / "loras"
+    for folder in (drive, loras):
+        folder.mkdir()
+    (drive / "a.safetensors").write_bytes(b"known")
+    (drive / "kept.json").write_text('{"mine": 1}')
+    (drive / "a.metadata.json").symlink_to("kept.json")
+    (drive / "circle").symlink_to(loras)
+    (loras / "drive").symlink_to(drive)
+    (loras / "again").symlink_to(drive)
+    done = annotate(world.database, loras)
+    assert (done.written, done.unreadable) == (1, ())
+    assert (drive / "a.metadata.json").is_symlink() and json.loads((drive / "kept.json").read_text())["auditor"]
+
+
 def test_an_adapter_that_acts_with_its_trigger_only_carries_its_tags(world, tmp_path, build):
     item = world.item("ann/local", file_sha256=hashlib.sha256(b"known").hexdigest(), trigger="sks")
     rich = build.rich(item, world.recipe, world.lexicon)
@@ -151,6 +215,12 @@ def test_a_web_uis_file_keeps_every_word(existing):
     made = complete_webui(existing, RECORD)
     ours = not existing or bool({"notes", "sd version"} & existing.keys())
     assert (made is not None) == ours
+    if existing:
+        assert complete_webui({**existing, "notes": "", "auditor": "me"}, RECORD)["auditor"] == "me"
     if made is not None:
         assert {name: made[name] for name in existing} == existing
         assert complete_webui(made, RECORD) == made
+        renewed = complete_webui(made, {**RECORD, "trigger": "new", "message": "x", "top_concepts": []})
+        assert {name: renewed[name] for name in existing} == existing
+        assert renewed["activation text"] == "new" and "modelspec.tags" not in renewed
+        assert ("description" in existing) or renewed["description"] == "x"

@@ -36,14 +36,16 @@ def merge_into(existing: Mapping[str, Any], record: Mapping[str, Any], name: str
         file: The local file, for a new sidecar.
     """
     made = {**_new(record, name, file), **existing}
-    ours, before = _our_part(record), existing.get(_OURS)
-    before = before if isinstance(before, dict) else {}
-    if made["tags"] is None or isinstance(made["tags"], list):
-        made["tags"], ours["tags"] = _renewed(made["tags"], before.get("tags"), ours["tags"])
     if made["notes"] is None or isinstance(made["notes"], str):
         made["notes"] = _notes(made["notes"], record)
     if made.get("base_model") in (None, "", "Unknown"):
         made["base_model"] = _base_name(record)
+    before = existing.get(_OURS)
+    if before is not None and not isinstance(before, dict):
+        return made  # somebody's own field: what we add elsewhere could not be told from the user's later on
+    ours, before = _our_part(record), before or {}
+    if made["tags"] is None or isinstance(made["tags"], list):
+        made["tags"], ours["tags"] = _renewed(made["tags"], before.get("tags"), ours["tags"])
     if made["civitai"] is None or isinstance(made["civitai"], dict):
         stale = before.get("trained_words", _words_of_ours(made["civitai"]) if before else None)
         made["civitai"], ours["trained_words"] = _civitai(made["civitai"], stale, record)
@@ -123,9 +125,9 @@ def _our_part(record: Mapping[str, Any]) -> dict[str, Any]:
 def _notes(existing: str | None, record: Mapping[str, Any]) -> str:
     """Existing notes with our passage replaced or added at the end."""
     text = existing or ""
-    start = text.find(_OPEN)
-    end = text.find(_CLOSE, start)
-    around = (text[:start], text[end + len(_CLOSE) :]) if 0 <= start < end else (f"{text}\n" if text else "", "")
+    end = text.rfind(_CLOSE)
+    start = text.rfind(_OPEN, 0, max(end, 0))  # the last pair: a user's own words may hold either mark
+    around = (text[:start], text[end + len(_CLOSE) :]) if start >= 0 else (f"{text}\n" if text else "", "")
     named = record["license"]
     license_name = "not stated" if named is None else clean(str(named), limit=80)
     return f"{around[0]}{_OPEN} {measured(record)}; licence: {license_name} {_CLOSE}{around[1]}"

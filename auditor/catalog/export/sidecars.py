@@ -55,7 +55,8 @@ class Annotated:
         unknown: Files that the catalog does not know.
         left_to_civitai: Files with a `.civitai.info` and no sidecar yet: the manager makes its sidecar from that, which
             one of ours would hide.
-        unreadable: Sidecars that are no JSON object and were left alone, and weight files that cannot be read.
+        unreadable: Sidecars that are no JSON object, or may not be written, and were left alone, and weight files that
+            cannot be read.
     """
 
     written: int
@@ -123,9 +124,13 @@ def _complete(sidecar: Path, merge: Callable[[dict[str, Any]], dict[str, Any] | 
     made = merge(existing)
     if made is None:
         return sidecar, "none"
-    if made == existing:
+    text = _json(made)
+    if existing and text == _json(existing):
         return sidecar, "unchanged"
-    _replace(sidecar, _json(made))
+    try:
+        _replace(sidecar.resolve(), text)  # a link stays one
+    except PermissionError:
+        return sidecar, "unreadable"
     return sidecar, "written"
 
 
@@ -138,7 +143,12 @@ def _records(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
 
 
 def _weight_files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:  # links lead in circles, or to the same folder twice
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         for name in sorted(names):
             if name.lower().endswith(".safetensors"):
@@ -153,10 +163,10 @@ def _sha256(file: Path) -> str:
 def _read(sidecar: Path) -> dict[str, Any] | None:
     """What is in a sidecar; empty when there is none, None when it is no JSON object."""
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -171,4 +181,6 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """As text that any file can hold; what is in a user's file already is written as it was, NaN too."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # half a character becomes its JSON escape

@@ -19,12 +19,14 @@ _ARCHITECTURES: Mapping[str, str] = {
     "sdxl": "stable-diffusion-xl-v1-base/lora",
     "flux1": "flux-1-dev/lora",
 }
+_OURS = "auditor"
+"""Field that remembers what we filled in: it is renewed as long as nobody has changed it."""
 _KNOWN = frozenset({"description", "sd version", "activation text", "preferred weight", "negative text", "notes"})
 """Names by which such a file is told from anything else that ends in .json."""
 
 
 def complete_webui(existing: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The file with what is absent filled in; None when it is something else, or there is nothing to say.
+    """The file with what is absent filled in, and what we filled in renewed; None when it is something else.
 
     Args:
         existing: What is in the file; empty for a new one.
@@ -46,4 +48,12 @@ def complete_webui(existing: Mapping[str, Any], record: Mapping[str, Any]) -> di
         "modelspec.tags": ", ".join(concepts) or None,
         "modelspec.license": clean(str(record["license"]), limit=80) if record["license"] else None,
     }
-    return {**{name: value for name, value in fields.items() if value is not None}, **existing}
+    known = existing.get(_OURS)
+    before = known if isinstance(known, dict) else {}
+    theirs = {name: value for name, value in existing.items() if name not in before or before[name] != value}
+    ours = {name: value for name, value in fields.items() if value is not None and name not in theirs}
+    if known is not None and not isinstance(known, dict):
+        return {**ours, **theirs}
+    # in the order in which a user's file has them
+    made = {name: theirs.get(name, ours.get(name)) for name in existing if name in theirs or name in ours} | ours
+    return {**made, _OURS: ours}
