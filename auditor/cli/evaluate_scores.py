@@ -70,7 +70,7 @@ def scale_command(
 @evaluate_app.command("coverage")
 def coverage_command(
     context: typer.Context,
-    adapters: Annotated[int, typer.Option("--adapters", min=1, help="At most so many adapters of the zoo.")] = 6,
+    adapters: Annotated[int, typer.Option("--adapters", min=1, help="At most so many adapters.")] = 6,
     style: Annotated[
         list[str] | None, typer.Option("--style", help="Only the adapters of these styles; repeatable.")
     ] = None,
@@ -89,19 +89,16 @@ def coverage_command(
     """
     from auditor.evaluation.bank import Bank
     from auditor.evaluation.interval_coverage import evaluate_coverage
-    from auditor.evaluation.long_audits import zoo_adapters
+    from auditor.evaluation.long_audits import single_style_adapters
 
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-coverage")
-    known = zoo_adapters(styles=1)
-    if style:
-        chosen = [adapter for adapter in known if set(adapter.styles) & set(style)]
-        if strange := set(style) - {name for adapter in chosen for name in adapter.styles}:
-            raise UserError(f"the zoo has no adapter of one style {', '.join(sorted(strange))} alone")
-    else:
-        chosen = [adapter for adapter in known if adapter.held_out != development][:adapters]
+    bank = Bank(settings, proposals=False)
+    if strange := set(style or ()) - set(bank.world.held_out):
+        raise UserError(f"there is no adapter of one style {', '.join(sorted(strange))} alone")
+    chosen = single_style_adapters(bank, style or bank.world.style_names(not development)[:adapters])
     with progress("coverage", len(chosen) * passes) as step:
-        found = evaluate_coverage(Bank(settings, proposals=False), chosen, passes, note=lambda n: step(1, n))
+        found = evaluate_coverage(bank, chosen, passes, note=lambda n: step(1, n))
     if as_json:
         emit_json(asdict(found))
         return

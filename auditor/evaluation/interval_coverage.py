@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.evaluation.bank import Bank, Note
-from auditor.evaluation.long_audits import ZooAdapter, long_audit
+from auditor.evaluation.long_audits import KnownAdapter, long_audit
 from auditor.finexl.arrays import FloatArray
 from auditor.finexl.attribution import Interval, bootstrap_mean
 from auditor.finexl.levels import levels
@@ -71,13 +71,13 @@ class _Found:
 
 
 def evaluate_coverage(
-    bank: Bank, adapters: Sequence[ZooAdapter], passes: int = 4, note: Note | None = None
+    bank: Bank, adapters: Sequence[KnownAdapter], passes: int = 4, note: Note | None = None
 ) -> Coverage:
     """Deal the probes of each adapter's long audit into usual ones and count.
 
     Args:
         bank: Where long audits are kept.
-        adapters: Of the zoo.
+        adapters: Of known content.
         passes: Seeds for each prompt.
         note: Told after each pass that had to be rendered.
     """
@@ -89,7 +89,7 @@ def evaluate_coverage(
         flat = rows.reshape(-1, rows.shape[-1])
         dealt = np.random.default_rng(0).permutation(len(flat))[: len(flat) // size * size].reshape(-1, size)
         audits = len(dealt)
-        for kind, each in deal(scorer, flat, dealt, adapter.repo).items():
+        for kind, each in deal(scorer, flat, dealt, adapter.name).items():
             found[kind].append(each)
     table = []
     for kind, measured in found.items():

@@ -1,13 +1,14 @@
-"""Long audits of the zoo's adapters: every prompt of the probe set with several seeds, kept as differences on disk.
+"""Long audits of adapters of known content: every prompt of the probe set with several seeds, kept as differences.
 
-The zoo's adapters come with the package, so nothing is trained for this. What each was trained on is in
-`zoo_answers.json`, which only this room reads.
+The first edition's are the zoo's, which come with the package, so nothing is trained for them. What each was trained on
+is in `zoo_answers.json`, which only this room reads. The second edition's are trained.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
 from auditor.common.atomic_files import replacing
 from auditor.common.package_paths import package_path
-from auditor.evaluation.bank import Bank, Note
+from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.finexl.arrays import FloatArray
 from auditor.measuring.reference import reference_key
 from auditor.pocket.styles import STYLES
@@ -28,31 +29,40 @@ SEED_SHIFT = 20_000_003
 
 
 @dataclass(frozen=True)
-class ZooAdapter:
-    """One adapter of the zoo: its file, and the styles that it was trained on."""
+class KnownAdapter:
+    """One adapter: a name, its file, the styles that it was trained on, and whether any of these is held out."""
 
-    repo: str
+    name: str
     path: Path
     styles: tuple[str, ...]
-
-    @property
-    def held_out(self) -> bool:
-        """Whether any of its styles is held out."""
-        return any(STYLES[style].held_out for style in self.styles)
+    held_out: bool
 
 
-def zoo_adapters(styles: int) -> list[ZooAdapter]:
+def single_style_adapters(bank: Bank, styles: Sequence[str]) -> list[KnownAdapter]:
+    """Adapters of one style each: the zoo's, or those of an edition without a zoo, which are trained if missing."""
+    if bank.world.zoo:
+        return [adapter for adapter in zoo_adapters(styles=1) if set(adapter.styles) & set(styles)]
+    lessons = {style: bank.world.styled(style, 0) for style in styles}
+    bank.ensure(list(lessons.values()))
+    return [
+        KnownAdapter(lesson.name, bank.path(TrainedAdapter(lesson, lesson.steps)), (style,), bank.world.held_out[style])
+        for style, lesson in lessons.items()
+    ]
+
+
+def zoo_adapters(styles: int) -> list[KnownAdapter]:
     """The zoo's adapters of so many styles each, in the zoo's order."""
     answers = json.loads(package_path("pocket/zoo_answers.json").read_text())
     found = []
     for repo, answer in answers.items():
         if len(answer.get("styles", ())) == styles:
             file = next(iter(sorted(package_path(f"pocket/zoo/{repo}").glob("*.safetensors"))))
-            found.append(ZooAdapter(repo, file, tuple(answer["styles"])))
+            taught = tuple(answer["styles"])
+            found.append(KnownAdapter(repo, file, taught, any(STYLES[style].held_out for style in taught)))
     return found
 
 
-def long_audit(bank: Bank, adapter: ZooAdapter, passes: int, note: Note | None = None) -> FloatArray:
+def long_audit(bank: Bank, adapter: KnownAdapter, passes: int, note: Note | None = None) -> FloatArray:
     """d_i of one adapter on every prompt of the probe set, with `passes` seeds for each (passes, prompts, D).
 
     Pass 0 has the recipe's own seeds, so its first probes are those of a usual audit. A pass is kept on disk once it is
@@ -70,7 +80,7 @@ def long_audit(bank: Bank, adapter: ZooAdapter, passes: int, note: Note | None =
             for number in missing:
                 _pass(bank, paths[number], number)
                 if note is not None:
-                    note(f"{adapter.repo}, pass {number + 1}")
+                    note(f"{adapter.name}, pass {number + 1}")
         finally:
             generator.remove()
     return np.stack([_pass(bank, path, number) - base[number] for number, path in enumerate(paths)])

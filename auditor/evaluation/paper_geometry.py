@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.encoder_geometry import EncoderTable, evaluate_encoders
-from auditor.evaluation.long_audits import long_audit, zoo_adapters
+from auditor.evaluation.long_audits import long_audit, single_style_adapters
 from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, published
 from auditor.evaluation.paper_work import PaperWork
 from auditor.evaluation.training_lengths import style_names
@@ -141,7 +141,7 @@ def _candidates(work: PaperWork, result: Result, source: str, mean: FloatArray) 
 def probes_table(work: PaperWork) -> PaperTable:
     """T11: how far V of few probes is from V of many others."""
     options, rng = work.options, np.random.default_rng(11)
-    adapters = [a for a in zoo_adapters(styles=1) if a.held_out == options.held_out][: options.zoo]
+    adapters = single_style_adapters(work.bank, work.bank.world.style_names(options.held_out))[: options.zoo]
     distances: dict[int, list[float]] = defaultdict(list)
     total = 0
     for adapter in adapters:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
-from auditor.evaluation.long_audits import ZooAdapter, long_audit, zoo_adapters
+from auditor.evaluation.long_audits import KnownAdapter, long_audit, single_style_adapters
 from auditor.evaluation.top_concept import Share, share
 from auditor.evaluation.trainings import AnyLesson
 from auditor.finexl.arrays import TINY, FloatArray
@@ -60,9 +60,9 @@ def evaluate_unseen(bank: Bank, held_out: bool = True, note: Note | None = None)
     """
     if bank.world.unnamed:
         return _unnamed(bank, held_out, note)
-    single = zoo_adapters(styles=1)
-    limit = min(known for known, _ in _styles(bank, [a for a in single if not a.held_out], note))
-    judged = _styles(bank, [a for a in single if a.held_out == held_out], note)
+    development, judged_styles = bank.world.style_names(False), bank.world.style_names(held_out)
+    limit = min(known for known, _ in _styles(bank, single_style_adapters(bank, development), note))
+    judged = _styles(bank, single_style_adapters(bank, judged_styles), note)
     return Unseen(
         limit,
         share(sum(style.unseen < limit for _, style in judged), len(judged)),
@@ -116,7 +116,7 @@ def _unnamed(bank: Bank, held_out: bool, note: Note | None) -> Unseen:
     )
 
 
-def _styles(bank: Bank, adapters: Sequence[ZooAdapter], note: Note | None) -> list[tuple[float, UnseenStyle]]:
+def _styles(bank: Bank, adapters: Sequence[KnownAdapter], note: Note | None) -> list[tuple[float, UnseenStyle]]:
     """Each adapter with the share that the whole lexicon explains of it."""
     scorer, size = bank.opened.scorer, len(bank.opened.probes)
     judged = []

@@ -35,6 +35,7 @@ class World:
         unnamed: Adapters of styles that no word of captions or lexicon names; none in the first edition.
         mixture: A point of the two-aspect grid: shares of the pictures in either style.
         stacked: Two styles on every picture.
+        zoo: Whether its zoo ships, in full strength and with `zoo_answers.json`.
         aspect_pairs: Pairs of the two-aspect test, held-out or not.
         search_pairs: Pairs of two-concept questions, held-out or not; spread over how well both can be seen.
     """
@@ -48,6 +49,7 @@ class World:
     unnamed: tuple[AnyLesson, ...]
     mixture: Callable[[str, str, tuple[float, float]], AnyLesson]
     stacked: Callable[[str, str], AnyLesson]
+    zoo: bool
     aspect_pairs: Callable[[bool], Pairs]
     search_pairs: Callable[[bool], Pairs]
 
@@ -80,6 +82,7 @@ _FIRST = World(
     unnamed=(),
     mixture=first.mixture_lesson,
     stacked=first.stacked_lesson,
+    zoo=True,
     aspect_pairs=_first_aspect_pairs,
     search_pairs=_first_search_pairs,
 )
@@ -94,6 +97,7 @@ _SECOND = World(
     unnamed=second.unseen_lessons(),
     mixture=second.mixture_lesson,
     stacked=second.stacked_lesson,
+    zoo=False,
     aspect_pairs=lambda held_out: second.PAIRS_HELD_OUT if held_out else second.PAIRS_DEVELOPMENT,
     search_pairs=lambda held_out: second.search_pairs(held_out, 110),
 )
