@@ -120,11 +120,11 @@ def go_on(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
         write_slices(Workspace(settings.work.dir).slices, chain.slices)
     ids = _ids(run, queue)
     new: list[Tag] = []
-    left_out, full = chain.left_out, False
+    left_out, refusal = chain.left_out, ""
     for job in chain.jobs:
         if job.tag.stage == "audit":
-            taken = 0 if full else _submit_array(slurm, job, ids)
-            full, left_out = taken < job.tasks, left_out + job.tasks - taken
+            taken, refusal = (0, refusal) if refusal else _submit_array(slurm, job, ids)
+            left_out += job.tasks - taken
             if not taken:
                 continue
         else:
@@ -135,24 +135,30 @@ def go_on(settings: Settings, run: Run, slurm: Slurm) -> Submitted:
     if left_out:
         run.mark("left_out", str(lacking))
     note = "" if chain.jobs else f"run {run.name} lacks nothing that is not in the queue"
+    if refusal and not any(tag.stage == "audit" for tag in ids):
+        note = (
+            f"no audit job was taken, though none is queued: {refusal}. Where that is a limit of size or time and not "
+            "of number, look at cluster.time_limit, gpus_per_task, cpus_per_task and memory_gb"
+        )
     return Submitted(ids, tuple(new), left_out, note)
 
 
-def _submit_array(slurm: Slurm, job: Job, ids: dict[Tag, str]) -> int:
-    """Submit an array, or as much of it as the site's submit limit lets through by halves; how many tasks.
+def _submit_array(slurm: Slurm, job: Job, ids: dict[Tag, str]) -> tuple[int, str]:
+    """Submit an array, or as much of it as the site's submit limit lets through by halves.
 
-    Where the whole did not fit, half of what there is room for at least stays free: for the jobs after the array.
+    Returns how many tasks, and why not all. Where the whole did not fit, half of what there is room for at least stays
+    free: for the jobs after the array.
     """
-    tasks = job.tasks
+    tasks, refusal = job.tasks, ""
     while tasks:
         try:
             ids[job.tag] = submit_once(slurm, job.shortened(tasks), ids)
         except SubmitLimitReached as error:
             log.warning("smaller array", tag=str(job.tag), tasks=tasks, error=str(error))
-            tasks //= 2
+            tasks, refusal = tasks // 2, str(error)
         else:
-            return tasks
-    return 0
+            break
+    return tasks, refusal
 
 
 def plan_chain(settings: Settings, run: Run, queue: Sequence[QueuedJob], limits: Limits, jobs_of_all: int) -> Chain:

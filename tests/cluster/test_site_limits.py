@@ -107,6 +107,20 @@ def test_a_submit_limit_makes_a_window_that_rolls(
     assert sorted(done) == sorted(make_item(n).key[0] for n in range(40)), "each once, none lost"
 
 
+def test_a_limit_of_size_or_time_is_said(settings: Settings, run: Run) -> None:
+    """Slurm words it as it words a limit of number."""
+
+    class Strict(LimitedSlurm):
+        def submit(self, command: Sequence[str]) -> str:
+            if any(word.endswith("audit.sbatch") for word in command):
+                raise SubmitLimitReached("job submit limit, user's size and/or time limits")
+            return super().submit(command)
+
+    said = go_on(settings, run, Strict(100)).note
+    assert "size and/or time" in said and "cluster.time_limit" in said
+    assert not go_on(settings, open_run(settings, "other"), LimitedSlurm(100)).note
+
+
 def test_one_plan_is_prefetched_once(settings: Settings, run: Run) -> None:
     slurm = LimitedSlurm(20)
     assert go_on(settings, run, slurm).left_out
