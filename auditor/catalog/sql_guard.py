@@ -10,23 +10,37 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
+
+import duckdb
 
 from auditor.errors import AuditorError, UserError
 
 T = TypeVar("T")
 
+_GAP = r"(?>\s|/\*(?:[^*]|\*(?!/))*+\*/|--[^\n]*+\n)*+"
 _TELLTALE = re.compile(
-    r"\b(?:duckdb_(?:databases|settings|extensions|secrets|secret_types|temporary_files|log\w*|optimizers|memory)"
+    r"\b(?:duckdb_(?:databases|\w*settings|\w*file_cache|extensions|secrets|secret_types|temporary_files|log\w*|optimizers|memory)"
     r"|pragma_(?:database_list|database_size|platform|user_agent)|database_list|current_setting|getenv|which_secret"
     r"|pg_settings|json_execute_serialized_sql|from_substrait\w*)\b"
     # These run SQL from strings, in which the names above could be put together.
-    r"|\bquery(?:_table)?\b\"?(?>\s|/\*(?:[^*]|\*(?!/))*+\*/|--[^\n]*+\n)*+\("
+    rf"|\bquery(?:_table)?\b\"?{_GAP}\("
     r"|\bu&[\"']",
     re.IGNORECASE | re.DOTALL,
 )
+_SHOWN = re.compile(rf"\bshow\b{_GAP}\"?(\w+)", re.IGNORECASE | re.DOTALL)
+
+
+@cache
+def _settings() -> frozenset[str]:
+    """Names of DuckDB's settings, of which some hold folders: `SHOW name` tells their values."""
+    with duckdb.connect() as connection:
+        return frozenset(
+            str(name).lower() for (name,) in connection.execute("SELECT name FROM duckdb_settings()").fetchall()
+        )
 
 
 def refuse_telltales(sql: str) -> None:
@@ -38,6 +52,8 @@ def refuse_telltales(sql: str) -> None:
         UserError: It names a function or view that does.
     """
     found = _TELLTALE.search(sql)
+    if found is None:
+        found = next((shown for shown in _SHOWN.finditer(sql) if shown[1].lower() in _settings()), None)
     if found is not None:
         name = " ".join(found[0].split())[:60]
         raise UserError(f"{name} tells of this machine, not of the catalog; `DESCRIBE lora_card` says what there is")

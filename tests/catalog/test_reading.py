@@ -144,6 +144,8 @@ TELLTALE = [
     "/* ' */ FROM duckdb_settings() --'", "SELECT E'\\'', path FROM duckdb_databases() --'",
     "FROM U&\"duckdb\\005fsettings\"()",
     "SELECT json_execute_serialized_sql('{}')", "FROM pg_settings",
+    "SHOW secret_directory", 'show "secret_directory"', "SHOW/**/threads", "WITH a AS (SHOW memory_limit) FROM a",
+    "FROM (show -- x\n home_directory)", "FROM duckdb_profiling_settings()", "FROM duckdb_external_file_cache()",
 ]  # fmt: skip
 
 
@@ -154,7 +156,9 @@ def test_the_machine_is_not_told_of(catalog, sql):
     assert str(catalog.folder) not in str(caught.value)
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1 AS query", "SELECT 'my query' AS x", "FROM duckdb_tables()", "SHOW TABLES"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1 AS query", "SELECT 'my query' AS x", "FROM duckdb_tables()", "SHOW TABLES", "SHOW scores"]
+)
 def test_what_tells_of_the_catalog_is_answered(catalog, sql):
     assert str(catalog.folder) not in str(run_sql(catalog.database, sql).rows)
 
