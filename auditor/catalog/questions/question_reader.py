@@ -26,6 +26,7 @@ _COUNT = re.compile(r"^[0-9]{1,3}$")
 _DECIMAL = re.compile(r"^[01]\.[0-9]+$")
 _ABOUT = 0.1
 """How far from a number is still about it."""
+_SIGNED = re.compile(r"(?:^|(?<=[,;]))(?:(?: ?more| ?most) )?([^\d<>=,;]+)([<>])([^\d<>=,;]+)(?=$|[,;])", re.ASCII)
 _COMPARED = re.compile(r"\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )", re.ASCII)
 _TOKEN = re.compile(r"~\w+|[<>=][0-9]+(?:\.[0-9]+)?|[^\W_]+(?:['’.+&][^\W_]+)*|[,;/|+&()]", re.UNICODE)
 _SEPARATORS = frozenset(",;/|+&()")
@@ -134,6 +135,8 @@ class _Walk:
         grammar = self.grammar
         if token in grammar.negations or token in grammar.least:
             self._end_phrase()
+            if self.either and self.wishes and self.wishes[-1].role == "wanted":
+                raise UserError("one thing or the absence of another cannot be asked for; ask for the two in turn")
             self.role, self.either = "without" if token in grammar.negations else "least", False
         elif token in _SEPARATORS or token in grammar.breaks:
             role = self.role
@@ -214,6 +217,13 @@ def _comparisons(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str,
         pairs.append((first, second) if match.group(1) == "more" else (second, first))
         return f" {match.group(2)} , {match.group(3)} , "
 
+    def signed(match: re.Match[str]) -> str:
+        one, two = (match.group(place).strip() for place in (1, 3))
+        if concept_of(one, words, grammar) is None or concept_of(two, words, grammar) is None:
+            return match.group(0)
+        return f"more {one} than {two}" if match.group(2) == ">" else f"more {two} than {one}"
+
+    line = _SIGNED.sub(signed, line)
     return _COMPARED.sub(taken, line), pairs
 
 

@@ -373,6 +373,6 @@ function strengthFor(concepts, dose) {
 function nearestConcepts(text) {
   const key = conceptKey(text);
   const likeness = (other) => 1 - slips(key, other) / Math.max(key.length, other.length, 1);
-  const keys = Object.keys(words.aliases).map((other) => [likeness(other), other]).filter(([value]) => value >= 0.5).sort((a, b) => b[0] - a[0]);
+  const keys = Object.keys(words.aliases).map((other) => [likeness(other), other]).filter(([value]) => value >= 0.6).sort((a, b) => b[0] - a[0]);
   return [...new Set(keys.map(([, other]) => words.aliases[other]))].slice(0, 3);
 }

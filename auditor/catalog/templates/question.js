@@ -381,6 +381,7 @@ function walk(tokens, words, grammar) {
       limit = countAt(place);
     } else if (grammar.negations.has(token) || grammar.least.has(token)) {
       endPhrase();
+      if (either && wishes.at(-1)?.role === "wanted") throw new Error("one thing or the absence of another cannot be asked for; ask for the two in turn");
       [role, either] = [grammar.negations.has(token) ? "without" : "least", false];
     } else if (SEPARATORS.has(token) || grammar.breaks.has(token)) {
       const carried = role;
@@ -483,6 +484,11 @@ function readQuestion(text, words, grammar) {
   [line, like, named] = neighbourOf(line, words, grammar);
   [line, filters] = takeFilters(line, words, grammar);
   const moreThan = [];
+  line = line.replace(/(?:^|(?<=[,;]))(?:(?: ?more| ?most) )?([^\d<>=,;]+)([<>])([^\d<>=,;]+)(?=$|[,;])/g, (all, before, sign, after) => {
+    const [one, two] = [before.trim(), after.trim()];
+    if (conceptOf(one, words, grammar) === null || conceptOf(two, words, grammar) === null) return all;
+    return sign === ">" ? `more ${one} than ${two}` : `more ${two} than ${one}`;
+  });
   line = line.replace(/\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )/g, (all, way, one, two) => {
     const [first, second] = [one, two].map((part) => conceptOf(part.trim(), words, grammar));
     if (first === null || second === null || first === second) return all;
