@@ -16,7 +16,8 @@ Kind = Literal[
     # other ways to write a personalisation
     "dora", "locon_tucker", "loha", "lokr", "full_difference", "lora_with_bias", "glora", "oft", "ia3",
     "vera", "tlora", "svdquant", "textual_inversion", "custom_diffusion", "checkpoint", "denoiser",
-    "quantised_model",
+    "quantised_model", "adalora", "fourierft", "vblora", "hra", "randlora", "bone", "c3a", "shira", "road", "waveft",
+    "gralora", "delora", "trained_vocabulary", "sparse_difference", "hypernetwork",
     # weights of a generator that is no denoiser, all of them or a part
     "autoregressive_model", "gan_model",
     # not a personalisation of a text-to-image model
@@ -54,12 +55,29 @@ _BY_NAME: tuple[tuple[Kind, str], ...] = (
     ("ia3", r"\.on_input\Z|\.ia3_l\b"),
     ("glora", r"\.(?:a1|a2|b1|b2)(?:\.weight)?\Z"),
     ("custom_diffusion", r"custom_diffusion"),
+    ("adalora", r"\.lora_E\b|\branknum\b"),
+    ("fourierft", r"\.fourierft_"),
+    ("vblora", r"\bvblora_"),
+    ("hra", r"\.hra_u\b"),
+    ("randlora", r"\brandlora_"),
+    ("bone", r"\.(?:bone|miss)_block\b"),
+    ("c3a", r"\.c3a_kernel\b"),
+    ("shira", r"\.shira_"),
+    ("road", r"\.road_(?:theta|alpha)\b"),
+    ("waveft", r"\.waveft_"),
+    ("gralora", r"\.gralora_"),
+    ("delora", r"\.delora_"),
+    ("trained_vocabulary", r"\btrainable_tokens_"),
+    ("sparse_difference", r"\.bias_indices\Z"),
+    ("hypernetwork", r"\Ahypernetwork\b"),
+    ("quantised_model", r"\.quant_state\b|\.q(?:weight|zeros)\Z|\.(?:nested_)?absmax\Z|\.quant_map\Z|\.SCB\Z"),
     ("motion_module", r"motion_module|\.motion_modules\."),
     ("video_lora", r"temporal_transformer|temp_attentions|temp_convs"),
     ("ip_adapter", r"ip_adapter|image_proj\.|_ip\.weight\Z|_ip_lora\b"),
     ("controlnet", r"controlnet_cond_embedding|controlnet_blocks|\Azero_convs\.|\Acontrol_model\.|input_hint_block"),
 )
 _BY_NAME_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
+_TELLING = re.compile("|".join(f"(?:{pattern})" for _, pattern in _BY_NAME))
 
 _LANGUAGE_MODEL = re.compile(
     r"(?:^|\.)(?:(?:model|language_model)\.layers|(?:model\.)?decoder\.layers|h|gpt_neox\.layers|encoder\.layer)"
@@ -79,6 +97,8 @@ _DIT_BLOCK = re.compile(
     r"\A(?:(?:layers|noise_refiner|context_refiner)\.\d+\.(?:attention|attn|feed_forward|adaLN_modulation|norm)"
     r"|blocks\.\d+\.(?:attn1|attn2|attn|cross_attn|mlp|ff|norm|scale_shift_table|skip_linear|default_modulation))"
 )
+# A parameter of some module, and so no word: a path of more than two dots, or one that ends as parameters do.
+_PARAMETER = re.compile(r"\.(?:weight|bias|scale|gamma|beta|set_weight|delta)\Z|\A[^.]*\.[^.]*\.[^.]*\.")
 _FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 _TEXT_ENCODER = re.compile(r"\A(?:text_model|encoder\.block)\b")
 
@@ -96,8 +116,9 @@ def kind_of(keys: Collection[ParsedKey], tensors: Collection[TensorInfo]) -> Kin
             return "textual_inversion"
         keys = [key for key in keys if not key.name.startswith(BUNDLE_PREFIX)]
     names = [key.name for key in keys]
+    telling = [name for name in names if _TELLING.search(name)]
     for kind, pattern in _BY_NAME_COMPILED:
-        if any(pattern.search(name) for name in names):
+        if any(pattern.search(name) for name in telling):
             return kind
     parts = {key.part for key in keys}
     if parts - {"alpha", "other"}:
@@ -138,7 +159,8 @@ def _without_pairs(names: Collection[str], tensors: Collection[TensorInfo]) -> K
         return _whole_model("checkpoint", tensors)
     if 0 < len(tensors) <= 4 and all(0 < len(t.shape) <= 2 and t.shape[-1] <= 8192 for t in tensors):
         embedding = {"emb_params", "clip_l", "clip_g", "t5", "string_to_param", "text_encoders_0", "text_encoders_1"}
-        if any(name in embedding or name.startswith("<") for name in names) or len(tensors) == 1:
+        alone = len(tensors) == 1 and not any(_PARAMETER.search(name) for name in names)
+        if alone or any(name in embedding or name.startswith("<") for name in names):
             return "textual_inversion"
     by_majority: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ("t2i_adapter", _T2I_ADAPTER),

@@ -37,7 +37,14 @@ FORMATS: tuple[tuple[str, str, tuple[Kind, ...]], ...] = (
     ("VeRA without its factors", "`vera_lambda_b` alone: they are drawn from a seed", ("vera",)),
     ("OFT, BOFT", "`oft_blocks`, `oft_R`", ("oft",)),
     ("(IA)³, GLoRA, T-LoRA", "`on_input`, `a1.weight`, `lambda_layer`", ("ia3", "glora", "tlora")),
-    ("SVDQuant and other quantised models", "`smooth_factor`, integer storage", ("svdquant", "quantised_model")),
+    ("SVDQuant and other quantised weights", "`smooth_factor`, `qweight`, `quant_state`, integers",
+     ("svdquant", "quantised_model")),
+    ("AdaLoRA, FourierFT, VB-LoRA, HRA, RandLoRA, Bone and MiSS, C3A, SHiRA, RoAd, WaveFT, GraLoRA, DeLoRA",
+     "names of their tensors: `lora_E`, `fourierft_spectrum`, `vblora_logits`, `hra_u`, …",
+     ("adalora", "fourierft", "vblora", "hra", "randlora", "bone", "c3a", "shira", "road", "waveft", "gralora",
+      "delora")),
+    ("rows of a vocabulary, sparse differences, hypernetworks", "`trainable_tokens_delta`, `bias_indices`, "
+     "`hypernetwork.`", ("trained_vocabulary", "sparse_difference", "hypernetwork")),
     ("Custom Diffusion", "`custom_diffusion`", ("custom_diffusion",)),
     ("control LoRA, LLLite, ControlNet, T2I-Adapter", "a widened first layer, `lllite_`, `query_norm.scale`, "
      "`controlnet_cond_embedding`", ("control_lora", "control_lllite", "controlnet", "t2i_adapter")),
