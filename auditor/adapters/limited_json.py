@@ -25,7 +25,8 @@ def parse_limited_json(text: bytes, *, max_nodes: int) -> Any:
 
     Args:
         text: UTF-8 JSON.
-        max_nodes: Most values (containers and commas counted) outside of strings.
+        max_nodes: Half of the most brackets, braces and commas outside of strings: of nested lists it is the most that
+            there may be, of flat ones half of the most values.
 
     Raises:
         LimitedJsonError: With the cause.

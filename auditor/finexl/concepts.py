@@ -191,7 +191,7 @@ def combine(
         text_span: Common directions to project off the text side (r, D), from `common_span`.
         image_span: The same for the image side. Atoms off a span do not see what V has inside it, so V
             itself is never changed.
-        minimum_norm: Floor of the unit, as a share of the median image-side length.
+        minimum_norm: Floor of the unit, as a share of the median length of the side that gives it.
         length: "image" as said under Units; "text" gives every atom the length of its text side, so that 1 means
             "as far as the words reach in the text encoder". That unit exists for words the base does not know.
     """

@@ -26,6 +26,7 @@ ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
         ("lora_te2_text_model_x.lora_up.weight", "up", "text_encoder_2", "text_model_x", "kohya"),
         ("base_model.model.a.b.lora_B.weight", "up", None, "a.b", "peft"),
         ("text_encoder.base_model.model.a.b.lora_B.weight", "up", "text_encoder", "a.b", "peft"),
+        ("base_model.model.unet.a.b.lora_B.weight", "up", "unet", "a.b", "peft"),
         ("a.b.lora_A.default.weight", "down", None, "a.b", "unprefixed"),
         ("diffusion_model.double_blocks.0.x.lora_A.weight", "down", DENOISER, "double_blocks.0.x", "comfyui"),
         ("lora_unet_x.dora_scale", "dora", DENOISER, "x", "kohya"),
@@ -46,6 +47,12 @@ def test_adapter_name_inside_the_key_is_kept() -> None:
 def test_two_schemes_in_one_file_are_mixed() -> None:
     keys = [parse_key("unet.a.lora_A.weight"), parse_key("lora_te_b.lora_down.weight")]
     assert convention_of(keys) == "mixed"
+
+
+def test_alphas_and_strangers_do_not_say_how_changes_are_named() -> None:
+    others = [parse_key("lora_unet_a.alpha"), parse_key("transformer.proj_out.weight")]
+    assert convention_of(others) == "unknown"
+    assert convention_of([*others, parse_key("unet.a.lora_A.weight")]) == "diffusers"
 
 
 _PIECES = st.sampled_from([

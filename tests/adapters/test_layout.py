@@ -43,3 +43,11 @@ def test_components_are_named_by_the_base(layout: BaseLayout) -> None:
 
 def test_a_custom_width_has_no_published_family(layout: BaseLayout) -> None:
     assert recognise_layout(layout) is None
+
+
+def test_the_files_own_spelling_goes_before_those_of_other_versions() -> None:
+    names = ("self_attn.to_q", "self_attn.q_proj", "text_model.self_attn.q_proj")
+    layout = BaseLayout("unet", {"unet": {}, "text_encoder": {name: (8, 8) for name in names}})
+    for name in names:
+        assert layout.resolve("text_encoder", name, flat=False) == name
+        assert layout.resolve("text_encoder", name.replace(".", "_"), flat=True) == name

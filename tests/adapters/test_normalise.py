@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.digests import tensors_digest
-from auditor.adapters.fitting import match_layout
+from auditor.adapters.fitting import match_layout, require_coverage
 from auditor.adapters.layout import BaseLayout
 from auditor.adapters.normalise import normalise
 from auditor.adapters.normalised import NormalisedAdapter
+from auditor.adapters.recognition import FamilyEvidence
 from auditor.adapters.scaling import ScaleRule
 from auditor.errors import ItemError, Refused
 from tests.adapter_files import CONVENTIONS, ONE_COMPONENT, WITH_ALPHA, write
@@ -241,3 +243,44 @@ def test_patterns_match_whole_path_ends_and_contradictions_are_refused() -> None
     with pytest.raises(Refused) as refused:
         rule.scale(("a.to_v",), 8)
     assert refused.value.reason == "hostile_metadata"
+
+
+def test_a_text_encoder_half_is_not_taken_for_the_whole_however_much_of_the_file_it_is(tmp_path: Path) -> None:
+    encoder = {f"encoder.layers.{n}.mlp.fc1": (48, 24) for n in range(18)}
+    layout = BaseLayout("unet", {"unet": {"a.to_q": (32, 32)}, "text_encoder": encoder})
+    tensors: dict[str, torch.Tensor] = {}
+    for module in encoder:
+        tensors |= _pair(f"text_encoder.{module}", torch.ones(2, 24), torch.ones(48, 2))
+    assert normalise(inspect_file(_one(tmp_path, tensors)), layout).facts.matched == {"text_encoder": 18}
+    lost = tensors | _pair("unet.elsewhere.to_q", torch.ones(4, 32), torch.ones(32, 4))
+    with pytest.raises(ItemError, match="None of the 1 denoiser modules") as error:
+        normalise(inspect_file(_one(tmp_path, lost)), layout)
+    assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
+    some = lost | _pair("unet.a.to_q", torch.ones(4, 32), torch.ones(32, 4))
+    assert normalise(inspect_file(_one(tmp_path, some)), layout).facts.matched == {"text_encoder": 18, "unet": 1}
+
+
+@pytest.mark.parametrize(
+    ("family", "fitting", "message"),
+    [
+        ("sd15", True, "made for Stable Diffusion XL"),
+        ("sdxl", True, None),
+        (None, True, None),
+        (None, False, "made for Stable Diffusion XL"),
+        ("sdxl", False, "Only 0 of its 1 parts fit"),
+    ],
+)
+def test_a_file_of_another_family_is_refused_by_a_known_base_though_it_fits(
+    tmp_path: Path, family: str | None, fitting: bool, message: str | None
+) -> None:
+    layout = BaseLayout("unet", {"unet": {"a.to_q" if fitting else "b.to_q": (32, 32)}}, family)
+    made_for = FamilyEvidence("sdxl", ("its shapes",), frozenset({"sdxl"}))
+    adapter = inspect_file(_one(tmp_path, _pair("unet.a.to_q", torch.ones(4, 32), torch.ones(32, 4))))
+    adapter = replace(adapter, family=made_for)
+    match = match_layout(adapter, layout)
+    if message is None:
+        require_coverage(adapter, layout, match)
+        return
+    with pytest.raises(ItemError, match=message) as error:
+        require_coverage(adapter, layout, match)
+    assert error.value.reason == "unsupported_base"

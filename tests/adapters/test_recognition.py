@@ -131,3 +131,22 @@ def test_the_table_of_families_has_the_blocks_and_widths_of_the_classes(family: 
     assert any(entry.width in shape[:2] for shape in own.values())
     assert set(entry.text_encoders) == {name for name in layout.components if name.startswith("text_encoder")}
     assert entry.rendering is None or entry.input_layer in own
+
+
+def test_just_as_many_parts_as_must_fit_are_enough() -> None:
+    modules = blocks("single_transformer_blocks", range(9), {"proj_mlp": (4 * W, W)})
+    foreign = {f"foreign_blocks.{n}.to_q": (64, 64) for n in range(2)}
+    assert "flux1" in evidence(modules | dict(list(foreign.items())[:1])).candidates
+    assert not evidence(modules | foreign).candidates
+
+
+def test_parts_for_t5_count_neither_for_a_family_nor_against_it() -> None:
+    t5 = {f"encoder.block.{n}.layer.0.SelfAttention.q": (4096, 4096) for n in range(24)}
+    alone = evidence(t5, "text_encoder_3.")
+    assert (alone.family, alone.candidates) == (None, frozenset())
+    modules = {
+        f"transformer.{name}": shape
+        for name, shape in blocks("single_transformer_blocks", range(38), {"proj_mlp": (4 * W, W)}).items()
+    }
+    both = evidence(modules | {f"text_encoder_3.{name}": shape for name, shape in t5.items()}, "")
+    assert both.family == "flux1" and both.shares["flux1"] == 1.0

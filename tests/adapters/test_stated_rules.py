@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from auditor.adapters import limits
+from auditor.adapters.adapter_file import inspect_file, settings_rules
 from auditor.adapters.keys import parse_key
-from auditor.adapters.scaling import ScaleRule, read_embedded, read_sidecar
+from auditor.adapters.limited_json import MAX_DEPTH, LimitedJsonError, parse_limited_json
+from auditor.adapters.scaling import ScaleRule, checked_scale, read_embedded, read_sidecar, sidecar_base
 from auditor.errors import ItemError, Refused
 
 NOT_COMPUTED = {
@@ -98,3 +103,75 @@ def test_rank_stabilised_files_divide_by_the_root(tmp_path: Path) -> None:
 def test_every_ending_is_its_part(ending: str, part: str) -> None:
     key = parse_key(f"unet.mid_block.norm{ending}")
     assert (key.part, key.component, key.module) == (part, "unet", "mid_block.norm")
+
+
+@pytest.mark.parametrize(("rank", "taken"), [(0, False), (1, True), (1024, True), (1025, False), (True, False)])
+def test_a_rank_is_a_whole_number_within_its_bounds(tmp_path: Path, rank: int, taken: bool) -> None:
+    if taken:
+        assert read(tmp_path, r=rank).rank == rank
+        return
+    with pytest.raises(Refused, match="1 to 1,024"):
+        read(tmp_path, r=rank)
+
+
+def test_the_largest_credible_scale_is_taken_and_no_larger_one() -> None:
+    assert checked_scale(-limits.MAX_SCALE, 1.0) == -limits.MAX_SCALE
+    with pytest.raises(Refused, match="beyond 64"):
+        checked_scale(1.001 * limits.MAX_SCALE, 1.0)
+
+
+def test_settings_of_the_largest_size_are_read_and_no_longer_ones(tmp_path: Path) -> None:
+    path = tmp_path / "adapter_config.json"
+    text = json.dumps({"r": 4, "base_model_name_or_path": "some/base"})
+    path.write_text(text.ljust(limits.MAX_SIDECAR_BYTES))
+    assert read_sidecar(path).rank == 4 and sidecar_base(path) == "some/base"
+    path.write_text(text.ljust(limits.MAX_SIDECAR_BYTES + 1))
+    assert sidecar_base(path) is None
+    with pytest.raises(Refused, match="is larger than"):
+        read_sidecar(path)
+
+
+def peft_file(folder: Path, metadata: dict[str, str] | None = None) -> Path:
+    path = folder / "adapter_model.safetensors"
+    tensors = {
+        "base_model.model.a.lora_A.weight": torch.ones(4, 8),
+        "base_model.model.a.lora_B.weight": torch.ones(8, 4),
+    }
+    save_file(tensors, path, metadata)
+    (folder / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 8, "base_model_name_or_path": "by/sidecar"}')
+    return path
+
+
+def test_settings_in_the_file_go_before_those_beside_it(tmp_path: Path) -> None:
+    embedded = {"lora_adapter_metadata": json.dumps({"r": 4, "lora_alpha": 2})}
+    assert settings_rules(inspect_file(peft_file(tmp_path)))[""].alpha == 8.0
+    assert settings_rules(inspect_file(peft_file(tmp_path, embedded)))[""].alpha == 2.0
+
+
+def test_the_base_that_the_file_names_goes_before_that_of_the_settings_beside_it(tmp_path: Path) -> None:
+    assert inspect_file(peft_file(tmp_path)).claims.base_checkpoint == "by/sidecar"
+    named = peft_file(tmp_path, {"ss_sd_model_name": "by/metadata"})
+    assert inspect_file(named).claims.base_checkpoint == "by/metadata"
+
+
+def test_tags_nearly_as_frequent_as_the_first_are_candidates_in_the_order_of_the_file(tmp_path: Path) -> None:
+    counts = {"just not": 17, "just": 18, "in all": 20, "in all too": 20}
+    path = peft_file(tmp_path, {"ss_tag_frequency": json.dumps({"10_cat": counts})})
+    assert [claim.text for claim in inspect_file(path).claims.triggers] == ["in all", "in all too", "just"]
+
+
+def test_json_is_bounded_in_depth_and_structure() -> None:
+    deepest = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    assert parse_limited_json(deepest, max_nodes=MAX_DEPTH) is not None
+    with pytest.raises(LimitedJsonError, match="deeper than 8"):
+        parse_limited_json(b"[" + deepest + b"]", max_nodes=100)
+    with pytest.raises(LimitedJsonError, match="more than 7 values"):
+        parse_limited_json(deepest, max_nodes=MAX_DEPTH - 1)
+
+
+def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
+    path = peft_file(tmp_path)
+    size = path.stat().st_size
+    assert inspect_file(path, max_bytes=size).kind == "lora"
+    with pytest.raises(ItemError, match="is the limit"):
+        inspect_file(path, max_bytes=size - 1)

@@ -49,5 +49,14 @@ def test_empty_and_unpaired_input_is_named() -> None:
     for call in (lambda: bootstrap_mean([]), lambda: rank_error([], []), lambda: rank_error([1], [1, 2])):
         with pytest.raises(ValueError, match=r"no cases|pair up"):
             call()
-    with pytest.raises(ValueError, match="at least 1"):
-        chance_random(0)
+    for chance in (chance_random, chance_tied):
+        assert chance(1) == 0.0
+        with pytest.raises(ValueError, match="at least 1"):
+            chance(0)
+
+
+def test_the_bootstrap_interval_has_its_confidence_and_no_order() -> None:
+    values = np.random.default_rng(2).normal(1.0, 1.0, 100)
+    wide, half = bootstrap_mean(values), bootstrap_mean(values, confidence=0.5)
+    assert (half.high - half.low) / (wide.high - wide.low) == pytest.approx(0.674 / 1.96, rel=0.15)
+    assert bootstrap_mean(values[::-1]) == wide

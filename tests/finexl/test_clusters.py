@@ -63,3 +63,10 @@ def test_the_error_of_readings_is_measured_by_how_the_sides_differ(alignment: fl
     along = np.sqrt(((wrong @ unit(rng.normal(size=(100, 200))).T) ** 2).mean())
     assert np.sqrt((errors**2).mean()) == pytest.approx(along, rel=0.1)
     assert reading_errors(atoms[:1], np.zeros((1, 200))).tolist() == [0.0]
+
+
+def test_a_concept_between_two_clusters_joins_the_first() -> None:
+    angles = np.deg2rad([0, 40, 20])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert clusters(vectors, np.ones(3), np.full(3, 0.04)).tolist() == [0, 1, 0]
+    assert clusters(vectors[[1, 0, 2]], np.ones(3), np.full(3, 0.04)).tolist() == [0, 1, 0]

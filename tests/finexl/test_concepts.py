@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+from auditor.finexl.arrays import unit as of_length_one
 from auditor.finexl.concepts import (
     MAX_NOISE,
     CombineMode,
@@ -16,6 +17,7 @@ from auditor.finexl.concepts import (
     combine,
     common_span,
     directions,
+    half_differences,
 )
 
 RNG = np.random.default_rng(0)
@@ -146,3 +148,30 @@ def test_missing_sides_are_named() -> None:
     with pytest.raises(ValueError, match="same concepts"):
         combine(side([[1, 0]]), side([[1, 0], [0, 1]]), "mean")
     assert combine(side(np.zeros((0, 2))), side(np.zeros((0, 2))), "mean").atoms.shape == (0, 2)
+
+
+@pytest.mark.parametrize(("length", "units"), [("image", [6.0, 6.0, 1.5]), ("text", [2.0, 2.0, 0.5])])
+def test_the_unit_is_the_length_of_the_side_asked_for_and_never_tiny(
+    length: Literal["image", "text"], units: list[float]
+) -> None:
+    text, image = side([[2, 0], [0, 2], [1e-9, 1e-9]]), side([[6, 0], [0, 6], [1e-9, 1e-9]])
+    for mode in ("mean", "text", "image"):
+        lengths = np.linalg.norm(combine(text, image, mode, length=length).atoms, axis=1)
+        assert lengths == pytest.approx(units)
+
+
+def test_each_side_loses_its_own_common_directions_and_not_those_of_the_other() -> None:
+    vector, of_text, of_image = [[1.0, 1.0, 1.0]], np.eye(3)[2:], np.eye(3)[1:2]
+    both = combine(side(vector), side(vector), "either", text_span=of_text, image_span=of_image)
+    left = of_length_one(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]))
+    assert np.allclose(of_length_one(both.atoms), left)
+    assert np.allclose(half_differences(vector, vector, of_text, of_image), (left[0] - left[1]) / 2)
+
+
+def test_the_plain_mean_trusts_both_sides_alike_however_they_were_measured() -> None:
+    atom = combine(side([[1.0, 0.2]], 0.01), side([[1.0, -0.2]], 5.0), "mean").atoms[0]
+    assert atom[1] == pytest.approx(0.0)
+
+
+def test_one_side_alone_has_no_alignment() -> None:
+    assert combine(None, side([[2, 0]]), "image").alignment is None

@@ -91,8 +91,9 @@ def test_precision_does_not_depend_on_scale(rows: np.ndarray, scale: float) -> N
 
 
 def test_bad_targets_and_looks() -> None:
-    with pytest.raises(ValueError, match="target"):
-        probes_needed(precision(np.ones((3, 2))), 0.0)
+    for target in (0.0, 1.0):
+        with pytest.raises(ValueError, match="target"):
+            probes_needed(precision(np.ones((3, 2))), target)
     for looks in ((50, 25), (25, 25), (), (0, 5)):
         with pytest.raises(ValueError, match="increasing"):
             next_look(np.ones((3, 2)), looks=looks)
@@ -119,3 +120,34 @@ def test_the_error_of_the_signal_is_its_spread_where_there_is_an_effect() -> Non
     found = [precision(1.0 + 0.5 * rng.normal(size=(24, 1))) for _ in range(400)]
     spread = np.std([each.signal for each in found])
     assert np.mean([each.signal_error for each in found]) == pytest.approx(spread, rel=0.15)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_with_fewer_than_three_probes_the_mean_square_stands_in_for_the_error(n: int) -> None:
+    found = precision(np.tile([3.0, 4.0], (n, 1)))
+    assert found.signal_error == pytest.approx(25.0)
+    assert (found.signal, found.cosine_error) == ((0.0, 1.0) if n == 1 else (pytest.approx(25.0), 0.0))
+
+
+def test_a_target_that_is_met_ends_the_audit_though_the_interval_of_the_signal_covers_zero() -> None:
+    look = next_look(np.tile([1.0, 0.0], (2, 1)))
+    assert look.precision.signal - 1.96 * look.precision.signal_error < 0.0
+    assert look.reason == "target_reached"
+
+
+def test_the_probes_needed_are_the_fewest() -> None:
+    estimate = precision(sample(np.random.default_rng(3), 25, 5.0))
+    for target in (0.01, 0.05, 0.2):
+        needed = probes_needed(estimate, target)
+        assert needed is not None
+        errors = [expected_cosine_error(estimate.signal, estimate.spread, n) for n in (needed - 1, needed)]
+        assert errors[1] <= target < errors[0]
+
+
+def test_rounding_makes_no_spread_negative() -> None:
+    below = False
+    for seed in range(50):
+        rows = np.tile(np.random.default_rng(seed).normal(size=9), (7, 1))
+        below |= precision(rows).signal > float((rows**2).sum(axis=1).mean())
+        assert precision(rows).spread >= 0.0 and precision(rows).cosine_error >= 0.0
+    assert below, "of these the difference alone is below zero"

@@ -14,8 +14,8 @@ from scipy.stats import t as student
 from auditor.finexl.arrays import FloatArray, unit
 from auditor.finexl.attribution import rank_error
 from auditor.finexl.basis import Basis, make_basis
-from auditor.finexl.concepts import CombineMode, ConceptDirections, combine, half_differences
-from auditor.finexl.levels import PENALTIES, choose_penalty, level_map, levels
+from auditor.finexl.concepts import CombinedDirections, CombineMode, ConceptDirections, combine, half_differences
+from auditor.finexl.levels import PENALTIES, choose_penalty, level_map, levels, reliability
 from auditor.finexl.solvers import solve
 
 
@@ -191,6 +191,55 @@ def test_a_few_badly_read_words_do_not_choose_the_penalty() -> None:
     assert chosen(slice(None)) == chosen(slice(few, None))
 
 
-def test_a_penalty_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="above 0"):
-        level_map(make_basis(names(1), [[1.0, 0.0]]), 0.0)
+def test_a_penalty_that_is_not_above_zero_is_refused() -> None:
+    for penalty in (0.0, -0.1):
+        with pytest.raises(ValueError, match="above 0"):
+            level_map(make_basis(names(1), [[1.0, 0.0]]), penalty)
+
+
+def test_a_weight_leaks_only_by_the_neighbours_positive_amount() -> None:
+    vectors = np.array([[1.0, 0, 0], [0.9, np.sqrt(1 - 0.81), 0], [0, 0, 1.0]])
+    mapping = level_map(make_basis(names(3), vectors), 1.0)
+    for rows, weights in ((-vectors[:1], [1.0, 0.0, 0.0]), (vectors[:1], [0.0, 0.0, 0.0])):
+        found = np.tile(rows, (5, 1))
+        assert levels(found, mapping, weights).doubt == pytest.approx(levels(found, mapping).doubt)
+
+
+@pytest.mark.parametrize("cosine", [0.2, -0.2, 0.6, -0.6])
+def test_leaks_of_either_sign_are_reckoned_only_where_they_are_large(cosine: float) -> None:
+    mapping = level_map(make_basis(names(2), [[1.0, 0.0], [cosine, np.sqrt(1 - cosine**2)]]), 32.0)
+    leak = 32.0 * cosine / (33.0 - cosine**2)  # by inverting two by two
+    expected = leak if abs(cosine) > 0.3 else 0.0
+    assert mapping.leak == pytest.approx(np.array([[0.0, expected], [expected, 0.0]]))
+
+
+def test_an_alignment_below_the_least_counts_as_the_least() -> None:
+    vectors, halves = np.eye(4)[:3], 0.3 * np.eye(4)[1:]
+    bases = [
+        make_basis(names(3), CombinedDirections(vectors, np.arange(3), 1, np.full(3, aligned)))
+        for aligned in (-0.5, 0.2, 0.5)
+    ]
+    assert [reliability(basis)[0] for basis in bases] == pytest.approx([(1 / 3) ** 0.5, (1 / 3) ** 0.5, (2 / 3) ** 0.5])
+    below, least, above = (level_map(basis, 0.5, halves) for basis in bases)
+    assert below.matrix == pytest.approx(least.matrix) and below.own_error == pytest.approx(least.own_error)
+    assert above.matrix != pytest.approx(least.matrix)
+
+
+@pytest.mark.parametrize(("error", "response"), [(0.1, 1 / 0.99), (5.0, 10.0)])
+def test_a_level_is_scaled_up_for_errors_of_its_direction_but_at_most_tenfold(error: float, response: float) -> None:
+    halves = np.array([[0.0, 0.0, error]] * 2)
+    mapping = level_map(make_basis(names(2), np.eye(3)[:2]), 0.5, halves)
+    assert np.diag(mapping.matrix @ np.eye(3)[:, :2]) == pytest.approx([response] * 2)
+    assert (level_map(make_basis(names(2), np.eye(3)[:2]), 0.5).own_error == 0.0).all()
+
+
+def test_the_scatter_that_the_interval_has_is_not_counted_as_a_leak_too() -> None:
+    mapping = level_map(make_basis(names(200), np.eye(200)), 0.1)
+    found = levels(np.random.default_rng(3).normal(size=(20, 200)), mapping)
+    assert np.mean(found.doubt) < 0.5 / np.sqrt(20)
+
+
+def test_more_probes_ask_for_a_smaller_penalty() -> None:
+    _, basis, halves = measured(5, 30, 40, 0.95)
+    scatter = np.random.default_rng(6).normal(size=(60, 40))
+    assert choose_penalty(basis, halves, scatter, 10000) < choose_penalty(basis, halves, scatter, 10)

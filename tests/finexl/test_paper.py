@@ -72,7 +72,8 @@ def test_a_residual_at_the_limit_is_not_yet_below_it() -> None:
 
 
 def test_degenerate_inputs() -> None:
-    assert explain_paper(np.zeros(3), ["a"], np.ones((1, 3))).stop_reason == "no_effect"
+    nothing = explain_paper(np.zeros(3), ["a"], np.ones((1, 3)))
+    assert (nothing.stop_reason, nothing.relative_residual, nothing.trace) == ("no_effect", 0.0, ())
     empty = explain_paper(np.ones(3), [], [])
     assert empty.names == () and empty.relative_residual == 1.0
     collinear = explain_paper([1.0, 1.0], ["a", "b"], [[1.0, 0], [2.0, 0]], e_ortho=2.0)
@@ -82,3 +83,10 @@ def test_degenerate_inputs() -> None:
         explain_paper(np.ones(3), ["a"], np.ones((2, 3)))
     with pytest.raises(ValueError, match="NaN"):
         explain_paper([np.nan, 1.0], ["a"], np.ones((1, 2)))
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0.6, ("a",)), (0.61, ("a", "b"))])
+def test_a_sum_of_cosines_at_the_limit_is_not_below_it(limit: float, kept: tuple[str, ...]) -> None:
+    result = explain_paper([1.0, 5.0], ["a", "b"], [[1.0, 0.0], [3.0, 4.0]], e_ortho=limit)
+    assert [step.orthogonality for step in result.trace] == [0.0, 0.6]
+    assert result.names == kept

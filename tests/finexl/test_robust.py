@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_abstains() -> None:
     against = explain([-1.0, 0], ["a"], [[1.0, 0]])
     assert against.status == "unexplained" and against.concepts == () and against.trace[0].fate == "opposed"
     nothing = explain(np.zeros(3), ["a"], np.ones((1, 3)))
-    assert nothing.status == "no_effect" and nothing.explained_share == 0.0
+    assert nothing.status == "no_effect" and nothing.explained_share == nothing.relative_residual == 0.0
     assert explain(np.ones(3), [], []).status == "unexplained"
     assert explain(np.ones(3), ["zero"], np.zeros((1, 3))).trace[0].fate == "zero_vector"
 
@@ -130,3 +131,52 @@ def test_the_order_in_which_candidates_are_tried(order: Order, expected: list[st
     names = ["at first", "twice", "often too", "often", "near"]
     found = explain(target, names, vectors, support=[1, 2, 3, 3, 1], options=options)
     assert [considered.name for considered in found.trace] == expected
+
+
+FREE = RobustOptions(solver="ols", order="given", stop_residual=0.0, minimum_gain=0.0)
+"""Fits without a penalty, so that what lies at a limit lies there exactly."""
+
+
+@pytest.mark.parametrize(("most", "fate"), [(0.6, "kept"), (0.59, "redundant")])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_largest_redundancy_is_still_allowed(most: float, fate: str, sign: float) -> None:
+    options = replace(FREE, max_redundancy=most)
+    result = explain([1.0, 1.0], ["a", "b"], [[1.0, 0.0], [3.0 * sign, 4.0 * sign]], options=options)
+    assert (result.trace[1].redundancy, result.trace[1].fate) == (0.6, fate)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0.6, 2), (0.61, 1)])
+def test_a_residual_at_the_limit_is_not_below_it(limit: float, kept: int) -> None:
+    result = explain([4.0, 3.0, 0.0], "abc", np.eye(3), options=replace(FREE, stop_residual=limit))
+    assert len(result.trace) == kept
+
+
+@pytest.mark.parametrize(("least", "fate"), [(0.64, "kept"), (0.65, "no_gain")])
+def test_a_concept_stays_that_raises_the_share_by_just_the_least_gain(least: float, fate: str) -> None:
+    result = explain([4.0, 3.0], ["a"], [[1.0, 0.0]], options=replace(FREE, minimum_gain=least))
+    assert result.trace[0].fate == fate and len(result.concepts) == (fate == "kept")
+
+
+@pytest.mark.parametrize(("least", "status"), [(0.64, "explained"), (0.65, "unexplained")])
+def test_only_below_the_least_share_a_change_is_unexplained(least: float, status: str) -> None:
+    result = explain([4.0, 3.0], ["a"], [[1.0, 0.0]], options=replace(FREE, minimum_share=least))
+    assert result.explained_share == pytest.approx(0.64) and result.status == status
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_concepts_are_listed_by_what_they_contribute_and_not_by_weight(sign: float) -> None:
+    result = explain([2.0, 5.0 * sign], ["a", "b"], [[1.0, 0.0], [0.0, 10.0]], options=FREE)
+    assert [(c.name, c.weight) for c in result.concepts] == [("b", pytest.approx(sign * 0.5)), ("a", pytest.approx(2))]
+
+
+def test_only_weights_that_may_not_be_negative_make_a_candidate_opposed() -> None:
+    (concept,) = explain([-1.0, 0.0], ["a"], [[1.0, 0.0]], options=FREE).concepts
+    assert (concept.weight, concept.support) == (pytest.approx(-1.0), 1)
+
+
+def test_beside_another_concept_one_that_points_away_from_the_change_may_still_correct_it() -> None:
+    vectors = np.array([[1.0, 1.0], [-0.1, -1.0]])
+    options = RobustOptions(order="given", max_redundancy=0.9, stop_residual=0.0)
+    both = explain([1.0, 0.0], ["a", "b"], vectors, options=options)
+    assert [considered.fate for considered in both.trace] == ["kept", "kept"]
+    assert both.explained_share == pytest.approx(1.0, abs=1e-4)

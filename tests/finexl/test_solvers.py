@@ -31,3 +31,9 @@ def test_ridge_shares_between_synonyms() -> None:
 def test_unknown_solver() -> None:
     with pytest.raises(ValueError, match="unknown solver"):
         solve(np.ones(2), np.eye(2), "lasso")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("solver", ["nnls", "ols"])
+def test_equal_atoms_get_equal_weights(solver: Solver) -> None:
+    atoms = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert solve(np.array([1.0, 2.0]), atoms, solver) == pytest.approx([0.5, 0.5], abs=1e-4)

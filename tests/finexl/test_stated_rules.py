@@ -16,7 +16,7 @@ from auditor import finexl
 from auditor.finexl.arrays import as_rows, cosines, unit
 from auditor.finexl.divergence import next_look, precision
 from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_phrase
-from auditor.finexl.significance import effect_test, sign_flip_p_value
+from auditor.finexl.significance import ROUNDING, effect_test, sign_flip_p_value
 
 SURE = ScoreOptions(solver="ols", confidence=0.9, unknown_alignment=1.0)
 
@@ -159,3 +159,48 @@ def test_what_the_maths_returns_cannot_be_changed_afterwards() -> None:
     for record in public:
         with pytest.raises(FrozenInstanceError):
             object.__new__(record).anything = 1
+
+
+def test_the_upper_end_takes_all_weights_for_real_where_that_reaches_further() -> None:
+    rows = np.random.default_rng(0).normal(size=(12, 2)) * 0.4 + np.array([1.0, 0.1])
+    vectors = np.array([[1.0, 0.0], [-0.6, 0.8]])
+    result = score(rows, make_basis(["x", "y"], vectors))
+    assert result.score[1] > 0.0 == result.low[1]
+    both, alone = (rows @ np.linalg.pinv(vectors))[:, 0], rows[:, 0]
+    ends = [x.mean() + student.ppf(0.975, 11) * x.std(ddof=1) / np.sqrt(12) for x in (both, alone)]
+    assert result.high[0] == pytest.approx(ends[0], abs=1e-4) and ends[0] > ends[1] + 0.01
+
+
+def test_one_probe_reaches_as_far_as_the_change_over_the_atoms_length() -> None:
+    result = score([[0.3, 0.4]], make_basis(["x"], [[2.0, 0.0]]))
+    assert (result.score[0], result.low[0]) == (pytest.approx(0.15), 0.0)
+    assert result.high[0] == pytest.approx(0.15 + 0.25, abs=1e-5)
+
+
+def test_changes_that_cancel_explain_nothing() -> None:
+    result = score([[1.0, 0.0], [-1.0, 0.0]], make_basis(["x"], [[1.0, 0.0]]))
+    assert (result.norm, result.score[0], result.explained_share) == (0.0, 0.0, 0.0)
+
+
+def test_a_change_without_direction_that_is_also_below_the_floor_is_said_to_have_no_direction() -> None:
+    rng = np.random.default_rng(3)
+    rows, seeds = (rng.normal(size=(n, 64)) / 8.0 for n in (30, 50))
+    result = effect_test(rows, seeds)
+    assert result.p_value > 0.05 and result.norm < result.floor
+    assert result.reason == "no_common_direction"
+
+
+def test_a_p_value_at_its_level_is_an_effect() -> None:
+    rows = np.ones((6, 4))
+    assert sign_flip_p_value(rows) == 2.0**-5
+    assert effect_test(rows, alpha=2.0**-5).reason == "effect"
+    assert effect_test(rows, alpha=0.99 * 2.0**-5).reason == "too_few_probes"
+
+
+def test_the_floor_is_a_quantile_by_alpha_and_rounding_where_other_seeds_change_nothing() -> None:
+    rng = np.random.default_rng(5)
+    rows, seeds = (rng.normal(size=(n, 64)) / 8.0 for n in (30, 50))
+    strict, lax = (effect_test(rows, seeds, alpha=alpha).floor for alpha in (0.05, 0.5))
+    assert lax < 0.95 * strict
+    assert effect_test(rows, np.zeros((4, 64))).floor == ROUNDING == effect_test(rows).floor
+    assert sign_flip_p_value(rows[:1]) == 1.0

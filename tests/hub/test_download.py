@@ -13,6 +13,7 @@ import auditor.hub.transfer
 from auditor.errors import ItemError, Refused, TransientError
 from auditor.hub.client import HubClient, Retry, connect
 from auditor.hub.download import FetchedFile, fetch
+from auditor.hub.download_cache import FileCache
 from auditor.hub.facts import FileFacts, ask_facts
 from auditor.pocket.hub_server import HubServer, synthetic_repo
 
@@ -299,3 +300,18 @@ def test_the_token_does_not_reach_the_cdn(hub: HubServer, sha: str, tmp_path: Pa
     hub.api._tokens = {"hf_me": Identity("me")}
     get(connect(hub.endpoint, token="hf_me"), sha, tmp_path)
     assert [(item.side, item.authorized) for item in hub.requests] == [("hub", True), ("cdn", False)]
+
+
+def test_a_part_that_another_process_fills_is_left_to_it(client: HubClient, sha: str, tmp_path: Path) -> None:
+    with FileCache(tmp_path).part(SHA256) as theirs:
+        theirs.write_bytes(WEIGHTS[:100])
+        assert get(client, sha, tmp_path).local_path.read_bytes() == WEIGHTS
+        assert theirs.read_bytes() == WEIGHTS[:100]
+        assert [path for path in (tmp_path / "parts").glob("*.part") if path != theirs] == []
+
+
+def test_what_is_kept_is_no_larger_than_what_is_asked_for(client: HubClient, sha: str, tmp_path: Path) -> None:
+    get(client, sha, tmp_path)
+    with pytest.raises(ItemError) as caught:
+        get(client, sha, tmp_path, max_bytes=len(WEIGHTS) - 1)
+    assert caught.value.reason == "too_large"

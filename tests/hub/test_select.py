@@ -200,6 +200,8 @@ UNET = "unet/diffusion_pytorch_model"
             ["model_index.json", "transformer/diffusion_pytorch_model.safetensors"],
             "transformer/diffusion_pytorch_model.safetensors",
         ),
+        ([f"{UNET}.safetensors", "diffusion_pytorch_model.safetensors"], f"{UNET}.safetensors"),
+        ([f"{UNET}.fp16.safetensors", "diffusion_pytorch_model.safetensors"], "diffusion_pytorch_model.safetensors"),
         (["model_index.json", f"{UNET}.bin"], None),
         ([f"{UNET}-00001-of-00002.safetensors", f"{UNET}-00002-of-00002.safetensors"], None),
     ],
@@ -217,6 +219,22 @@ def test_a_lora_named_like_another_part_is_still_a_lora() -> None:
     assert isinstance(units(repo(STANDARD, tags=("lora", "controlnet")))[0], Unit)
 
 
+def test_only_a_merge_of_several_models_has_no_single_base() -> None:
+    for relation, claims in (("merge", ("a/x",)), ("adapter", ("a/x", "a/y"))):
+        made = repo(STANDARD, base_relation=relation, base_claims=claims, base_models=claims)
+        assert isinstance(units(made)[0], Unit)
+
+
+def test_a_checkpoint_belongs_to_the_final_file_with_which_it_shares_the_longest_path() -> None:
+    found = select_files(
+        ["style.safetensors", "a/style.safetensors", "a/b/checkpoint-5/x.safetensors", "c/checkpoint-5/x.safetensors"]
+    )
+    assert {variant.path: variant.of for variant in found.variants} == {
+        "a/b/checkpoint-5/x.safetensors": "a/style.safetensors",
+        "c/checkpoint-5/x.safetensors": "style.safetensors",
+    }
+
+
 @pytest.mark.parametrize(
     ("paths", "expected"),
     [
@@ -226,6 +244,8 @@ def test_a_lora_named_like_another_part_is_still_a_lora() -> None:
         (["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors"],
          ("model.safetensors", ())),
         (["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"], None),
+        (["model-00001-of-00001.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+         None),
         (["pytorch_model.bin"], None),
         (["text_encoder/model.safetensors"], None),
     ],
