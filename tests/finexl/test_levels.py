@@ -243,3 +243,10 @@ def test_more_probes_ask_for_a_smaller_penalty() -> None:
     _, basis, halves = measured(5, 30, 40, 0.95)
     scatter = np.random.default_rng(6).normal(size=(60, 40))
     assert choose_penalty(basis, halves, scatter, 10000) < choose_penalty(basis, halves, scatter, 10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neither_side_of_a_concept_counts_for_more_in_the_choice_of_a_penalty(seed: int) -> None:
+    _, basis, halves = measured(seed, 30, 40, 0.5)
+    noise = 0.5 * np.random.default_rng(6).normal(size=(60, 40))
+    assert choose_penalty(basis, halves, noise, 24) == choose_penalty(basis, -halves, noise, 24)

@@ -11,6 +11,7 @@ from auditor.lexicons import concept_key
 
 _CORE = re.compile(r"^([\s,;(!?.-]*)(.*?)([\s,;)!?.]*)$", re.DOTALL)
 _LETTERS = re.compile(r"^[^\W\d_]+(?:-[^\W\d_]+)*$")
+_QUOTED_OR_VALUE = re.compile(r'"[^"]*"|\b([a-z]+):\s?[^\s,;"]+', re.ASCII)
 _SHORTEST = 5
 _TWO_SLIPS = 8
 """Words of this many letters may hold two slips."""
@@ -53,23 +54,40 @@ def corrected(text: str, words: CatalogWords, grammar: Grammar) -> tuple[str, di
     known: dict[str, str] = {}
     ordinary = grammar.silent | grammar.words
     mended: dict[str, str] = {}
-    pieces = re.split(r"(\s+)", text)
-    for place, piece in enumerate(pieces):
-        match = _CORE.match(piece)
+    alone = _as_typed(text, grammar)
+
+    def read(piece: re.Match[str]) -> str:
+        nonlocal known
+        match = _CORE.match(piece.group())
         core = match.group(2) if match else ""
         if len(core) < _SHORTEST or not _LETTERS.match(core) or core in ordinary:
-            continue
+            return piece.group()
         if concept_of(core, words, grammar) or _negated(core, words, grammar) or core in words.owners:
-            continue
+            return piece.group()
+        if any(start < piece.end() and piece.start() < end for start, end in alone):
+            return piece.group()
         known = known or _known_words(words, grammar)  # thousands, which most questions do not need
         if concept_key(core) in known:
-            continue
+            return piece.group()
         near = nearest(concept_key(core), known)
         one_meaning = len(near) == 1 or len({concept_of(known[key], words, grammar) or key for key in near}) == 1
-        if near and one_meaning and match and not words.holds(core):
-            mended[core] = known[near[0]]
-            pieces[place] = match.group(1) + known[near[0]] + match.group(3)
-    return "".join(pieces), mended
+        if not (near and one_meaning and match) or words.holds(core):
+            return piece.group()
+        mended[core] = known[near[0]]
+        return match.group(1) + known[near[0]] + match.group(3)
+
+    return re.sub(r"\S+", read, text), mended
+
+
+def _as_typed(text: str, grammar: Grammar) -> list[tuple[int, int]]:
+    """Where quoted texts and values stand: a trigger is often a word of nobody's, and would be read as another."""
+    places = [match.span() for match in _QUOTED_OR_VALUE.finditer(text) if not match[1] or match[1] in grammar.keys]
+    for pattern, name, _ in grammar.filters:
+        if name == "trigger":
+            places += [match.span(1) for match in pattern.finditer(text)]
+        elif name == "has_trigger":  # in their order, as filters are taken: "no trigger" has no value behind it
+            text = pattern.sub(lambda match: "," * len(match[0]), text)
+    return places
 
 
 def _known_words(words: CatalogWords, grammar: Grammar) -> dict[str, str]:

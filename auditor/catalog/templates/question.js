@@ -115,24 +115,42 @@ function nearestKeys(key, known) {
   return found;
 }
 
+// Where quoted texts and values stand, which are left as typed.
+function asTyped(text, grammar) {
+  const places = [...text.matchAll(/"[^"]*"|\b([a-z]+):\s?[^\s,;"]+/g)]
+    .filter((match) => !match[1] || has(grammar.keys, match[1])).map((match) => [match.index, match.index + match[0].length]);
+  let left = text;
+  for (const [pattern, name] of grammar.filters) {
+    if (name === "trigger") {
+      for (const match of left.matchAll(pattern)) {
+        const start = match.index + match[0].lastIndexOf(match[1]);
+        places.push([start, start + match[1].length]);
+      }
+    } else if (name === "has_trigger") left = left.replace(pattern, (found) => ",".repeat(found.length));
+  }
+  return places;
+}
+
 function correctedText(text, words, grammar) {
   const known = new Map();
   for (const alias of words.aliasNames) for (const part of alias.split(/[\s-]+/)) known.set(conceptKey(part), part);
   for (const alias of words.aliasNames) known.set(conceptKey(alias), alias);
   for (const word of grammar.words) known.set(conceptKey(word), word);
   const mended = {};
-  const pieces = text.split(/(\s+)/).map((piece) => {
+  const alone = asTyped(text, grammar);
+  const read = text.replace(/\S+/g, (piece, place) => {
     const [, start, core, end] = piece.match(/^([\s,;(!?.-]*)(.*?)([\s,;)!?.]*)$/s);
     if (core.length < 5 || !/^\p{L}+(?:-\p{L}+)*$/u.test(core) || grammar.silent.has(core) || grammar.words.has(core)
       || known.has(conceptKey(core)) || conceptOf(core, words, grammar) || words.owners.has(core)
-      || (core.startsWith("un") && conceptOf(core.slice(2), words, grammar))) return piece;
+      || (core.startsWith("un") && conceptOf(core.slice(2), words, grammar))
+      || alone.some(([from, to]) => from < place + piece.length && place < to)) return piece;
     const near = nearestKeys(conceptKey(core), known.keys());
     const meanings = new Set(near.map((key) => conceptOf(known.get(key), words, grammar) || key));
     if (!near.length || (near.length > 1 && meanings.size > 1) || words.holds(core)) return piece;
     mended[core] = known.get(near[0]);
     return start + mended[core] + end;
   });
-  return [pieces.join(""), mended];
+  return [read, mended];
 }
 
 const plain = (text) => text.toLowerCase().replace(/[^a-z0-9]/g, "");
