@@ -39,8 +39,7 @@ LEAST_ALIGNMENT = 0.2
 """Alignments below this count as this: there the sides say too little about each other to correct by."""
 
 NEIGHBOUR = 0.3
-"""Leaks from one concept into another, of either sign, are reckoned for each adapter from this size on; smaller ones
-are many and even out."""
+"""Leaks of either sign from one concept into another are reckoned from this size on; smaller ones even out."""
 
 LEAST_OWN_SHARE = 0.1
 """The same for the share of a'P a that is the direction's own: below it a level would be noise times ten."""
@@ -57,8 +56,7 @@ class LevelMap:
         reliability: Expected cosine of each atom with the concept's true direction (k,), in (0, 1].
         own_error: Expected squared error of a level of 1 from not knowing the concept's direction exactly (k,); zero
             where one side alone was measured.
-        leak: What one unit of each near neighbour (column) adds to a level (row), or takes from it (k, k); 0 where that
-            is less than `NEIGHBOUR`.
+        leak: What one unit of each near neighbour (column) changes a level (row) by (k, k); 0 below `NEIGHBOUR`.
         length: Of each concept's direction (k,), which is what a level of 1 adds to V.
     """
 

@@ -180,3 +180,9 @@ def test_beside_another_concept_one_that_points_away_from_the_change_may_still_c
     both = explain([1.0, 0.0], ["a", "b"], vectors, options=options)
     assert [considered.fate for considered in both.trace] == ["kept", "kept"]
     assert both.explained_share == pytest.approx(1.0, abs=1e-4)
+
+
+def test_what_contributes_alike_is_listed_by_name_whatever_the_order_of_the_replies() -> None:
+    result = explain([1.0, 1.0], ["b", "a"], np.eye(2), options=FREE)
+    assert [considered.name for considered in result.trace] == ["b", "a"]
+    assert [concept.name for concept in result.concepts] == ["a", "b"]

@@ -37,3 +37,15 @@ def test_unknown_solver() -> None:
 def test_equal_atoms_get_equal_weights(solver: Solver) -> None:
     atoms = np.array([[1.0, 0.0], [1.0, 0.0]])
     assert solve(np.array([1.0, 2.0]), atoms, solver) == pytest.approx([0.5, 0.5], abs=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["nnls", "ols", "projection"])
+def test_weights_go_with_the_length_of_the_target_and_against_that_of_the_atoms(solver: Solver) -> None:
+    atoms, target = np.array([[1.0, 0.0], [0.3, 1.0]]), np.array([2.0, 1.0])
+    weights = solve(target, atoms, solver)
+    assert solve(1e-6 * target, atoms, solver) == pytest.approx(1e-6 * weights, rel=1e-6)
+    assert solve(target, 1e-7 * atoms, solver) == pytest.approx(1e7 * weights, rel=1e-6)
+
+
+def test_a_free_fit_tells_atoms_apart_that_are_much_alike() -> None:
+    assert solve(np.array([3.0, 0.05]), np.array([[1.0, 0.0], [1.0, 0.05]]), "ols") == pytest.approx([2.0, 1.0])

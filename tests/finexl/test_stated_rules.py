@@ -204,3 +204,10 @@ def test_the_floor_is_a_quantile_by_alpha_and_rounding_where_other_seeds_change_
     assert lax < 0.95 * strict
     assert effect_test(rows, np.zeros((4, 64))).floor == ROUNDING == effect_test(rows).floor
     assert sign_flip_p_value(rows[:1]) == 1.0
+
+
+def test_the_floor_is_never_below_rounding_though_other_seeds_change_little_more() -> None:
+    rows = np.full((400, 1), 0.8e-6)
+    rows[0] = 1.2e-6
+    result = effect_test(rows, np.array([[2e-6], [-2e-6]]))
+    assert (result.p_value < 0.01, result.floor, result.reason) == (True, ROUNDING, "below_floor")
