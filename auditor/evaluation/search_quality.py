@@ -22,6 +22,7 @@ from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.top_concept import Share, share
 from auditor.pocket.training.lessons import STACKED
 from auditor.records.listing import ListedRepo
+from auditor.results.result_file import Result
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -54,7 +55,14 @@ def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, not
     world = bank.world
     lessons = [*(world.styled(style, 0) for style in styles), *(world.stacked(*pair) for pair in pairs)]
     results = bank.results([TrainedAdapter(lesson, lesson.steps) for lesson in lessons], note)
-    items = {case.lesson: result.record.item for case, result in results.items()}
+    database = trained_catalog(bank, results, "search")
+    taught = {result.record.item.repo_id: set(case.lesson.styles) for case, result in results.items()}
+    return _ask(database, pairs, taught)
+
+
+def trained_catalog(bank: Bank, results: Mapping[TrainedAdapter, Result], name: str) -> Path:
+    """A catalog of audits of trained adapters alone; its file."""
+    items = [result.record.item for result in results.values()]
     opened = bank.opened
     basis = BasisVectors(
         opened.lexicon.names,
@@ -63,22 +71,22 @@ def evaluate_trained_search(bank: Bank, styles: Sequence[str], pairs: Pairs, not
         opened.scorer.level_map.matrix,
         opened.scorer.clusters(),
     )
-    database = bank.folder / "search.duckdb"
-    repos = [ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items.values()]
+    database = bank.folder / f"{name}.duckdb"
+    listed = {item.repo_id: ListedRepo(item.repo_id, item.commit_sha, tags=("lora",)) for item in items}
     merge(
         database,
         MergeInput(
             results_folder=bank.results_folder,
             recipes=[opened.recipe],
             lexicon=opened.lexicon,
-            repos=lambda: iter(repos),
-            items=list(items.values()),
+            repos=lambda: iter(listed.values()),
+            items=items,
             settled=(),
             basis_vectors={opened.recipe.recipe_id: basis},
             probe_sets=[opened.all_probes],
         ),
     )
-    return _ask(database, pairs, {item.repo_id: set(lesson.styles) for lesson, item in items.items()})
+    return database
 
 
 def _ask(database: Path, pairs: Pairs, taught: Mapping[str, set[str]]) -> SearchQuality:

@@ -11,6 +11,7 @@ from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import CatalogWords
 from auditor.catalog.questions.question_reader import read_question
 from auditor.evaluation.card_search import CardSearch
+from auditor.evaluation.graded_questions import AMOUNTS, PLAIN, STRENGTHS, judged
 from auditor.evaluation.planted_questions import Planted, PlantedQuestion, planted_questions
 from auditor.evaluation.question_quality import OURS, _rows
 
@@ -103,3 +104,35 @@ def test_cards_are_found_by_their_words_alone() -> None:
     cards = CardSearch({"ann/a": "a dark and moody LoRA", "ann/b": "have fun", "bob/c": "blurry pictures"})
     question = PlantedQuestion("x", "", ("dark",), "dark blurry", frozenset({"ann/a"}), frozenset({"ann/a", "ann/b"}))
     assert cards.ranked(question) == ["ann/a"]
+
+
+def amounts_answered(found: dict[str, list[tuple[str, str]]]) -> dict[str, tuple[float, ...]]:
+    """Right first, right style first, among three, and without the word, by kind; the same ranking for a whole kind."""
+    styles = ("dark", "blurry")
+    answers = {PLAIN.format(a=style): [(style, STRENGTHS[-1])] for style in styles}
+    for amount, spellings in AMOUNTS.items():
+        answers |= {
+            text.format(a=style): [(style if name == "same" else name, strength) for name, strength in found[amount]]
+            for text in spellings
+            for style in styles
+        }
+    rows = judged(styles, answers).rows
+    return {row.amount: (row.first, row.style, row.among_three, row.without) for row in rows}
+
+
+def test_an_amount_is_right_at_its_own_strength_alone() -> None:
+    weak, middle, strong = (("same", strength) for strength in STRENGTHS)
+    perfect = amounts_answered({"slightly": [weak], "quite": [middle], "very": [strong]})
+    assert perfect == {"slightly": (1, 1, 1, 0), "quite": (1, 1, 1, 0), "very": (1, 1, 1, 1)}
+    deaf = amounts_answered({name: [strong, middle, weak] for name in AMOUNTS})
+    assert deaf == {"slightly": (0, 1, 1, 0), "quite": (0, 1, 1, 0), "very": (1, 1, 1, 1)}
+    lost = amounts_answered({"slightly": [("foggy", STRENGTHS[0])], "quite": [], "very": [("foggy", "strong"), strong]})
+    assert lost == {"slightly": (0, 0, 0, 0), "quite": (0, 0, 0, 0), "very": (0, 0, 1, 1)}
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+def test_every_spelling_of_an_amount_is_read_as_one(amount: str) -> None:
+    kind = {"slightly": "low", "quite": "mid", "very": "high"}[amount]
+    for text in AMOUNTS[amount]:
+        (wish,) = read_question(text.format(a="dark"), WORDS).wishes
+        assert wish.amount is not None and wish.amount.typed == kind, text
