@@ -22,8 +22,8 @@ from auditor.lexicons import load_lexicon
 from auditor.measuring.reference import load_reference
 from auditor.measuring.scoring import Scorer, make_scorer
 from auditor.planning.encoder_opening import load_encoder
+from auditor.planning.recipes_in_force import read_recipe
 from auditor.proposing.proposer import Proposer
-from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord
 from auditor.results.waiting_pictures import list_waiting
 from auditor.results.workspace import Workspace
@@ -116,7 +116,9 @@ def _scorer(settings: Settings, recipe_id: str, encoder: Encoder, proposer: Prop
     """The scorer of an earlier audit, rebuilt without its base; None when these settings would change its answers."""
     workspace, chosen = Workspace(settings.work.dir), settings.recipe
     try:
-        recipe = Recipe.model_validate_json((workspace.recipes / f"{recipe_id}.json").read_text(encoding="utf-8"))
+        recipe = read_recipe(workspace.recipes / f"{recipe_id}.json")
+        if recipe is None:
+            return None
         reference = load_reference(workspace.reference, recipe)
     except (OSError, ValueError) as error:
         log.warning("recipe cannot be opened", recipe_id=recipe_id, error=str(error))

@@ -189,11 +189,11 @@ def propose(
 
 def current_recipes(settings: Settings) -> list[Recipe]:
     """The recipe in force of every base that was ever opened with these settings' work folder."""
-    from auditor.records.recipe import Recipe
+    from auditor.planning.recipes_in_force import read_recipe
 
     folder = Workspace(settings.work.dir).recipes
-    names = [folder / f"current-{name}.json" for name in settings.recipe.active_bases]
-    return [Recipe.model_validate_json(p.read_text()) for p in names if p.exists()]
+    stored = [read_recipe(folder / f"current-{name}.json") for name in settings.recipe.active_bases]
+    return [recipe for recipe in stored if recipe is not None]
 
 
 def _known_hashes(workspace: Workspace, manifest: Manifest) -> dict[tuple[str, str, str | None], str]:

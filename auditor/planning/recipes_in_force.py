@@ -6,7 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import structlog
+
 from auditor.common.atomic_files import write_text
+from auditor.common.own_files import Damaged, reading, set_aside
 from auditor.families.published_models import MODELS
 from auditor.lexicons import load_lexicon
 from auditor.planning.local_models import cached_commit
@@ -15,6 +18,8 @@ from auditor.records.outcomes import TRANSIENT_REASONS
 from auditor.records.recipe import ALGORITHM_VERSION, Recipe
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, portable
+
+log = structlog.get_logger(__name__)
 
 
 def publish_recipe(settings: Settings, recipe: Recipe) -> None:
@@ -82,9 +87,31 @@ def recipes_in_force(settings: Settings) -> dict[str, Recipe]:
     found = {}
     for base_name in settings.recipe.active_bases:
         recipe, made_with = folder / f"current-{base_name}.json", folder / f"current-{base_name}.settings"
-        if _text(made_with) == key and (text := _text(recipe)) is not None:
-            found[base_name] = Recipe.model_validate_json(text)
+        if _text(made_with) == key and (stored := read_recipe(recipe)) is not None:
+            found[base_name] = stored
     return found
+
+
+def read_recipe(path: Path) -> Recipe | None:
+    """A stored recipe; None when there is none, or when it is damaged: it lies aside then.
+
+    One that is missing counts as never used, so the next audit opens its base and writes it again. A recipe by its id
+    must have that id, and one in force must lie there by its id, too: bits that flip may leave good JSON.
+    """
+    try:
+        with reading(path, "recipe", "auditor audit"):
+            recipe = Recipe.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except Damaged as error:
+        log.warning("recipe is damaged", error=str(error))
+        return None
+    by_id = path.with_name(f"{recipe.recipe_id}.json")
+    if not by_id.exists():
+        damaged = set_aside(path, "recipe", "auditor audit", f"it is none that was used: {recipe.recipe_id}")
+        log.warning("recipe is damaged", error=str(damaged))
+        return None
+    return recipe
 
 
 def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
@@ -94,6 +121,6 @@ def recipe_ids_in_force(settings: Settings) -> dict[str, str]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
