@@ -1,7 +1,7 @@
 """A question as SQL: which adapters answer it, how surely, and in which order.
 
-Every wanted concept is looked for in both arms, the weights alone and the weights with the declared trigger, and the
-arm that answers better counts. A hit falls into one of three bands:
+Every wanted concept is looked for in both arms, the weights alone and the weights with the declared trigger. The arm in
+the better band counts, and of two in one band the weights alone. A hit falls into one of three bands:
 
 - surely: each wanted concept reaches a tenth of asking for it in words (or the amount asked for), and its interval
   lies above 0;

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -98,3 +99,17 @@ def test_its_record_says_so_and_the_base_is_built_anew(world: World, monkeypatch
     assert report.outcomes == {"failed": 1} and rebuilt == [True]
     (record,) = [read_result(path).record for path in list_results(Workspace(world.work).results)]
     assert record.reason == "took_too_long" and "work.item_limit_s" in record.message
+
+
+def test_outside_of_the_main_thread_there_is_no_limit() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        with item_limit(0.01, "x"):
+            time.sleep(0.05)
+        done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]

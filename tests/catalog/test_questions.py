@@ -16,7 +16,7 @@ from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import CatalogWords
 from auditor.catalog.questions.question_reader import MAX_CHARS, read_question
 from auditor.catalog.questions.question_wording import understood
-from auditor.catalog.questions.spelling import slips
+from auditor.catalog.questions.spelling import corrected, nearest, slips
 from auditor.errors import UserError
 from auditor.lexicons import concept_key, load_lexicon
 
@@ -221,3 +221,54 @@ def test_excess_is_refused():
 )
 def test_the_question_is_said_back(text, said):
     assert understood(read_question(text, POCKET)) == said
+
+
+@node
+@pytest.mark.parametrize(
+    ("typed", "repo"),
+    [("vibrant", None), ("dark/bright", None), ("dark/moody", "dark/moody"), ("moody", "moody"), ("the", None)],
+)
+def test_what_names_concepts_is_no_name_of_a_repo_though_one_is_called_so(typed, repo):
+    repos = ["ann/vibrant-lora", "dark/moody", "bob/the-lora"]
+    words = replace(POCKET, holds=lambda text: any(text in name for name in repos))
+    if typed == "the":
+        with pytest.raises(UserError, match="say what the adapter should do"):
+            read_question(typed, words)
+        assert "say what the adapter should do" in by_script([typed], repos=repos)[0]["refused"]
+        return
+    assert read_question(typed, words).repo == repo
+    assert by_script([typed], repos=repos)[0]["read"]["repo"] == repo
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "found"),
+    [
+        ("abcde", ["abcdx"], ["abcdx"]),
+        ("abcdefg", ["abcdexy"], []),
+        ("abcdefgh", ["abcdefxy"], ["abcdefxy"]),
+        ("abcdefgh", ["abcdexyz"], []),
+        ("abcdefgh", ["abcdefxy", "abcdefgx", "abcdefgy"], ["abcdefgx", "abcdefgy"]),
+        ("abcde", ["xbcde"], []),
+        ("abcde", ["abcd"], ["abcd"]),
+        ("abcd", ["abc"], []),
+    ],
+)
+def test_a_slip_is_one_from_five_letters_on_and_two_from_eight(typed, known, found):
+    assert nearest(typed, known) == found
+
+
+@pytest.mark.parametrize(("typed", "read_as"), [("drak", "drak"), ("brigth", "bright"), ("brihgt", "bright")])
+def test_words_of_fewer_than_five_letters_are_as_typed(typed, read_as):
+    assert corrected(typed, POCKET, load_grammar())[0] == read_as
+
+
+def test_a_slip_is_mended_only_where_all_that_is_as_near_means_one_thing():
+    for meanings, read_as in ((("a", "b"), "striqe"), (("a", "a"), "stripe")):
+        words = CatalogWords(dict(zip(("stripe", "strike"), meanings, strict=True)), ("stripe", "strike"))
+        assert corrected("striqe", words, load_grammar())[0] == read_as
+        known = replace(words, holds=lambda text: text == "striqe")
+        assert corrected("striqe", known, load_grammar())[0] == "striqe"
+
+
+def test_the_longest_question_is_read():
+    assert read("vibrant".ljust(MAX_CHARS - 1) + "!")["wishes"]

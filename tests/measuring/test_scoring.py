@@ -71,7 +71,7 @@ def test_algorithm_1_takes_phrases_in_the_order_of_discovery(monkeypatch: pytest
     phrases = [ProposedPhrase("one", 1.0, 0.0), ProposedPhrase("two", 0.5, 1.0)]
     monkeypatch.setattr(Scorer, "_robust", lambda *_: None)
     differences = np.tile(first + second, (6, 1))
-    for order in (["one", "two"], ["two", "one"]):
+    for order in (["one", "two"], ["two", "one"], ["one", "two", "one"], ["two"], ["one"]):
         paper = made.explain(differences, phrases, order)[1]
         assert [c.concept for c in paper.concepts] == order[:1]
 
