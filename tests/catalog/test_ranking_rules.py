@@ -76,7 +76,11 @@ def test_the_repo_of_just_this_name_comes_before_more_popular_ones_that_hold_it(
         world.add(repo_id, {"foggy": 0.5})
     world.merge()
     assert [hit.repo_id for hit in search(world.database, "ann/tideway").hits] == ["ann/tideway", "ann/tideway-two"]
-    assert [hit.repo_id for hit in search(world.database, "tideway").hits] == ["bob/ann-tideway", "ann/tideway-two", "ann/tideway"]
+    assert [hit.repo_id for hit in search(world.database, "tideway").hits] == [
+        "bob/ann-tideway",
+        "ann/tideway-two",
+        "ann/tideway",
+    ]
 
 
 def test_like_means_the_repo_of_just_this_name_or_else_the_most_popular_that_holds_it(world):

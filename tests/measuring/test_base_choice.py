@@ -284,3 +284,39 @@ def test_weights_in_place_of_a_bases_own_go_on_a_base_of_their_kind_alone() -> N
         assert error.value.reason == "unsupported_base"
     # and an adapter never goes on such a base, whatever its card says
     assert choose_base(_item("tokens"), _file(SDXL), settings(*one)).base_name == "sdxl"
+
+
+PONY, ILLUSTRIOUS = "AstraliteHeart/pony-diffusion-v6", "OnomaAIResearch/Illustrious-xl-early-release-v0"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "card", "expected"),
+    [
+        ({"ss_sd_model_name": PONY}, ("sdxl",), ("pony", 0)),  # the file's checkpoint before the card's base
+        ({"ss_new_sd_model_hash": SDXL_HASH, "ss_sd_model_name": PONY}, (), ("sdxl", 0)),  # a hash before a name
+        ({"ss_new_sd_model_hash": SDXL_HASH, "ss_sd_model_name": PONY}, ("pony",), ("pony", 0)),  # the card between two
+        ({"modelspec.architecture": "OnomaAIResearch/Illustrious-XL-v2.0"}, ("sdxl",), ("sdxl", 0)),
+        ({"modelspec.architecture": "OnomaAIResearch/Illustrious-XL-v2.0"}, (), ("illustrious", 2)),
+        ({}, ("sdxl", "pony"), ("sdxl", 0)),
+        ({}, ("pony", "sdxl"), ("pony", 0)),
+        ({}, (), ("sdxl", None)),
+    ],
+)
+def test_within_a_family_the_files_checkpoint_comes_first_then_the_cards_base_then_the_nearest_ancestor(
+    metadata: dict[str, str], card: tuple[str, ...], expected: tuple[str, int | None]
+) -> None:
+    several = ("recipe.bases.pony.enabled=true", "recipe.bases.illustrious.enabled=true")
+    settings = resolve(config=None, profile="hub", overrides=several).settings
+    choice = choose_base(_item(*card), _file(SDXL, metadata), settings)
+    assert (choice.base_name, choice.distance) == expected
+    assert choice.assumed == (expected[1] != 0)
+
+
+def test_of_a_cards_base_and_a_nearer_ancestor_the_nearer_one_is_taken() -> None:
+    several = ("recipe.bases.pony.enabled=true", "recipe.bases.illustrious.enabled=true")
+    settings = resolve(config=None, profile="hub", overrides=several).settings
+    item = _item("sdxl").model_copy(
+        update={"base_claim": "OnomaAIResearch/Illustrious-XL-v2.0", "base_distances": (4,)}
+    )
+    choice = choose_base(item, _file(SDXL), settings)
+    assert (choice.base_name, choice.distance, choice.assumed) == ("illustrious", 2, True)
