@@ -55,6 +55,8 @@ _DISK_TROUBLE = {
     errno.ESTALE: "see to the disk",
     errno.EIO: "see to the disk",
     errno.ENODEV: "see to the disk",
+    errno.EISDIR: "move the folder away that lies where a file belongs",
+    errno.ENOTDIR: "move the file away that lies where a folder belongs",
 }
 """Error number → what helps."""
 _NO_ROOM = re.compile(
@@ -194,7 +196,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         step = _DISK_TROUBLE.get(error.errno or 0)
         if step is None:
             raise
-        output.fail(f"{error.filename or 'standard output'}: {error.strerror}; {step} and run the same command again")
+        place = error.filename2 or error.filename or "standard output"  # of two the one that was to be written
+        output.fail(f"{place}: {error.strerror}; {step} and run the same command again")
         _forget_stdout()
         sys.exit(EXIT_PREREQUISITE)
     except (MemoryError, ImportError, RuntimeError, SystemError) as error:

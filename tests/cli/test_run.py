@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from auditor.cli.main import app
-from auditor.errors import ItemError
+from auditor.cli.main import app, run
+from auditor.errors import EXIT_PREREQUISITE, ItemError
 from auditor.pipeline.explain_target import explain_target
 from auditor.planning.manifest import read_manifest
+from auditor.planning.recipes_in_force import settings_key
 from auditor.records.result import ANY_RECIPE
 from auditor.results.failures import failure_record
 from auditor.results.result_file import Result, write_result
@@ -82,3 +83,21 @@ def test_explain_takes_files_as_large_as_an_audit_does(tmp_path: Path) -> None:
         with pytest.raises(ItemError) as ended:
             explain_target(settings, str(large), None, lambda what, done, total: None)
         assert ended.value.reason == reason
+
+
+@pytest.mark.parametrize("place", ["recipes/current-pocket.json", "catalog.duckdb"])
+def test_a_folder_in_a_files_place_is_named_with_what_to_do(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = _planned(tmp_path, "--set", "hub.odd_repos=false")
+    settings = resolve(profile="pocket", work_dir=tmp_path, overrides=["hub.odd_repos=false"]).settings
+    in_force = Workspace(tmp_path).recipes / "current-pocket.settings"
+    in_force.parent.mkdir(parents=True, exist_ok=True)
+    in_force.write_text(settings_key(settings), encoding="utf-8")
+    (tmp_path / place).mkdir(parents=True)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run([*options, "merge"])
+    assert ended.value.code == EXIT_PREREQUISITE
+    said = "".join(capsys.readouterr().err.split())
+    assert "".join(f"{tmp_path / place}: Is a directory; move the folder away".split()) in said
