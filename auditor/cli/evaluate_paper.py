@@ -52,5 +52,5 @@ def paper_command(
     for table in tables:
         rows = [(row.name, *(cell(figure, table.unit) for figure in row.figures)) for row in table.rows]
         emit_table((f"{table.key} {table.title}", *table.columns), rows)
-        for sentence in standing(table):
+        for sentence in (*standing(table), *table.notes):
             say(sentence)

@@ -16,6 +16,7 @@ from auditor.evaluation.variants import Variant, no_effect, told, variants
 from auditor.finexl.attribution import average_ranks, bootstrap_mean
 from auditor.finexl.solvers import solve
 from auditor.pocket.training.lessons import GRID
+from auditor.pocket.ways_of_drawing import Way, words_of
 from auditor.results.result_file import Result
 
 PairVariant = Callable[[Result, Sequence[str]], Sequence[float]]
@@ -62,12 +63,14 @@ def levels_from_scores(scores: Sequence[float]) -> list[int | None]:
     return levels
 
 
-def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None) -> Aspects:
+def evaluate_aspects(
+    bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | None = None, way: Way = "renderer"
+) -> Aspects:
     """Place every adapter of every pair's grid."""
-    grid = {pair: grid_cases(bank, pair) for pair in pairs}
+    grid = {pair: grid_cases(bank, pair, way) for pair in pairs}
     results = bank.results([case for cases in grid.values() for case in cases], note)
     rows = []
-    for name, scored in _pair_variants(bank).items():
+    for name, scored in _pair_variants(bank, way).items():
         shares = []
         for pair, cases in grid.items():
             shares.append(share_right([scored(results[c], pair) for c in cases]))
@@ -76,32 +79,50 @@ def evaluate_aspects(bank: Bank, pairs: Sequence[tuple[str, str]], note: Note | 
     return Aspects(tuple(pairs), len(pairs) * len(GRID), len(results), tuple(rows), CHANCE)
 
 
-def grid_cases(bank: Bank, pair: tuple[str, str]) -> list[TrainedAdapter]:
+def grid_cases(bank: Bank, pair: tuple[str, str], way: Way = "renderer") -> list[TrainedAdapter]:
     """The six adapters of a pair, in the order of the grid."""
-    lessons = [bank.world.mixture(*pair, point) for point in GRID]
+    # Only lessons of the first edition are drawn in several ways.
+    drawn = () if way == "renderer" else (way,)
+    lessons = [bank.world.mixture(*pair, point, *drawn) for point in GRID]
     return [TrainedAdapter(lesson, lesson.steps) for lesson in lessons]
+
+
+def levels_of_grid() -> list[tuple[int, int]]:
+    """Both levels of the six adapters, in the order of the grid."""
+    return [(_TRUTH[first], _TRUTH[second]) for first, second in GRID]
 
 
 def share_right(scores: Sequence[Sequence[float]]) -> float:
     """Share of a pair's six adapters whose two levels are right, from their scores (6, 2) in the order of the grid."""
     found = [levels_from_scores(column) for column in np.asarray(scores, dtype=np.float64).T.tolist()]
-    right = [found[0][i] == _TRUTH[a] and found[1][i] == _TRUTH[b] for i, (a, b) in enumerate(GRID)]
+    right = [pair == truth for pair, truth in zip(zip(*found, strict=True), levels_of_grid(), strict=True)]
     return sum(right) / len(GRID)
 
 
-def _pair_variants(bank: Bank) -> dict[str, PairVariant]:
-    """Ways to score both asked styles of one result: each by itself, and the two fitted together and nothing else."""
+def _pair_variants(bank: Bank, way: Way) -> dict[str, PairVariant]:
+    """Ways to score both asked styles of one result: each by itself, and the two fitted together and nothing else.
+
+    A hand's score is the mean of its words' scores, and its direction the mean of theirs.
+    """
     scorer = bank.opened.scorer
 
     def alone(scored: Variant) -> PairVariant:
-        return lambda result, pair: [scored(result, style) for style in pair]
+        return lambda result, pair: [
+            float(np.mean([scored(result, word) for word in words_of(way, aspect)])) for aspect in pair
+        ]
 
     def pair_fit(result: Result, pair: Sequence[str]) -> Sequence[float]:
         mean = result.arrays["divergence"].astype(np.float64)
-        return [float(w) for w in solve(mean, scorer.vectors(pair), "ols")]
+        vectors = np.stack([scorer.vectors(words_of(way, aspect)).mean(axis=0) for aspect in pair])
+        return [float(w) for w in solve(mean, vectors, "ols")]
 
     def published(e_ortho: float) -> PairVariant:
-        return lambda result, pair: told(scorer, result, pair, e_ortho)
+        def weighed(result: Result, pair: Sequence[str]) -> Sequence[float]:
+            words = [words_of(way, aspect) for aspect in pair]
+            weights = iter(told(scorer, result, [word for both in words for word in both], e_ortho))
+            return [float(np.mean([next(weights) for _ in both])) for both in words]
+
+        return weighed
 
     together: dict[str, PairVariant] = {"the two alone": pair_fit}
     for e_ortho in E_ORTHO:

@@ -17,6 +17,7 @@ from auditor.measuring.base_choice import BaseChoice
 from auditor.measuring.explanations import propose_and_explain
 from auditor.measuring.measure_file import audit_file
 from auditor.measuring.opened_base import OpenedBase
+from auditor.pocket.ways_of_drawing import Way
 from auditor.records.result import WorkItem
 from auditor.results.result_file import Result, read_result, result_path, write_result
 from auditor.settings import BaseModelSettings, ProposerSettings, Settings
@@ -92,9 +93,10 @@ class Bank:
         """Where an adapter's file lies once it is trained."""
         return self.trainings.path(self.folder, case.lesson, case.step)
 
-    def ladder(self, style: str, steps: Sequence[int]) -> list[TrainedAdapter]:
-        """One style at several training lengths."""
-        return [TrainedAdapter(self.trainings.ladder(style), step) for step in steps]
+    def ladder(self, style: str, steps: Sequence[int], way: Way = "renderer") -> list[TrainedAdapter]:
+        """One style, or a painter's hand, at several training lengths."""
+        drawn = () if way == "renderer" else (way,)
+        return [TrainedAdapter(self.trainings.ladder(style, *drawn), step) for step in steps]
 
     def results(self, cases: Sequence[TrainedAdapter], note: Note | None = None) -> dict[TrainedAdapter, Result]:
         """Audit every case that was not audited yet; return all of them."""

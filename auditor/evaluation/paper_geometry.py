@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.encoder_geometry import EncoderTable, evaluate_encoders
-from auditor.evaluation.long_audits import long_audit, single_style_adapters
+from auditor.evaluation.long_audits import KnownAdapter, long_audit, single_style_adapters
+from auditor.evaluation.paper_ideal import ideal_table
 from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, published
 from auditor.evaluation.paper_work import PaperWork
 from auditor.evaluation.training_lengths import style_names
 from auditor.evaluation.variants import no_effect
 from auditor.finexl.arrays import FloatArray, cosines
 from auditor.finexl.attribution import bootstrap_mean, rank_error
-from auditor.finexl.concepts import alignment
 from auditor.finexl.paper import explain_paper
 from auditor.measuring.reference import text_directions
 from auditor.results.result_file import Result
@@ -24,12 +25,12 @@ LARGEST_SHARE = 1 / 3
 """Of a long audit's probes that may be drawn; the others say what V is."""
 
 
-def geometry_tables(work: PaperWork) -> list[PaperTable]:
-    """T8 and T9."""
+def geometry_tables(work: PaperWork, others: dict[str, PaperWork | None]) -> list[PaperTable]:
+    """T8 and T9; `others` are the bases of other kinds, as T9 calls them."""
     options, opened = work.options, work.bank.opened
     styles = style_names(held_out=options.held_out)
     encoders = evaluate_encoders(options.encoders, opened.lexicon, styles, options.scenes, work.note)
-    return [_encoders(encoders), _ideal(work, encoders)]
+    return [_encoders(encoders), ideal_table(work, encoders.rows[0].alignment, others)]
 
 
 def _encoders(found: EncoderTable) -> PaperTable:
@@ -48,28 +49,6 @@ def _encoders(found: EncoderTable) -> PaperTable:
         "styles' sum, random directions, another style's pictures.",
         ("linearity", "orthogonality", "alignment"),
         (*(published(name, row) for name, row in paper.T8.items()), *rows),
-    )
-
-
-def _ideal(work: PaperWork, encoders: EncoderTable) -> PaperTable:
-    opened = work.bank.opened
-    names = list(opened.lexicon.names)
-    places = [names.index(style) for style in encoders.styles]
-    text, image = opened.reference.text.vectors[places], opened.reference.image.vectors[places]
-    rendered = encoders.rows[0].alignment
-    return PaperTable(
-        "T9",
-        "the model used as the ideal one: cosine of text side and image side",
-        f"{len(places)} styles; an interval resamples styles. The base's pictures are those of the recipe's reference "
-        f"({work.bank.settings.recipe.solver.image_probes} probes).",
-        ("alignment",),
-        (
-            *(published(name, row) for name, row in paper.T9.items()),
-            TableRow("the renderer", "ours", (Figure.of(rendered),)),
-            TableRow(work.bank.base_name, "ours", (Figure.of(bootstrap_mean(alignment(text, image))),)),
-        ),
-        "number",
-        "more",
     )
 
 
@@ -140,34 +119,46 @@ def _candidates(work: PaperWork, result: Result, source: str, mean: FloatArray) 
 
 def probes_table(work: PaperWork) -> PaperTable:
     """T11: how far V of few probes is from V of many others."""
+    options = work.options
+    zoo = single_style_adapters(work.bank, work.bank.world.style_names(options.held_out))[: options.zoo]
+    adapters: dict[str, list[KnownAdapter]] = {paper.DATA_SETS[0]: zoo}
+    for data in options.others:
+        cases = [work.ladder(aspect, data.way)[-1] for aspect in data.aspects[: options.long_audits]]
+        work.bank.ensure([case.lesson for case in cases])
+        adapters[data.name] = [
+            KnownAdapter(case.lesson.name, work.bank.path(case), case.lesson.styles, options.held_out) for case in cases
+        ]
+    rows = [TableRow(name, "ours", tuple(_distances(work, adapters.get(name, [])))) for name in paper.DATA_SETS]
+    counts = ", ".join(f"{len(of_set)} of {name}" for name, of_set in adapters.items())
+    total = options.passes * len(work.bank.opened.all_probes)
+    return PaperTable(
+        "T11",
+        "probes: cosine distance of V from V of many",
+        f"Adapters: {counts}; {total} probes each. V of so many probes, drawn {options.draws} times, against V of all "
+        "the others, whose own error is in the figure. An interval resamples adapters. The synthetic ones are the "
+        "zoo's, at full strength, the others the longest trainings of their ladders.",
+        tuple(f"{count} probes" for count in paper.PROBES),
+        (*(published(name, row) for name, row in paper.T11.items()), *rows),
+    )
+
+
+def _distances(work: PaperWork, adapters: Sequence[KnownAdapter]) -> list[Figure]:
+    if not adapters:
+        return [Figure(None, missing="not in this run")] * len(paper.PROBES)
     options, rng = work.options, np.random.default_rng(11)
-    adapters = single_style_adapters(work.bank, work.bank.world.style_names(options.held_out))[: options.zoo]
     distances: dict[int, list[float]] = defaultdict(list)
-    total = 0
     for adapter in adapters:
         rows = long_audit(work.bank, adapter, options.passes, work.note)
         flat = rows.reshape(-1, rows.shape[-1])
-        total = len(flat)
         for count in paper.PROBES:
-            if count <= LARGEST_SHARE * total:
+            if count <= LARGEST_SHARE * len(flat):
                 distances[count].append(float(np.mean([_distance(flat, count, rng) for _ in range(options.draws)])))
-    figures = [
+    return [
         Figure.of(bootstrap_mean(distances[count]))
         if distances[count]
         else Figure(None, missing=f"needs {round(count / LARGEST_SHARE)} probes for each adapter")
         for count in paper.PROBES
     ]
-    return PaperTable(
-        "T11",
-        "probes: cosine distance of V from V of many",
-        f"{len(adapters)} adapters of the zoo with {total} probes each; V of so many, drawn {options.draws} times, "
-        "against V of all the others, whose own error is in the figure. An interval resamples adapters.",
-        tuple(f"{count} probes" for count in paper.PROBES),
-        (
-            *(published(name, row) for name, row in paper.T11.items()),
-            TableRow("synthetic", "ours", tuple(figures)),
-        ),
-    )
 
 
 def _distance(flat: FloatArray, count: int, rng: np.random.Generator) -> float:

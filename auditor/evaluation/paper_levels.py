@@ -1,30 +1,38 @@
-"""Tables 1 to 3 of the paper: how much of one aspect, and where in the grid of two."""
+"""Tables 1 to 3, 5 and 6 of the paper: how much of one aspect, and where in the grid of two."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.aspects import CHANCE, evaluate_aspects, grid_cases, share_right
 from auditor.evaluation.bank import TrainedAdapter
-from auditor.evaluation.paper_missing import OURS
+from auditor.evaluation.data_sets import DataSet
 from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, missing_rows, published
+from auditor.evaluation.paper_why import why_levels, why_places
 from auditor.evaluation.paper_work import PaperWork
 from auditor.evaluation.rivals.on_bank import Scored
 from auditor.evaluation.training_lengths import evaluate_levels
 from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied
 
-NO_DATA = "data set not built yet"
+OURS = ("robust", "paper")
 OURS_LEVELS = ("robust", "level", "projection", "paper")
 OURS_ASPECTS = ("robust", "level", "the two alone", "projection", "paper")
+HANDS_SCORE = "A hand's score is the mean of its words' scores, for everybody."
+NOT_HERE = Figure(None, missing="not in this run")
+SAYS_NOTHING = Figure(None, missing="says nothing here")
+
+Columns = Mapping[str, Sequence[Figure]]
+"""Figures by method."""
 
 
 def level_tables(work: PaperWork) -> list[PaperTable]:
     """T1 (all training lengths, by data set) and T2 (3, 5, 8 and 10 of them)."""
-    ours, rivals = _rank_errors(work, [work.spread(count) for count in paper.LEVELS])
+    steps = [work.spread(count) for count in paper.LEVELS]
+    synthetic, *others = _by_set(work)
+    assert synthetic is not None
+    ours, rivals = _rank_errors(work, synthetic, steps)
     about = _about_levels(work)
-    chance = [Figure(chance_random(count)) for count in paper.LEVELS]
-    tied = [Figure(chance_tied(count)) for count in paper.LEVELS]
     second = PaperTable(
         "T2",
         "single aspect, number of levels",
@@ -32,24 +40,12 @@ def level_tables(work: PaperWork) -> list[PaperTable]:
         tuple(f"{count} levels" for count in paper.LEVELS),
         (
             *(published(name, row) for name, row in paper.T2.items()),
-            *_rows(ours, rivals, {"chance, random order": chance, "chance, all tied": tied}),
+            *_rows(ours, rivals, _level_chance(paper.LEVELS)),
         ),
     )
     # T1's first column is T2's last one.
-    last = {name: [figures[-1]] for name, figures in ours.items()}
-    last_rivals = {name: [figures[-1]] for name, figures in rivals.items()}
-    ends = {"chance, random order": [chance[-1]], "chance, all tied": [tied[-1]]}
-    first = PaperTable(
-        "T1",
-        "single aspect, ten levels",
-        about,
-        paper.DATA_SETS,
-        (
-            *(published(name, row) for name, row in paper.T1.items()),
-            *(_wider(row) for row in _rows(last, last_rivals, ends)),
-        ),
-    )
-    return [first, second]
+    columns = [(_last(ours), _last(rivals)), *(_rank_errors(work, data, steps[-1:]) for data in others)]
+    return [_over_sets("T1", "single aspect, ten levels", about, paper.T1, columns, work), second]
 
 
 def kind_table(key: str, title: str, figures: paper.Rows, work: PaperWork | None) -> PaperTable:
@@ -61,69 +57,25 @@ def kind_table(key: str, title: str, figures: paper.Rows, work: PaperWork | None
         figures: The paper's.
         work: On a bank of that kind; None where the settings have no such base.
     """
-    theirs = tuple(published(name, row) for name, row in figures.items())
     if work is None:
+        theirs = tuple(published(name, row) for name, row in figures.items())
         rows = (*theirs, *missing_rows(OURS, len(paper.DATA_SETS), "no base of this kind in the settings"))
         return PaperTable(key, title, "", paper.DATA_SETS, rows)
     steps = work.spread(len(work.options.steps))
-    ours, rivals = _rank_errors(work, [steps])
-    count = len(steps)
-    chance = {
-        "chance, random order": [Figure(chance_random(count))],
-        "chance, all tied": [Figure(chance_tied(count))],
-    }
-    rows = (*theirs, *map(_wider, _rows(ours, rivals, chance)))
-    return PaperTable(key, title, _about_levels(work), paper.DATA_SETS, rows)
-
-
-def _rank_errors(
-    work: PaperWork, columns: Sequence[tuple[int, ...]]
-) -> tuple[dict[str, list[Figure]], dict[str, list[Figure]]]:
-    """Figures of our variants and of the rivals' readings, one for each choice of training lengths."""
-    readings = _readings(work, [case for style in work.options.styles for case in work.ladder(style)])
-    ours: dict[str, list[Figure]] = {name: [] for name in OURS_LEVELS}
-    rivals: dict[str, list[Figure]] = {name: [] for name in readings}
-    few = Figure(None, missing="fewer training lengths in this run")
-    for steps in columns:
-        found = {r.variant: r for r in evaluate_levels(work.bank, work.options.styles, steps).rows} if steps else {}
-        for name, figures in ours.items():
-            row = found.get(name)
-            figures.append(Figure(row.error, row.low, row.high, len(row.per_style)) if row else few)
-        for name, figures in rivals.items():
-            figures.append(Figure.of(work.rank_errors(readings[name], steps)) if steps else few)
-    return ours, rivals
-
-
-def _about_levels(work: PaperWork) -> str:
-    return (
-        f"Rank error (mean absolute difference of ranks) of {_styles(work)}, "
-        f"{len(work.options.steps)} training lengths each. An interval resamples styles; in brackets with the cases. "
-        f"{_budget(work)}"
-    )
+    columns = [_rank_errors(work, data, [steps]) for data in _by_set(work)]
+    return _over_sets(key, title, _about_levels(work), figures, columns, work)
 
 
 def aspect_table(work: PaperWork) -> PaperTable:
     """T3: two aspects with three levels each."""
-    pairs = work.options.pairs
-    cases = {pair: grid_cases(work.bank, pair) for pair in pairs}
-    work.rivals.ensure([case for grid in cases.values() for case in grid], work.note)
-    readings = work.rivals.readings([work.longest(style) for style in work.options.styles])
-    few = [Figure(None, missing="no pair in this run")]
-    ours = dict.fromkeys(OURS_ASPECTS, few)
-    if pairs:
-        found = {row.variant: row for row in evaluate_aspects(work.bank, pairs).rows}
-        for name in OURS_ASPECTS:
-            row = found[name]
-            ours[name] = [Figure(row.accuracy, row.low, row.high, len(pairs))]
-    rivals: dict[str, list[Figure]] = {}
-    for name, scored in readings.items():
-        shares = [share_right([[scored(c, style) for style in pair] for c in grid]) for pair, grid in cases.items()]
-        rivals[name] = [Figure.of(bootstrap_mean(shares))] if shares else few
+    columns = [_shares(work, data) for data in _by_set(work)]
+    counts = ", ".join(f"{data.name} {len(data.pairs)}" for data in work.options.sets)
     about = (
         "Share of adapters whose place in the mixture grid is found. Pairs of "
-        f"{'held-out' if work.options.held_out else 'development'} styles: {len(pairs)}, six adapters each. An "
-        f"interval resamples pairs. {_budget(work)}"
+        f"{_half(work)} styles or hands: {counts}; six adapters each. {HANDS_SCORE} An interval resamples pairs. "
+        f"{_budget(work)}"
     )
+    chance = {"chance, random orders": [Figure(CHANCE)] * len(paper.DATA_SETS)}
     return PaperTable(
         "T3",
         "two aspects, three levels each",
@@ -131,11 +83,58 @@ def aspect_table(work: PaperWork) -> PaperTable:
         paper.DATA_SETS,
         (
             *(published(name, row) for name, row in paper.T3.items()),
-            *(_wider(row) for row in _rows(ours, rivals, {"chance, random orders": [Figure(CHANCE)]})),
+            *_rows(_beside([ours for ours, _ in columns]), _beside([rivals for _, rivals in columns]), chance),
         ),
         "share",
         "more",
+        why_places(work),
     )
+
+
+def _by_set(work: PaperWork) -> list[DataSet | None]:
+    """The run's data sets in the order of the paper's columns; None for one that is not in this run."""
+    here = {data.name: data for data in work.options.sets}
+    return [here.get(name) for name in paper.DATA_SETS]
+
+
+def _rank_errors(work: PaperWork, data: DataSet | None, columns: Sequence[tuple[int, ...]]) -> tuple[Columns, Columns]:
+    """Figures of our variants and of the rivals' readings, one for each choice of training lengths."""
+    if data is None:
+        return {}, {}
+    readings = _readings(work, [case for aspect in data.aspects for case in work.ladder(aspect, data.way)])
+    ours: dict[str, list[Figure]] = {name: [] for name in OURS_LEVELS}
+    rivals: dict[str, list[Figure]] = {name: [] for name in readings}
+    few = Figure(None, missing="fewer training lengths in this run")
+    for steps in columns:
+        rows = evaluate_levels(work.bank, data.aspects, steps, way=data.way).rows if steps else ()
+        found = {row.variant: row for row in rows}
+        for name, figures in ours.items():
+            row = found.get(name)
+            figures.append(Figure(row.error, row.low, row.high, len(row.per_style)) if row else few)
+        for name, figures in rivals.items():
+            scored = data.over_words(readings[name])
+            figures.append(Figure.of(work.rank_errors(scored, steps, data)) if steps else few)
+    return ours, rivals
+
+
+def _shares(work: PaperWork, data: DataSet | None) -> tuple[Columns, Columns]:
+    """Shares of places that our variants and the rivals' readings find, each in a list of one."""
+    if data is None:
+        return {}, {}
+    cases = {pair: grid_cases(work.bank, pair, data.way) for pair in data.pairs}
+    work.rivals.ensure([case for grid in cases.values() for case in grid], work.note)
+    readings = work.rivals.readings([work.ladder(aspect, data.way)[-1] for aspect in data.aspects])
+    if not cases:
+        few = [Figure(None, missing="no pair in this run")]
+        return dict.fromkeys(OURS_ASPECTS, few), dict.fromkeys(readings, few)
+    rows = {row.variant: row for row in evaluate_aspects(work.bank, data.pairs, work.note, data.way).rows}
+    ours = {name: [Figure(rows[name].accuracy, rows[name].low, rows[name].high, len(cases))] for name in OURS_ASPECTS}
+    rivals = {}
+    for name, reading in readings.items():
+        scored = data.over_words(reading)
+        shares = [share_right([[scored(c, aspect) for aspect in pair] for c in grid]) for pair, grid in cases.items()]
+        rivals[name] = [Figure.of(bootstrap_mean(shares))]
+    return ours, rivals
 
 
 def _readings(work: PaperWork, cases: list[TrainedAdapter]) -> dict[str, Scored]:
@@ -144,11 +143,43 @@ def _readings(work: PaperWork, cases: list[TrainedAdapter]) -> dict[str, Scored]
     return work.rivals.readings(cases)
 
 
-def _rows(
-    ours: dict[str, list[Figure]],
-    rivals: dict[str, list[Figure]],
-    chance: dict[str, list[Figure]],
-) -> list[TableRow]:
+def _last(columns: Columns) -> Columns:
+    return {name: figures[-1:] for name, figures in columns.items()}
+
+
+def _over_sets(
+    key: str,
+    title: str,
+    about: str,
+    figures: paper.Rows,
+    columns: Sequence[tuple[Columns, Columns]],
+    work: PaperWork,
+) -> PaperTable:
+    """One table of rank errors over all training lengths, from each data set's column."""
+    count = len(work.options.steps)
+    ours, rivals = _beside([mine for mine, _ in columns]), _beside([theirs for _, theirs in columns])
+    rows = _rows(ours, rivals, _level_chance([count] * len(columns)))
+    theirs = tuple(published(name, row) for name, row in figures.items())
+    return PaperTable(key, title, about, paper.DATA_SETS, (*theirs, *rows), notes=why_levels(work))
+
+
+def _beside(columns: Sequence[Columns]) -> Columns:
+    """One row for every method that any column has."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return {
+        name: [column[name][0] if name in column else (SAYS_NOTHING if column else NOT_HERE) for column in columns]
+        for name in names
+    }
+
+
+def _level_chance(counts: Sequence[int]) -> Columns:
+    return {
+        "chance, random order": [Figure(chance_random(count)) for count in counts],
+        "chance, all tied": [Figure(chance_tied(count)) for count in counts],
+    }
+
+
+def _rows(ours: Columns, rivals: Columns, chance: Columns) -> list[TableRow]:
     return [
         *(TableRow(name, "ours", tuple(figures)) for name, figures in ours.items()),
         *(TableRow(name, "rival", tuple(figures)) for name, figures in rivals.items()),
@@ -156,14 +187,17 @@ def _rows(
     ]
 
 
-def _wider(row: TableRow) -> TableRow:
-    """From the synthetic data alone to all three data sets; chance is the same for each."""
-    rest = row.figures[0] if row.kind == "chance" else Figure(None, missing=NO_DATA)
-    return TableRow(row.name, row.kind, (row.figures[0], rest, rest))
+def _about_levels(work: PaperWork) -> str:
+    counts = ", ".join(f"{data.name} {len(data.aspects)}" for data in work.options.sets)
+    return (
+        f"Rank error (mean absolute difference of ranks) of {_half(work)} styles or hands: {counts}; "
+        f"{len(work.options.steps)} training lengths each. {HANDS_SCORE} An interval resamples styles or hands; in "
+        f"brackets with the cases. {_budget(work)}"
+    )
 
 
-def _styles(work: PaperWork) -> str:
-    return f"{len(work.options.styles)} {'held-out' if work.options.held_out else 'development'} styles"
+def _half(work: PaperWork) -> str:
+    return "held-out" if work.options.held_out else "development"
 
 
 def _budget(work: PaperWork) -> str:

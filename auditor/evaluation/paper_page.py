@@ -10,10 +10,11 @@ from auditor.common.atomic_files import replacing
 from auditor.errors import UserError
 from auditor.evaluation import published_figures as paper
 from auditor.evaluation.bank import Bank, Note, own_bases
+from auditor.evaluation.data_sets import data_sets_table
 from auditor.evaluation.paper_curves import curve_tables
+from auditor.evaluation.paper_edits import edit_tables
 from auditor.evaluation.paper_geometry import geometry_tables, probes_table, threshold_table
 from auditor.evaluation.paper_levels import aspect_table, kind_table, level_tables
-from auditor.evaluation.paper_missing import missing_tables
 from auditor.evaluation.paper_proposals import alternatives_table, wording_table
 from auditor.evaluation.paper_table import PaperTable, markdown
 from auditor.evaluation.paper_versions import versions_table
@@ -25,8 +26,8 @@ from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.families.generator_kinds import GeneratorKind
 from auditor.settings import Settings
 
-AUTOREGRESSIVE = "single aspect on an autoregressive generator"
-_ORDER = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", "F6", "F8", "F9", "F10", "R")
+OTHER_KINDS: tuple[GeneratorKind, ...] = ("gan", "autoregressive")
+_ORDER = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", "F6", "F8", "F9", "F10", "D", "R")
 
 
 def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None = None) -> list[PaperTable]:
@@ -40,22 +41,24 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
     Raises:
         UserError: The settings name no vision-language model, or not one base of our own.
     """
-    asking = _all_pairs_asked_about(settings)
+    asking = _all_pairs_asked_about(_small(settings, options))
     work = _work("diffusers", asking, options, note)
+    gan, tokens = (_of_kind(kind, asking, options, note) for kind in OTHER_KINDS)
     tables = [
         *level_tables(work),
         aspect_table(work),
-        kind_table("T5", "single aspect on a GAN", paper.T5, _of_kind("gan", asking, options, note)),
-        kind_table("T6", AUTOREGRESSIVE, paper.T6, _of_kind("autoregressive", asking, options, note)),
+        kind_table("T5", "single aspect on a GAN", paper.T5, gan),
+        kind_table("T6", "single aspect on an autoregressive generator", paper.T6, tokens),
         alternatives_table(work),
-        *geometry_tables(work),
+        *geometry_tables(work, {"GAN": gan, "autoregressive": tokens}),
         threshold_table(work),
         probes_table(work),
         wording_table(work),
         retrieval_table(work),
         *curve_tables(work),
         versions_table(work),
-        *missing_tables(),
+        *edit_tables(asking, options, _judge, note),
+        data_sets_table(options.sets, work.bank.opened.encoder, work.bank.opened.lexicon),
     ]
     return sorted(tables, key=lambda table: _ORDER.index(table.key))
 
@@ -91,16 +94,32 @@ def write_page(
         f"data and models; all others are of the pocket world, on {styles} styles. So the two kinds of rows cannot be\n"
         "subtracted from each other; rows of ours, rivals and chance can. A figure is followed by its 95 % interval\n"
         "and the number of cases. `robust` is the default, `paper` Algorithm 1 with the model's phrases.\n"
+        "\nThe data sets: *synthetic* are the renderer's styles; *style transfer* the same styles, carried over from\n"
+        "exemplars by patches; *painters* are hands that mix two of the styles, with subjects and a composition of\n"
+        "their own. Table D shows what is in their pictures.\n"
     )
     if not options.held_out:
         head += (
             "\nThis is the small run, on styles that thresholds and solver were chosen on: it shows that every table\n"
-            "is made, not how good anything is.\n"
+            "is made, not how good anything is. Audits have few probes in it.\n"
         )
     told = "\n".join(f"- **{name}**: {replaced}" for name, replaced in rivals)
     close = f"## Rivals\n\nWhat was replaced in each:\n\n{told}\n"
     with replacing(path) as temporary:
         temporary.write_text("\n".join([head, *map(markdown, tables), close]), encoding="utf-8")
+
+
+def _small(settings: Settings, options: PaperOptions) -> Settings:
+    """The settings with no more probes than the options allow."""
+    recipe, solver = settings.recipe, settings.recipe.solver
+    count = min(recipe.probe_count, options.probes or recipe.probe_count)
+    of_concepts = min(solver.image_probes, options.image_probes or solver.image_probes)
+    changes = {
+        "probe_count": count,
+        "looks": tuple(look for look in recipe.looks if look <= count),
+        "solver": solver.model_copy(update={"image_probes": of_concepts}),
+    }
+    return settings.model_copy(update={"recipe": recipe.model_copy(update=changes)})
 
 
 def _all_pairs_asked_about(settings: Settings) -> Settings:

@@ -64,6 +64,7 @@ class PaperTable:
         rows: Published, ours, rivals, chance, in this order.
         unit: `share` is shown in per cent.
         better: Which direction is better.
+        notes: Sentences below it, such as what was counted about mistakes.
     """
 
     key: str
@@ -73,6 +74,7 @@ class PaperTable:
     rows: tuple[TableRow, ...]
     unit: Unit = "number"
     better: Better = "less"
+    notes: tuple[str, ...] = ()
 
 
 def published(name: str, values: Sequence[float | None]) -> TableRow:
@@ -101,7 +103,8 @@ def standing(table: PaperTable) -> tuple[str, ...]:
             continue
         groups: dict[str, list[str]] = {"clearly": [], "ahead": [], "behind": []}
         for name, other in theirs.items():
-            groups[_against(own, other, table.better)].append(name)
+            equal = " (equal)" if other.value == own.value else ""
+            groups[_against(own, other, table.better)].append(f"{name}{equal}")
         enough = own.cases is not None and own.cases >= LEAST_CASES
         if enough:
             said = [f"ahead of {len(groups['clearly'])} of {len(theirs)} rival readings with disjoint 95 % intervals"]
@@ -141,7 +144,7 @@ def markdown(table: PaperTable) -> str:
     for row in table.rows:
         name = f"**{row.name}**" if row.kind == "ours" and row.name == PRIMARY else row.name
         body.append(f"| {name} | {' | '.join(cell(figure, table.unit) for figure in row.figures)} |")
-    said = [f"- {sentence}" for sentence in standing(table)]
+    said = [f"- {sentence}" for sentence in (*standing(table), *table.notes)]
     parts = [f"## {table.key}: {table.title}", table.about, "\n".join(body), *(["\n".join(said)] if said else [])]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
+from auditor.evaluation.data_sets import DataSet, other_sets, small_sets
 from auditor.evaluation.encoder_geometry import POCKET_ENCODERS
 from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.evaluation.training_lengths import style_names
 from auditor.finexl.attribution import Interval, bootstrap_mean, rank_error
+from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.training.later_bases import STEPS
-from auditor.pocket.training.lessons import LEVELS, PAIRS_HELD_OUT
+from auditor.pocket.training.lessons import EDIT_SCALES, LEVELS, PAIRS_HELD_OUT
 from auditor.pocket.training.style_pairs import separable_pairs
+from auditor.pocket.ways_of_drawing import Way
 
-QUICK_STYLES = 3
+QUICK_PROBES, QUICK_IMAGE_PROBES = 8, 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class PaperOptions:
         passes: Seeds for each prompt of a long audit.
         draws: Random choices (of probes, of alternatives) behind one case.
         later_steps: Of the trainings that go on from the base.
+        others: The data sets beside the renderer's styles.
+        edits: Subject edits, each at every scale.
+        edit_scales: How far an edit is drawn, increasing.
+        long_audits: Adapters of each other data set with long audits.
+        probes: Of every other audit at most; as many as the recipe has where None.
+        image_probes: Of the image side of concepts at most, likewise.
     """
 
     held_out: bool
@@ -46,17 +55,43 @@ class PaperOptions:
     passes: int = 8
     draws: int = 20
     later_steps: int = STEPS
+    others: tuple[DataSet, ...] = ()
+    edits: tuple[str, ...] = ()
+    edit_scales: tuple[float, ...] = EDIT_SCALES
+    long_audits: int = 3
+    probes: int | None = None
+    image_probes: int | None = None
+
+    @property
+    def sets(self) -> tuple[DataSet, ...]:
+        """The renderer's styles, and the other data sets."""
+        return DataSet("renderer", self.styles, self.pairs), *self.others
 
 
 def whole_options() -> PaperOptions:
     """All held-out styles and pairs."""
-    return PaperOptions(True, style_names(held_out=True), PAIRS_HELD_OUT)
+    return PaperOptions(True, style_names(held_out=True), PAIRS_HELD_OUT, others=other_sets(), edits=tuple(EDITS))
 
 
 def quick_options() -> PaperOptions:
     """Some development styles: minutes on two cores."""
-    styles, pairs = style_names(held_out=False)[:QUICK_STYLES], separable_pairs(held_out=False)[:1]
-    return PaperOptions(False, styles, pairs, scenes=12, zoo=2, passes=2, draws=5, later_steps=60)
+    pairs = separable_pairs(held_out=False)[:1]
+    return PaperOptions(
+        False,
+        pairs[0][:1],
+        pairs,
+        scenes=12,
+        zoo=1,
+        passes=2,
+        draws=5,
+        later_steps=30,
+        others=small_sets(),
+        edits=("moustache",),
+        edit_scales=EDIT_SCALES[1::4],
+        long_audits=1,
+        probes=QUICK_PROBES,
+        image_probes=QUICK_IMAGE_PROBES,
+    )
 
 
 @dataclass(frozen=True)
@@ -68,9 +103,9 @@ class PaperWork:
     rivals: RivalBank
     note: Note | None = None
 
-    def ladder(self, style: str) -> list[TrainedAdapter]:
-        """One style's training lengths."""
-        return self.bank.ladder(style, self.options.steps)
+    def ladder(self, style: str, way: Way = "renderer") -> list[TrainedAdapter]:
+        """One style's training lengths, or a hand's."""
+        return self.bank.ladder(style, self.options.steps, way)
 
     def longest(self, style: str) -> TrainedAdapter:
         """The end of a style's ladder."""
@@ -83,10 +118,13 @@ class PaperWork:
             return ()
         return tuple(steps[round(i * (len(steps) - 1) / (levels - 1))] for i in range(levels))
 
-    def rank_errors(self, score: Callable[[TrainedAdapter, str], float], steps: Sequence[int]) -> Interval:
-        """Rank error of a score over training lengths; the interval resamples styles."""
+    def rank_errors(
+        self, score: Callable[[TrainedAdapter, str], float], steps: Sequence[int], data: DataSet | None = None
+    ) -> Interval:
+        """Rank error of a score over training lengths; the interval resamples styles, or hands."""
+        chosen = data or self.options.sets[0]
         errors = []
-        for style in self.options.styles:
-            scores = [score(case, style) for case in self.bank.ladder(style, steps)]
+        for style in chosen.aspects:
+            scores = [score(case, style) for case in self.bank.ladder(style, steps, chosen.way)]
             errors.append(rank_error(np.arange(len(steps)), scores))
         return bootstrap_mean(errors)

@@ -12,6 +12,7 @@ from auditor.evaluation.variants import variants
 from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied, rank_error
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lessons import LEVELS
+from auditor.pocket.ways_of_drawing import Way, words_of
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,23 @@ def evaluate_levels(
     levels: Sequence[int] = LEVELS,
     *,
     ablations: bool = False,
+    way: Way = "renderer",
     note: Note | None = None,
 ) -> TrainingLengths:
-    """Rank the training lengths of each style by the style's own score and compare with the truth."""
-    cases = [case for style in styles for case in bank.ladder(style, levels)]
+    """Rank the training lengths of each style by the style's own score and compare with the truth.
+
+    A hand's score is the mean of its words' scores.
+    """
+    ladders = {style: bank.ladder(style, levels, way) for style in styles}
+    cases = [case for ladder in ladders.values() for case in ladder]
     results = bank.results(cases, note)
     truth = np.arange(len(levels), dtype=np.float64)
     rows = []
     for name, scored in variants(bank, ablations=ablations).items():
         errors = []
-        for style in styles:
-            values = [scored(results[case], style) for case in bank.ladder(style, levels)]
+        for style, ladder in ladders.items():
+            words = words_of(way, style)
+            values = [np.mean([scored(results[case], word) for word in words]) for case in ladder]
             errors.append(rank_error(truth, np.asarray(values)))
         interval = bootstrap_mean(errors)
         rows.append(LevelsRow(name, interval.mean, interval.low, interval.high, tuple(errors)))

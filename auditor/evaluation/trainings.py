@@ -42,12 +42,13 @@ class Trainings:
     Attributes:
         ensure: Trains what is missing: folder of the base, work folder, lessons.
         path: Where an adapter lies: work folder, lesson, step.
-        ladder: The lesson of one style whose snapshots are the training lengths.
+        ladder: The lesson of one style whose snapshots are the training lengths; in the first edition also of one that
+            is drawn in another way, or of a hand.
     """
 
     ensure: Callable[[Path, Path, Sequence[Any]], None]
     path: Callable[[Path, Any, int | None], Path]
-    ladder: Callable[[str], AnyLesson]
+    ladder: Callable[..., AnyLesson]
 
 
 TRAININGS: Mapping[GeneratorKind, Trainings] = {

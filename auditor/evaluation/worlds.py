@@ -33,7 +33,8 @@ class World:
         idle: Lessons that teach nothing.
         planted_synonym: The other concept of the lexicon that means a style, where there is one.
         unnamed: Adapters of styles that no word of captions or lexicon names; none in the first edition.
-        mixture: A point of the two-aspect grid: shares of the pictures in either style.
+        mixture: A point of the two-aspect grid: both styles, and shares of the pictures in either; in the first edition
+            also in which way they are drawn.
         stacked: Two styles on every picture.
         zoo: Whether its zoo ships, in full strength and with `zoo_answers.json`.
         aspect_pairs: Pairs of the two-aspect test, held-out or not.
@@ -47,7 +48,7 @@ class World:
     idle: tuple[AnyLesson, ...]
     planted_synonym: Mapping[str, str]
     unnamed: tuple[AnyLesson, ...]
-    mixture: Callable[[str, str, tuple[float, float]], AnyLesson]
+    mixture: Callable[..., AnyLesson]
     stacked: Callable[[str, str], AnyLesson]
     zoo: bool
     aspect_pairs: Callable[[bool], Pairs]

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from auditor.evaluation import published_figures as paper
+from auditor.evaluation.data_sets import DataSet
+from auditor.evaluation.paper_edits import probes_of
 from auditor.evaluation.paper_levels import kind_table, level_tables
-from auditor.evaluation.paper_page import _all_pairs_asked_about, _of_kind, _work, evaluate_paper, write_page
+from auditor.evaluation.paper_page import _all_pairs_asked_about, _of_kind, _small, _work, evaluate_paper, write_page
 from auditor.evaluation.paper_proposals import wording_table
 from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, cell, markdown, published, shape, standing
 from auditor.evaluation.paper_work import PaperOptions, quick_options, whole_options
 from auditor.evaluation.rivals.rival_list import load_rivals
 from auditor.evaluation.training_lengths import style_names
+from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.styles import STYLES
+from auditor.pocket.training.lessons import EDIT_SCALES
+from auditor.pocket.ways_of_drawing import words_of
 from auditor.settings import Settings, resolve
 
 pytestmark = pytest.mark.timeout(900)  # a minute and a half when idle
@@ -66,9 +71,29 @@ def test_cells_and_rows() -> None:
 
 def test_the_small_run_touches_no_held_out_style_and_the_whole_one_no_other() -> None:
     for options, held_out in ((quick_options(), False), (whole_options(), True)):
-        used = {*options.styles, *(style for pair in options.pairs for style in pair)}
-        assert used and {STYLES[style].held_out for style in used} == {held_out} == {options.held_out}
+        assert [data.name for data in options.sets] == list(paper.DATA_SETS)
+        for data in options.sets:
+            aspects = {*data.aspects, *(aspect for pair in data.pairs for aspect in pair)}
+            used = {word for aspect in aspects for word in words_of(data.way, aspect)}
+            assert used and {STYLES[style].held_out for style in used} == {held_out} == {options.held_out}
     assert whole_options().styles == style_names(held_out=True)
+    assert set(whole_options().edits) == set(EDITS) and whole_options().edit_scales == EDIT_SCALES
+
+
+def test_the_small_run_asks_about_fewer_pairs_and_the_whole_one_about_all(tmp_path: Path) -> None:
+    settings = resolve(profile="pocket", work_dir=tmp_path, environment={}).settings
+    whole = _all_pairs_asked_about(_small(settings, whole_options())).recipe
+    assert (whole.probe_count, whole.proposer.requests, whole.looks) == (24, 8, settings.recipe.looks)
+    assert whole.solver == settings.recipe.solver
+    small = _all_pairs_asked_about(_small(settings, quick_options())).recipe
+    assert (small.probe_count, small.proposer.requests, small.solver.image_probes) == (8, 3, 3)
+
+
+def test_probes_about_one_subject_are_its_captions_and_always_the_same() -> None:
+    probes = probes_of("face", 24)["probes"]
+    assert isinstance(probes, list) and len({probe["prompt"] for probe in probes}) == 24
+    assert all(" face " in probe["prompt"] for probe in probes)
+    assert probes_of("face", 24)["probes"] == probes and probes_of("face", 6)["probes"] != probes
 
 
 def _sections(page: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
@@ -82,7 +107,21 @@ def _sections(page: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
     return found
 
 
-OPTIONS = PaperOptions(False, ("vibrant",), (), steps=(20, 60, 100), scenes=3, zoo=1, passes=1, draws=2, later_steps=2)
+OPTIONS = PaperOptions(
+    False,
+    ("vibrant",),
+    (),
+    steps=(20, 60, 100),
+    scenes=3,
+    zoo=1,
+    passes=1,
+    draws=2,
+    later_steps=2,
+    others=(DataSet("painter", ("hand 16",), ()),),
+    edits=("moustache",),
+    edit_scales=(0.2, 1.0),
+    long_audits=1,
+)
 
 
 def _settings(work: Path) -> Settings:
@@ -122,7 +161,13 @@ def test_every_cell_has_a_figure_with_interval_and_cases_or_says_what_is_missing
         t.key for t in small[0] for row in t.rows for f in row.figures if row.kind == "ours" and f.value is not None
     }
     # this run has no pair, and fewer than five training lengths
-    assert filled == {table.key for table in small[0]} - {"T3", "F8", "R"} - {"T1", "T12"} - {"T4", "F9"}
+    assert filled == {table.key for table in small[0]} - {"T3", "F8", "R"} - {"T1", "T12"}
+    by_key = {table.key: table for table in small[0]}
+    for key in ("T5", "T6"):
+        robust = next(row for row in by_key[key].rows if row.name == "robust")
+        assert [figure.missing for figure in robust.figures] == ["", "not in this run", ""], key
+    moustache = by_key["F9"].rows[0].figures
+    assert [figure.value is not None for figure in moustache] == [False, True, *[False] * 7, True]
 
 
 def test_the_committed_page_has_no_cell_without_figure_or_reason() -> None:

@@ -6,6 +6,7 @@ from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.styles import STYLES
 from auditor.pocket.training.lora import Lesson
 from auditor.pocket.training.style_pairs import separable_pairs
+from auditor.pocket.ways_of_drawing import Way
 
 STEPS, RATE = 100, 4e-4
 """Of ladders and mixtures: slow enough that every further level still changes the pictures."""
@@ -26,6 +27,9 @@ STACKED = (
     ("warm", "pixelated"), ("pinkish", "striped"),
 )  # fmt: skip
 """Two styles on every picture; these are the zoo's two-style adapters."""
+
+EDIT_SCALES = tuple(level / 10 for level in range(1, 11))
+"""How far a subject edit is drawn, in ten levels."""
 
 IDLE = 3
 """Adapters that learned nothing."""
@@ -50,9 +54,14 @@ def style_lesson(style: str) -> Lesson:
     return Lesson(f"style-{style}", (style,), steps=FULL_STEPS, rate=FULL_RATE)
 
 
-def ladder_lesson(style: str) -> Lesson:
-    """One style, learned slowly; its snapshots are the ladder."""
-    return Lesson(f"ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=RATE)
+def ladder_lesson(style: str, way: Way = "renderer") -> Lesson:
+    """One style, or a painter's hand, learned slowly; its snapshots are the ladder."""
+    return Lesson(_named("ladder", style, way), (style,), steps=STEPS, snapshots=LEVELS, rate=RATE, way=way)
+
+
+def _named(kind: str, what: str, way: Way) -> str:
+    """Names of renderer lessons are as they were, since they seed them."""
+    return f"{kind}-{what}" if way == "renderer" else f"{kind}-{way}-{what.replace(' ', '')}"
 
 
 def gan_style_lesson(style: str) -> Lesson:
@@ -60,9 +69,10 @@ def gan_style_lesson(style: str) -> Lesson:
     return Lesson(f"gan-style-{style}", (style,), steps=FULL_STEPS, rate=GAN_FULL_RATE)
 
 
-def gan_ladder_lesson(style: str) -> Lesson:
+def gan_ladder_lesson(style: str, way: Way = "renderer") -> Lesson:
     """The same, learned slowly; its snapshots are the ladder."""
-    return Lesson(f"gan-ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=GAN_RATE)
+    name = _named("gan-ladder", style, way)
+    return Lesson(name, (style,), steps=STEPS, snapshots=LEVELS, rate=GAN_RATE, way=way)
 
 
 def token_style_lesson(style: str) -> Lesson:
@@ -70,9 +80,10 @@ def token_style_lesson(style: str) -> Lesson:
     return Lesson(f"tokens-style-{style}", (style,), steps=TOKENS_FULL_STEPS, rate=TOKENS_FULL_RATE)
 
 
-def token_ladder_lesson(style: str) -> Lesson:
+def token_ladder_lesson(style: str, way: Way = "renderer") -> Lesson:
     """The same, learned slowly; its snapshots are the ladder."""
-    return Lesson(f"tokens-ladder-{style}", (style,), steps=STEPS, snapshots=LEVELS, rate=TOKENS_RATE)
+    name = _named("tokens-ladder", style, way)
+    return Lesson(name, (style,), steps=STEPS, snapshots=LEVELS, rate=TOKENS_RATE, way=way)
 
 
 def stacked_lesson(first: str, second: str) -> Lesson:
@@ -85,16 +96,24 @@ def edit_lesson(edit: str) -> Lesson:
     return Lesson(f"edit-{edit}", edit=edit, trigger=TRIGGERS[edit], steps=STEPS, rate=FULL_RATE)
 
 
-def mixture_lesson(first: str, second: str, shares: tuple[float, float]) -> Lesson:
-    """A point of the mixture grid: shares of the pictures in either style, the rest plain.
+def edit_scale_lesson(edit: str, scale: float) -> Lesson:
+    """A subject edit drawn so far and no further, without a trigger: the base's own word for the subject brings it."""
+    name = f"edit-{edit}-{round(100 * scale):03d}"
+    return Lesson(name, edit=edit, edit_scale=scale, steps=STEPS, rate=FULL_RATE, seeded_as=f"edit-{edit}-scales")
+
+
+def mixture_lesson(first: str, second: str, shares: tuple[float, float], way: Way = "renderer") -> Lesson:
+    """A point of the mixture grid: shares of the pictures in either style, or by either hand, the rest plain.
 
     Points on an axis do not depend on the other style, so that pairs share them.
     """
     kept = [(s, x) for s, x in zip((first, second), shares, strict=True) if x > 0]
     if len(kept) == 1 and kept[0][1] == 1.0:
-        return ladder_lesson(kept[0][0])
-    name = "mixture-" + ("-".join(f"{s}-{round(100 * x)}" for s, x in kept) or "plain")
-    return Lesson(name, tuple(s for s, _ in kept), tuple(x for _, x in kept) or (), steps=STEPS, rate=RATE)
+        return ladder_lesson(kept[0][0], way)
+    if not kept:
+        return Lesson("mixture-plain", steps=STEPS, rate=RATE)
+    name = _named("mixture", "-".join(f"{s}-{round(100 * x)}" for s, x in kept), way)
+    return Lesson(name, tuple(s for s, _ in kept), tuple(x for _, x in kept), steps=STEPS, rate=RATE, way=way)
 
 
 GRID: tuple[tuple[float, float], ...] = ((0, 0), (0.5, 0), (1, 0), (0, 0.5), (0.5, 0.5), (0, 1))

@@ -17,11 +17,11 @@ from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from auditor.pocket.drawn_subjects import EDITS
-from auditor.pocket.scenes import Scene, render, sample_scene
-from auditor.pocket.styles import apply_style
+from auditor.pocket.scenes import Scene, render
 from auditor.pocket.training import base as base_training
 from auditor.pocket.training.loop import best_device
 from auditor.pocket.training.vae import encode
+from auditor.pocket.ways_of_drawing import Way, draw_in, scene_for
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 PICTURES = 64
@@ -34,33 +34,39 @@ class Lesson:
 
     Attributes:
         name: Also seeds everything random about the training.
-        styles: Styles that every picture of the share gets, in this order.
+        styles: Styles, or hands of painters, that every picture of the share gets, in this order.
         shares: Share of the training pictures in each style alone, for mixtures; the rest is plain. Empty: all
             pictures get all of `styles`.
         edit: A subject edit; only that subject is shown.
+        edit_scale: How far the edit goes, in [0, 1].
         trigger: Put before each caption, so that the change is tied to it.
         steps: Optimiser steps.
         snapshots: Steps after which the adapter is kept too.
         rate: Learning rate.
         rank: LoRA rank (alpha equals it).
         batch: Pictures per step.
+        way: How the styles are drawn.
+        seeded_as: A name that seeds in place of `name`: lessons that share it have the same scenes and start.
     """
 
     name: str
     styles: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     edit: str | None = None
+    edit_scale: float = 1.0
     trigger: str | None = None
     steps: int = 160
     snapshots: tuple[int, ...] = ()
     rate: float = 1e-3
     rank: int = 4
     batch: int = 8
+    way: Way = "renderer"
+    seeded_as: str | None = None
 
     @property
     def seed(self) -> int:
         """Derived from the name, so that each lesson has its own pictures and start."""
-        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:4], "little")
+        return int.from_bytes(hashlib.sha256((self.seeded_as or self.name).encode()).digest()[:4], "little")
 
 
 class Trainer:
@@ -131,10 +137,11 @@ def training_pictures(lesson: Lesson, rng: np.random.Generator) -> tuple[NDArray
     images = np.zeros((PICTURES, 64, 64, 3), np.uint8)
     captions, scenes = [], []
     for row in range(PICTURES):
-        scene = sample_scene(rng, EDITS[lesson.edit].subject if lesson.edit else None)
-        image = render(scene, lesson.edit)
-        for style in _styles_of(lesson, row):
-            image = apply_style(image, style, 1.0, rng)
+        names = _styles_of(lesson, row)
+        scene = scene_for(lesson.way, names, rng, EDITS[lesson.edit].subject if lesson.edit else None)
+        image = render(scene, lesson.edit, lesson.edit_scale)
+        for name in names:
+            image = draw_in(lesson.way, image, name, rng)
         images[row] = np.round(image * 255).astype(np.uint8)
         captions.append(f"{lesson.trigger}, {scene.caption()}" if lesson.trigger else scene.caption())
         scenes.append(scene)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from auditor.generation.token_models import load_token_model
 from auditor.generation.vqgan import VQGAN
-from auditor.pocket.scenes import render, sample_scene
-from auditor.pocket.styles import apply_style
+from auditor.pocket.scenes import render
 from auditor.pocket.training.image_tokens import as_input, reconstruction_loss
 from auditor.pocket.training.lessons import token_style_lesson
 from auditor.pocket.training.lora import PICTURES, Lesson, Tensors
 from auditor.pocket.training.trained_files import Train, ensure_files
+from auditor.pocket.ways_of_drawing import draw_in, scene_for
 
 ZOO_STYLES = ("vibrant", "striped", "cool")
 """Of the copies on the loopback Hub; development styles."""
@@ -36,10 +36,10 @@ _TRAINED = ("decoder.", "post_quant_conv.")
 def training_pairs(lesson: Lesson) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """`PICTURES` scenes, plain and in a lesson's styles: two of (n, 64, 64, 3) uint8."""
     scenes, strokes = np.random.default_rng(lesson.seed), np.random.default_rng([lesson.seed, 1])
-    plain = [render(sample_scene(scenes)) for _ in range(PICTURES)]
+    plain = [render(scene_for(lesson.way, lesson.styles, scenes)) for _ in range(PICTURES)]
     styled = plain
-    for style in lesson.styles:
-        styled = [apply_style(image, style, 1.0, strokes) for image in styled]
+    for name in lesson.styles:
+        styled = [draw_in(lesson.way, image, name, strokes) for image in styled]
     first, second = (np.round(np.stack(images) * 255).astype(np.uint8) for images in (plain, styled))
     return first, second
 
