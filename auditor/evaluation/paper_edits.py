@@ -53,7 +53,11 @@ class EditCurve:
 
 
 def edit_tables(
-    settings: Settings, options: PaperOptions, judge: Callable[[Settings, Bank], Judge], note: Note | None = None
+    settings: Settings,
+    options: PaperOptions,
+    judge: Callable[[Settings, Bank], Judge],
+    readings: Sequence[str],
+    note: Note | None = None,
 ) -> list[PaperTable]:
     """T4 and Fig. 9.
 
@@ -61,10 +65,11 @@ def edit_tables(
         settings: Of the run.
         options: Its edits and scales.
         judge: Makes the judge of texts.
+        readings: Names of the rivals' readings, in the order of the other tables.
         note: Told about each adapter.
     """
     curves = [_curve(settings, options, edit, judge, note) for edit in options.edits]
-    return [_ranks(options, curves), _scores(options, curves)]
+    return [_ranks(options, curves, readings), _scores(options, curves)]
 
 
 def probes_of(subject: str, count: int) -> dict[str, object]:
@@ -104,11 +109,11 @@ def _asked_about(settings: Settings, subject: str) -> Settings:
     return settings.model_copy(update={"recipe": recipe.model_copy(update={"probes": str(path)})})
 
 
-def _ranks(options: PaperOptions, curves: Sequence[EditCurve]) -> PaperTable:
+def _ranks(options: PaperOptions, curves: Sequence[EditCurve], readings: Sequence[str]) -> PaperTable:
     count = len(options.edit_scales)
     rows = [TableRow(name, "ours", (_mean([c.ours[name] for c in curves]),)) for name in OURS_LEVELS]
-    for name in dict.fromkeys(name for curve in curves for name in curve.rivals):
-        # A rival whose texts say nothing about any scale of an edit ties them all.
+    for name in readings:
+        # A rival whose texts are empty at every scale of an edit ties them all.
         errors = [curve.rivals.get(name, chance_tied(count)) for curve in curves]
         rows.append(TableRow(name, "rival", (_mean(errors),)))
     chance = (("chance, random order", chance_random(count)), ("chance, all tied", chance_tied(count)))

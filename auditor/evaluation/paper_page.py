@@ -44,8 +44,10 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
     asking = _all_pairs_asked_about(_small(settings, options))
     work = _work("diffusers", asking, options, note)
     gan, tokens = (_of_kind(kind, asking, options, note) for kind in OTHER_KINDS)
+    levels = level_tables(work)
+    readings = [row.name for row in levels[0].rows if row.kind == "rival"]
     tables = [
-        *level_tables(work),
+        *levels,
         aspect_table(work),
         kind_table("T5", "single aspect on a GAN", paper.T5, gan),
         kind_table("T6", "single aspect on an autoregressive generator", paper.T6, tokens),
@@ -57,7 +59,7 @@ def evaluate_paper(settings: Settings, options: PaperOptions, note: Note | None 
         retrieval_table(work),
         *curve_tables(work),
         versions_table(work),
-        *edit_tables(asking, options, _judge, note),
+        *edit_tables(asking, options, _judge, readings, note),
         data_sets_table(options.sets, work.bank.opened.encoder, work.bank.opened.lexicon),
     ]
     return sorted(tables, key=lambda table: _ORDER.index(table.key))

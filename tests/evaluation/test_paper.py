@@ -23,7 +23,7 @@ from auditor.pocket.training.lessons import EDIT_SCALES
 from auditor.pocket.ways_of_drawing import words_of
 from auditor.settings import Settings, resolve
 
-pytestmark = pytest.mark.timeout(900)  # a minute and a half when idle
+pytestmark = pytest.mark.timeout(1800)  # some 200 seconds of one core
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
 SMALL = (
     "recipe.probe_count=6",
