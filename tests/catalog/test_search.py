@@ -208,6 +208,13 @@ def test_concepts_and_phrases_mix(find):
     assert "dan/foggy" not in names(find("watercolor pine wood"))
 
 
+def test_a_free_phrase_must_be_there_to_be_found_and_must_not_be_there_to_be_left_out(find):
+    assert names(find("pine wood")) == ["dan/foggy"]
+    assert names(find("watercolor pine wood")) == []
+    left = {hit.repo_id for hit in find("not sharp edges").hits}
+    assert "cat/sharp" in left and "cat/blur" not in left
+
+
 def test_an_interval_that_reaches_below_zero_vouches_for_nothing(world, build):
     """A fit without bounds (`ols`) leaves such intervals."""
     for name, low in (("ann/unsure", -0.2), ("bob/sure", 0.1)):
