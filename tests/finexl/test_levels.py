@@ -250,3 +250,17 @@ def test_neither_side_of_a_concept_counts_for_more_in_the_choice_of_a_penalty(se
     _, basis, halves = measured(seed, 30, 40, 0.5)
     noise = 0.5 * np.random.default_rng(6).normal(size=(60, 40))
     assert choose_penalty(basis, halves, noise, 24) == choose_penalty(basis, -halves, noise, 24)
+
+
+def test_a_level_is_scaled_by_what_the_other_atoms_leave_of_a_direction_and_of_its_error() -> None:
+    """1 - h'P h / a'P a, with P made of the others alone; a share below a tenth counts as one."""
+    rng = np.random.default_rng(8)
+    atoms, halves = rng.normal(size=(5, 8)), 0.3 * rng.normal(size=(5, 8))
+    mapping = level_map(make_basis(names(5), atoms), 0.5, halves)
+    strength = 0.5 * (atoms**2).sum(axis=1).mean()
+    shares = []
+    for place, (atom, half) in enumerate(zip(atoms, halves, strict=True)):
+        others = np.delete(atoms, place, axis=0)
+        rest = np.linalg.inv(strength * np.eye(8) + others.T @ others)
+        shares.append(max(0.1, 1 - (half @ rest @ half) / (atom @ rest @ atom)))
+    assert (mapping.matrix * atoms).sum(axis=1) == pytest.approx(1 / np.array(shares))
