@@ -3,6 +3,7 @@
 import pytest
 
 from auditor.catalog.search import search
+from auditor.errors import UserError
 from auditor.results.result_file import Result, write_result
 
 
@@ -91,6 +92,8 @@ def test_like_means_the_repo_of_just_this_name_or_else_the_most_popular_that_hol
     world.merge()
     assert search(world.database, "like ann/tideway").hits[0].repo_id == "cat/foggy"
     assert search(world.database, "like tideway").hits[0].repo_id == "bob/dark"
+    with pytest.raises(UserError, match="no scored adapter"):
+        search(world.database, "like ann/tide")
 
 
 @pytest.mark.parametrize(("said", "step"), [("a bit more", 0.5), ("more", 1.0), ("much more", 2.0)])

@@ -83,6 +83,7 @@ def test_span_share_sees_a_combination_of_kept_concepts() -> None:
     options = RobustOptions(redundancy="span_share", max_redundancy=0.9, order="given", stop_residual=0)
     result = explain([1.0, 0.8, 0.1], ["a", "b", "mix"], vectors, options=options)
     assert [(c.name, c.fate) for c in result.trace][2] == ("mix", "redundant")
+    assert result.trace[2].redundancy == pytest.approx(0.98 / 0.9825)
 
 
 def test_abstains() -> None:

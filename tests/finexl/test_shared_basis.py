@@ -107,7 +107,8 @@ def test_degenerate_inputs_stay_finite(solver: Solver, n: int) -> None:
             assert np.isfinite(getattr(result, name)).all(), name
         assert (result.low <= result.score).all() and (result.score <= result.high).all()
         assert 0.0 <= result.explained_share <= 1.0
-    assert (score(np.zeros((n, 3)), basis, options).high == 0).all()
+    nothing = score(np.zeros((n, 3)), basis, options)
+    assert (nothing.high == 0).all() and nothing.explained_share == 0.0
     empty = score(rng.normal(size=(n, 3)), make_basis([], np.zeros((0, 3))), options)
     assert empty.score.shape == (0,) and empty.explained_share == 0.0
 
