@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
-from auditor.evaluation.unseen import explained, without
+from auditor.evaluation.bank import Bank, TrainedAdapter
+from auditor.evaluation.unseen import evaluate_unseen, explained, without
+from auditor.pocket.second.training.lora import Lesson
 from tests.measuring.test_scoring import D, scorer
 
 
@@ -29,3 +34,34 @@ def test_scatter_is_not_held_against_the_lexicon() -> None:
     share, _ = explained(made, vector + 2 * noise)
     assert share > made.shared(vector + 2 * noise).explained_share + 0.02
     assert explained(made, np.zeros((12, D)))[0] == 0.0
+
+
+@pytest.mark.parametrize(("held_out", "alarms"), [(True, 1), (False, 0)])
+def test_styles_that_nothing_names_are_held_against_the_worst_explained_development_style(
+    held_out: bool, alarms: int
+) -> None:
+    made = scorer("mean")
+    rng = np.random.default_rng(2)
+    strange = rng.normal(size=D)
+    for atom in made.basis.atoms:  # what no concept goes along
+        strange -= (strange @ atom) / (atom @ atom) * atom
+    strange *= np.linalg.norm(made.basis.atoms[0]) / np.linalg.norm(strange)
+    foreign = {"plain": 0.0, "mixed": 0.4, "own": 0.1, "odd": 0.6, "unnamed": 3.0}  # share of it in each style's change
+    scatter = 0.01 * np.linalg.norm(strange) / np.sqrt(D) * rng.normal(size=(12, D))
+
+    def results(cases: list[TrainedAdapter], note: object) -> dict[TrainedAdapter, SimpleNamespace]:
+        changes = {case: made.basis.atoms[0] + foreign[case.lesson.styles[0]] * strange for case in cases}
+        return {case: SimpleNamespace(arrays={"differences": v + scatter}) for case, v in changes.items()}
+
+    out = {"plain": False, "mixed": False, "own": True, "odd": True}
+    world = SimpleNamespace(
+        unnamed=(Lesson("unnamed-1", ("unnamed",)),),
+        styled=lambda style, seed: Lesson(f"{style}-{seed}", (style,)),
+        style_names=lambda which: tuple(style for style, is_out in out.items() if is_out == which),
+    )
+    bank = cast(Bank, SimpleNamespace(world=world, results=results, opened=SimpleNamespace(scorer=made)))
+    found = evaluate_unseen(bank, held_out)
+    assert (found.unexplained.right, found.unexplained.cases) == (1, 1)
+    assert (found.false_alarms.right, found.false_alarms.cases) == (alarms, 2)
+    (judged,) = found.styles
+    assert judged.known is None and judged.unseen < found.limit < 1
