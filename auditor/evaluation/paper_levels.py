@@ -8,16 +8,17 @@ from auditor.evaluation import published_figures as paper
 from auditor.evaluation.aspects import CHANCE, evaluate_aspects, grid_cases, share_right
 from auditor.evaluation.bank import TrainedAdapter
 from auditor.evaluation.data_sets import DataSet
-from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, missing_rows, published
+from auditor.evaluation.paper_table import LEVEL, PRIMARY, Figure, PaperTable, TableRow, missing_rows, published
 from auditor.evaluation.paper_why import why_levels, why_places
 from auditor.evaluation.paper_work import PaperWork
 from auditor.evaluation.rivals.on_bank import Scored
 from auditor.evaluation.training_lengths import evaluate_levels
 from auditor.finexl.attribution import bootstrap_mean, chance_random, chance_tied
 
-OURS = ("robust", "paper")
-OURS_LEVELS = ("robust", "level", "projection", "paper")
-OURS_ASPECTS = ("robust", "level", "the two alone", "projection", "paper")
+OURS = (PRIMARY, "paper")
+OURS_LEVELS = (PRIMARY, LEVEL, "projection", "paper")
+OURS_ASPECTS = (PRIMARY, LEVEL, "the two alone", "projection", "paper")
+COMPARED = (LEVEL, PRIMARY)
 HANDS_SCORE = "A hand's score is the mean of its words' scores, for everybody."
 NOT_HERE = Figure(None, missing="not in this run")
 SAYS_NOTHING = Figure(None, missing="says nothing here")
@@ -42,6 +43,7 @@ def level_tables(work: PaperWork) -> list[PaperTable]:
             *(published(name, row) for name, row in paper.T2.items()),
             *_rows(ours, rivals, _level_chance(paper.LEVELS)),
         ),
+        compared=COMPARED,
     )
     # T1's first column is T2's last one.
     columns = [(_last(ours), _last(rivals)), *(_rank_errors(work, data, steps[-1:]) for data in others)]
@@ -88,6 +90,7 @@ def aspect_table(work: PaperWork) -> PaperTable:
         "share",
         "more",
         why_places(work),
+        COMPARED,
     )
 
 
@@ -160,7 +163,7 @@ def _over_sets(
     ours, rivals = _beside([mine for mine, _ in columns]), _beside([theirs for _, theirs in columns])
     rows = _rows(ours, rivals, _level_chance([count] * len(columns)))
     theirs = tuple(published(name, row) for name, row in figures.items())
-    return PaperTable(key, title, about, paper.DATA_SETS, (*theirs, *rows), notes=why_levels(work))
+    return PaperTable(key, title, about, paper.DATA_SETS, (*theirs, *rows), notes=why_levels(work), compared=COMPARED)
 
 
 def _beside(columns: Sequence[Columns]) -> Columns:

@@ -13,7 +13,10 @@ Better = Literal["less", "more"]
 Kind = Literal["published", "ours", "rival", "chance"]
 
 PRIMARY = "robust"
-"""The row of ours that is set against the rivals."""
+"""The row of ours that is set against the rivals: the score, by which adapters are named."""
+
+LEVEL = "level"
+"""The row of ours that orders adapters by one concept; set against the rivals where a table is about order."""
 
 LEAST_CASES = 6
 """Cases from which on intervals are set against each other: resampling fewer makes them too narrow to mean anything."""
@@ -65,6 +68,7 @@ class PaperTable:
         unit: `share` is shown in per cent.
         better: Which direction is better.
         notes: Sentences below it, such as what was counted about mistakes.
+        compared: Rows of ours that are set against the rivals.
     """
 
     key: str
@@ -75,6 +79,7 @@ class PaperTable:
     unit: Unit = "number"
     better: Better = "less"
     notes: tuple[str, ...] = ()
+    compared: tuple[str, ...] = (PRIMARY,)
 
 
 def published(name: str, values: Sequence[float | None]) -> TableRow:
@@ -90,33 +95,34 @@ def missing_rows(names: Sequence[str], columns: int, why: str) -> tuple[TableRow
 
 
 def standing(table: PaperTable) -> tuple[str, ...]:
-    """Where `robust` stands against each rival: one sentence a column, for columns with both."""
-    mine = next((row for row in table.rows if row.kind == "ours" and row.name == PRIMARY), None)
+    """Where each compared row of ours stands against all rivals: one sentence a column, for columns with both."""
     rivals = [row for row in table.rows if row.kind == "rival"]
-    if mine is None or not rivals:
-        return ()
+    ours = {row.name: row for row in table.rows if row.kind == "ours"}
     sentences = []
-    for place, column in enumerate(table.columns):
-        own = mine.figures[place]
-        theirs = {row.name: row.figures[place] for row in rivals if row.figures[place].value is not None}
-        if own.value is None or not theirs:
-            continue
-        groups: dict[str, list[str]] = {"clearly": [], "ahead": [], "behind": []}
-        for name, other in theirs.items():
-            equal = " (equal)" if other.value == own.value else ""
-            groups[_against(own, other, table.better)].append(f"{name}{equal}")
-        enough = own.cases is not None and own.cases >= LEAST_CASES
-        if enough:
-            said = [f"ahead of {len(groups['clearly'])} of {len(theirs)} rival readings with disjoint 95 % intervals"]
-            if groups["ahead"]:
-                said.append(f"ahead with overlapping intervals: {'; '.join(groups['ahead'])}")
-        else:
-            ahead = len(groups["clearly"]) + len(groups["ahead"])
-            said = [f"ahead of {ahead} of {len(theirs)} rival readings, on too few cases ({own.cases}) for intervals"]
-        if groups["behind"]:
-            said.append(f"**not ahead**: {'; '.join(groups['behind'])}")
-        sentences.append(f"{column}: {PRIMARY} is {'. '.join(said)}.")
+    for name in table.compared:
+        for place, column in enumerate(table.columns):
+            theirs = {row.name: row.figures[place] for row in rivals if row.figures[place].value is not None}
+            if theirs and name in ours and ours[name].figures[place].value is not None:
+                said = _standing(ours[name].figures[place], theirs, table.better)
+                sentences.append(f"{column}: {name} is {said}.")
     return tuple(sentences)
+
+
+def _standing(own: Figure, theirs: Mapping[str, Figure], better: Better) -> str:
+    groups: dict[str, list[str]] = {"clearly": [], "ahead": [], "behind": []}
+    for name, other in theirs.items():
+        equal = " (equal)" if other.value == own.value else ""
+        groups[_against(own, other, better)].append(f"{name}{equal}")
+    if own.cases is not None and own.cases >= LEAST_CASES:
+        said = [f"ahead of {len(groups['clearly'])} of {len(theirs)} rival readings with disjoint 95 % intervals"]
+        if groups["ahead"]:
+            said.append(f"ahead with overlapping intervals: {'; '.join(groups['ahead'])}")
+    else:
+        ahead = len(groups["clearly"]) + len(groups["ahead"])
+        said = [f"ahead of {ahead} of {len(theirs)} rival readings, on too few cases ({own.cases}) for intervals"]
+    if groups["behind"]:
+        said.append(f"**not ahead**: {'; '.join(groups['behind'])}")
+    return ". ".join(said)
 
 
 def _against(own: Figure, other: Figure, better: Better) -> str:
@@ -142,7 +148,7 @@ def markdown(table: PaperTable) -> str:
     heads = ["", *table.columns]
     body = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in table.rows:
-        name = f"**{row.name}**" if row.kind == "ours" and row.name == PRIMARY else row.name
+        name = f"**{row.name}**" if row.kind == "ours" and row.name in table.compared else row.name
         body.append(f"| {name} | {' | '.join(cell(figure, table.unit) for figure in row.figures)} |")
     said = [f"- {sentence}" for sentence in (*standing(table), *table.notes)]
     parts = [f"## {table.key}: {table.title}", table.about, "\n".join(body), *(["\n".join(said)] if said else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_where_we_stand_is_told_by_intervals_and_direction() -> None:
     )
     assert standing(_table(Figure(None, missing="later"), apart)) == ()
     assert standing(_table(ours, Figure(None, missing="later"))) == ()
+
+
+def test_the_row_that_orders_is_set_against_the_rivals_beside_the_one_that_names() -> None:
+    names, orders, rival = Figure(0.9, 0.8, 1.0, 9), Figure(0.1, 0.0, 0.2, 9), Figure(0.5, 0.4, 0.6, 9)
+    rows = (
+        TableRow("robust", "ours", (names,)),
+        TableRow("level", "ours", (orders,)),
+        TableRow("r", "rival", (rival,)),
+    )
+    table = PaperTable("T1", "a", "b", ("x",), rows)
+    (said,) = standing(table)
+    assert said.startswith("x: robust is ahead of 0 of 1") and said.endswith("**not ahead**: r.")
+    first, second = standing(replace(table, compared=("level", "robust")))
+    assert first == "x: level is ahead of 1 of 1 rival readings with disjoint 95 % intervals." and second == said
+    assert "| **level** | 0.10" in markdown(replace(table, compared=("level", "robust")))
+    assert "| level | 0.10" in markdown(table)
 
 
 def test_cells_and_rows() -> None:
