@@ -43,15 +43,15 @@ class Lever:
     cpu: float | None
 
 
-def drawn_otherwise(bench: Bench, name: str, setting: str, **changes: object) -> Lever:
-    """A lever that changes the way of drawing."""
+def drawn_otherwise(bench: Bench, name: str, setting: str, share: float = 1.0, **changes: object) -> Lever:
+    """A lever that changes the way of drawing; of the probes, the first `share` of each arm."""
     drawn = bench.draw(replace(bench.own, **changes))  # type: ignore[arg-type]  # fields of Drawing
     return Lever(
         name,
         setting,
-        np.stack([d.mean(0) for d in drawn.differences]),
-        sum(drawn.evaluations) / sum(bench.whole.evaluations),
-        sum(drawn.cpu_s) / sum(bench.whole.cpu_s),
+        np.stack([d[: round(len(d) * share)].mean(0) for d in drawn.differences]),
+        share * sum(drawn.evaluations) / sum(bench.whole.evaluations),
+        share * sum(drawn.cpu_s) / sum(bench.whole.cpu_s),
     )
 
 
@@ -180,6 +180,7 @@ def plain_levers(bench: Bench) -> list[Lever]:
         *(fewer_probes(bench, "fewer probes", text, lambda d, n=n: len(d) * n // 24) for n, text in few),
         drawn_otherwise(bench, "fewer steps", "`steps` 6 of 8", steps=6),
         drawn_otherwise(bench, "fewer steps", "`steps` 4 of 8", steps=4),
+        drawn_otherwise(bench, "both", "`steps` 4 of 8, `probe_count` 12, `subject_probes` 6", 0.5, steps=4),
         drawn_otherwise(bench, "smaller pictures", "`size` 48 of 64", size=48),
         *(trajectory(bench, step, None) for step in (1, 2, 4)),
         *(trajectory(bench, 2, full) for full in (6, 8, 12)),
