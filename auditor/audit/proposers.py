@@ -6,19 +6,20 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditor.errors import PrerequisiteMissing
 from auditor.planning.local_models import HubFiles, best_device, cached_commit, from_hub_cache
-from auditor.proposing.dependable import Breaker, ServedProposer
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.proposer import Proposer, ProposerOptions, Sampling
-from auditor.proposing.readiness import ServerCheck, check_questions
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.revision import folder_revision, is_commit
-from auditor.proposing.server import LocalServer, ServerPlan
 from auditor.proposing.template import TEMPLATE, PromptTemplate
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings
+
+if TYPE_CHECKING:
+    from auditor.proposing.readiness import ServerCheck
 
 TILE = 28
 """Qwen2-VL cuts pictures into tiles of this many pixels; a limit in between would be rounded down."""
@@ -55,6 +56,8 @@ def ask_server(settings: Settings) -> ServerCheck:
     Raises:
         PrerequisiteMissing: The commit that the model's revision means is not on this machine.
     """
+    from auditor.proposing.readiness import check_questions  # the client library, which few commands need
+
     return check_questions(_endpoint(settings), _wanted(settings), settings.serving.timeout_s)
 
 
@@ -97,6 +100,10 @@ def _endpoint(settings: Settings) -> Endpoint:
 
 
 def _on_a_server(settings: Settings, wanted: ProposerOptions, cache: ReplyCache) -> Proposer:
+    from auditor.proposing.dependable import Breaker, ServedProposer  # as above
+    from auditor.proposing.openai_proposer import OpenAIProposer
+    from auditor.proposing.server import LocalServer, ServerPlan
+
     chosen, serving, endpoint = settings.recipe.proposer, settings.serving, _endpoint(settings)
     inner: Proposer
     if serving.address is not None:

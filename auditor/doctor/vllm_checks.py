@@ -10,7 +10,7 @@ from pathlib import Path
 
 from auditor.common.text_safety import clean
 from auditor.doctor.check import Check
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.server import ServerPlan
 from auditor.settings import Settings
 

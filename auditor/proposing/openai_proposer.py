@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import structlog
 
 from auditor.common.pictures import Pictures
 from auditor.proposing import server_errors
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.forms import Form, about_pictures, weaker
 from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
@@ -28,25 +29,6 @@ from auditor.proposing.schema import printable, without_thoughts
 from auditor.records.proposals import Proposals
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the server is and how patient to be with it.
-
-    `revision` names the served weights, since a server cannot be asked for it. `deadline_s` bounds one
-    request, and the waits that a rate limit asks for; a request that meets an outage is sent `outage_attempts` times in
-    all, `pause_s` apart.
-    """
-
-    base_url: str
-    model: str
-    revision: str
-    api_key: str = "none"
-    deadline_s: float = 120.0
-    outage_attempts: int = 2
-    pause_s: float = 1.0
-    parallel: int = 8
 
 
 def client_for(endpoint: Endpoint) -> openai.AsyncOpenAI:

@@ -14,8 +14,9 @@ import numpy as np
 import openai
 
 from auditor.errors import UserError
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.forms import image_part
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer, client_for
+from auditor.proposing.openai_proposer import OpenAIProposer, client_for
 from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.schema import printable
 

@@ -24,7 +24,7 @@ import structlog
 
 from auditor.errors import PrerequisiteMissing
 from auditor.proposing import guard
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.proposer import VlmUnavailable
 from auditor.proposing.readiness import check_server
 from auditor.proposing.schema import printable

@@ -21,7 +21,7 @@ from auditor.evaluation.rivals.visdiff import auroc
 from auditor.lexicons.loader import Lexicon, load_lexicon
 from auditor.pocket.scenes import render, sample_scene
 from auditor.pocket.styles import apply_style
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.records.proposals import Proposals, RawReply
 from tests.stub_vlm import StubServer
 

@@ -12,7 +12,8 @@ import pytest
 
 from auditor.proposing import server as server_module
 from auditor.proposing.dependable import Breaker, ServedProposer
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.endpoint import Endpoint
+from auditor.proposing.openai_proposer import OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, VlmUnavailable
 from auditor.proposing.server import LocalServer
 from auditor.records.proposals import Proposals

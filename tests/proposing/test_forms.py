@@ -16,9 +16,10 @@ import openai
 import pytest
 
 from auditor.errors import PrerequisiteMissing, UserError
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.forms import Form, weaker
 from auditor.proposing.images import contact_sheet
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.openai_proposer import OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, Sampling, VlmUnavailable
 from auditor.proposing.readiness import check_questions
 from auditor.proposing.reply_cache import ReplyCache

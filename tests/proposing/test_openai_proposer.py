@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from auditor.errors import PrerequisiteMissing, TransientError, UserError
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.endpoint import Endpoint
+from auditor.proposing.openai_proposer import OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, Sampling, VlmUnavailable
 from auditor.proposing.reply_cache import ReplyCache
 from auditor.proposing.schema import REPLY_SCHEMA

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.readiness import check_server
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from auditor.errors import PrerequisiteMissing
 from auditor.proposing import server as server_module
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.proposer import VlmUnavailable
 from auditor.proposing.readiness import check_server
 from auditor.proposing.server import LocalServer, ServerPlan, reserved_port

@@ -10,7 +10,7 @@ import pytest
 
 from auditor.audit.proposers import load_proposer
 from auditor.proposing.dependable import Breaker, ServedProposer
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.server import LocalServer
 from auditor.results.workspace import Workspace
 from auditor.settings import Settings, resolve

@@ -15,7 +15,7 @@ from auditor.audit.task import Task, TaskReport
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.server import LocalServer
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.audit.test_propose_waiting import snapshot, waiting

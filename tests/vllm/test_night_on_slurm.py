@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor.pipeline import stages
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from tests.cluster.conftest import (  # noqa: F401  # some are fixtures
     Planned,
     audit,

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from auditor.audit.proposers import load_proposer
 from auditor.pocket.drawn_subjects import SIZE
 from auditor.pocket.vlm.pairs import Case, draw_case
-from auditor.proposing.openai_proposer import Endpoint, OpenAIProposer
+from auditor.proposing.endpoint import Endpoint
+from auditor.proposing.openai_proposer import OpenAIProposer
 from auditor.proposing.proposer import ProposerOptions, Sampling
 from auditor.proposing.readiness import check_server
 from auditor.proposing.schema import MAX_CONCEPTS, parse_reply

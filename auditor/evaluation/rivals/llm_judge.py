@@ -10,7 +10,7 @@ import openai
 from auditor.errors import PrerequisiteMissing
 from auditor.evaluation.rivals.judging import LEAST, MOST
 from auditor.lexicons.loader import Lexicon
-from auditor.proposing.openai_proposer import Endpoint
+from auditor.proposing.endpoint import Endpoint
 from auditor.proposing.schema import printable, without_thoughts
 
 _SYSTEM = (
