@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,10 @@ def test_main_names_no_version(tmp_path: Path) -> None:
 def test_a_server_of_our_own_needs_the_commit(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteMissing, match="not in the Hub cache"):
         identity(tmp_path, "recipe.proposer.revision=2024-08-06")
+
+
+def test_only_a_server_needs_the_client_library() -> None:
+    """It takes as long to load as a tenth of all that a task loads."""
+    code = "import sys, auditor.audit.proposers; print('openai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
