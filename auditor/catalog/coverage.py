@@ -12,15 +12,20 @@ from auditor.catalog.reading import open_catalog
 Grouping = Literal["family", "format", "base", "reason"]
 
 _SQL = """
-SELECT {column} AS name,
+WITH why AS (
+    SELECT name, first(reason ORDER BY units DESC, reason) AS main_reason
+    FROM (SELECT {column} AS name, reason, sum(units) AS units FROM coverage
+          WHERE NOT audited AND outcome <> 'pending' GROUP BY ALL)
+    GROUP BY ALL)
+SELECT c.{column} AS name,
     coalesce(sum(units) FILTER (audited), 0)::BIGINT AS audited,
     coalesce(sum(units) FILTER (NOT audited AND outcome <> 'pending'), 0)::BIGINT AS not_audited,
     coalesce(sum(units) FILTER (outcome = 'pending'), 0)::BIGINT AS pending,
     coalesce(sum(downloads) FILTER (NOT audited), 0)::BIGINT AS downloads_without,
-    arg_max(reason, units) FILTER (NOT audited AND reason IS NOT NULL) AS main_reason
-FROM coverage
-GROUP BY name
-ORDER BY sum(units) DESC, name NULLS LAST
+    any_value(why.main_reason) AS main_reason
+FROM coverage c LEFT JOIN why ON why.name IS NOT DISTINCT FROM c.{column}
+GROUP BY c.{column}
+ORDER BY sum(units) DESC, c.{column} NULLS LAST
 """
 
 

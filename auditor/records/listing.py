@@ -51,7 +51,7 @@ class ListedRepo:
         base_relation: How the repo says it relates to its base.
         instance_prompt: The prompt it was trained with, when the card has one.
         triggers: Trigger candidates, most trusted first.
-        gated: False, "auto" or "manual".
+        gated: None where it is open to all, "auto" or "manual".
         nsfw: Tagged as not for all audiences.
         files: Files at `commit_sha`, in the order listed.
         found_by: Names of the queries that found the repo.

@@ -13,6 +13,7 @@ import duckdb
 from auditor.catalog.export.dataset_card import DatasetCardFacts, dataset_card
 from auditor.catalog.export.flat import write_csv, write_jsonl
 from auditor.catalog.export.folders import check_replaceable, new_folder, write_checksums, write_marker
+from auditor.catalog.export.gallery_data import ROWS
 from auditor.catalog.export.sidecars import Annotated, annotate_folder, count_sidecars, write_sidecars
 from auditor.catalog.export.site import write_site
 from auditor.catalog.export.tables import TABLES, columns_of, count_rows, write_tables
@@ -131,11 +132,13 @@ def _write_products(
 def planned_rows(database: Path, formats: Sequence[ExportFormat], max_pages: int) -> dict[str, int]:
     """Rows by product, without writing anything."""
     with reading_catalog(database) as connection:
-        listed, audited = connection.execute("SELECT count(*), count(audit_id) FROM adapters").fetchall()[0]
+        listed, shown = connection.execute(
+            f"SELECT (SELECT count(*) FROM adapters), (SELECT count(*) FROM ({ROWS}) WHERE result_file IS NOT NULL)"
+        ).fetchall()[0]
         rows = count_rows(connection) if "tables" in formats else {}
         rows |= {f"catalog.{name}": listed for name in ("jsonl", "csv") if name in formats}
         rows |= {"sidecars": count_sidecars(connection)} if "sidecars" in formats else {}
-        return rows | ({"index.html": listed, "pages": min(audited, max_pages)} if "site" in formats else {})
+        return rows | ({"index.html": listed, "pages": min(shown, max_pages)} if "site" in formats else {})
 
 
 def annotate(database: Path, folder: Path) -> Annotated:
