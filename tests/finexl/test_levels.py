@@ -264,3 +264,50 @@ def test_a_level_is_scaled_by_what_the_other_atoms_leave_of_a_direction_and_of_i
         rest = np.linalg.inv(strength * np.eye(8) + others.T @ others)
         shares.append(max(0.1, 1 - (half @ rest @ half) / (atom @ rest @ atom)))
     assert (mapping.matrix * atoms).sum(axis=1) == pytest.approx(1 / np.array(shares))
+
+
+def test_a_level_is_in_doubt_by_how_well_the_share_of_its_direction_is_known() -> None:
+    """A share of 3/4 is that of sides of cosine 0.6; in 3 dimensions its square is known to within 0.64 / 3."""
+    mapping = level_map(make_basis(names(2), np.eye(3)[:2]), 0.5, np.array([[0.0, 0.0, 0.5]] * 2))
+    assert mapping.own_error == pytest.approx([0.64 / 3 / (2 * 0.6 * 1.6) ** 2] * 2)
+
+
+@pytest.mark.parametrize("mode", ["stacked", "either"])
+def test_with_several_atoms_or_views_per_concept_the_alignment_is_all_that_is_known_of_errors(
+    mode: CombineMode,
+) -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.normal(size=(5, 9))
+    text, image = (truth + 0.4 * rng.normal(size=truth.shape) for _ in range(2))
+    known = np.full(5, 0.1)
+    both = combine(ConceptDirections(text, known), ConceptDirections(image, known), mode)
+    basis = make_basis(names(5), both)
+    own = np.stack([basis.atoms.reshape(-1, basis.views, 9)[basis.owner == c].mean(axis=(0, 1)) for c in range(5)])
+    with_halves = level_map(basis, 0.3, half_differences(text, image))
+    response = (with_halves.matrix * own * np.sqrt(basis.views)).sum(axis=1)
+    assert response == pytest.approx(1 / reliability(basis))
+    assert with_halves.matrix == pytest.approx(level_map(basis, 0.3).matrix)
+
+
+@pytest.mark.parametrize(("seed", "size", "probes"), [(0, 0.3, 24), (1, 1.0, 4), (2, 0.05, 100), (3, 3.0, 12)])
+def test_the_penalty_has_the_least_median_expected_error(seed: int, size: float, probes: int) -> None:
+    """Two thirds of the mean leak of either side, a third of the error of a level's own direction, and noise / n."""
+    _, basis, halves = measured(seed, 40, 30, 0.5)
+    noise = size * np.random.default_rng(seed).normal(size=(50, 30))
+    wrong = halves / np.sqrt((1 + np.clip(basis.alignment, 0.2, 1)) / 2)[:, None]
+    errors = []
+    for penalty in PENALTIES:
+        mapping = level_map(basis, penalty, halves)
+        matrix = mapping.matrix / mapping.reliability[:, None]
+        sides = np.stack([basis.atoms + halves, basis.atoms - halves])
+        leak = [np.mean((np.delete(sides, c, axis=1) @ matrix[c]) ** 2) for c in range(40)]
+        sizes = (wrong**2).sum(axis=1)
+        own = ((matrix @ wrong.T) ** 2).sum(axis=1) / sizes.sum() * sizes
+        errors.append(np.median(2 / 3 * np.array(leak) + own / 3 + ((noise @ matrix.T) ** 2).mean(axis=0) / probes))
+    assert choose_penalty(basis, halves, noise, probes) == PENALTIES[int(np.argmin(errors))]
+
+
+def test_of_a_single_concept_nothing_leaks_and_nothing_at_all_is_in_no_doubt() -> None:
+    assert choose_penalty(make_basis(names(1), [[1.0, 0.0]]), None, np.ones((3, 2)), 5) == PENALTIES[-1]
+    nothing = levels(np.ones((4, 3)), level_map(make_basis(names(2), np.zeros((2, 3))), 0.5))
+    assert not nothing.level.any() and not nothing.doubt.any() and not nothing.high.any()
