@@ -70,7 +70,7 @@ def save_janus(folder: Path) -> Path:
         image_token_embed_dim=32,
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=clip_tokenizer().backend_tokenizer, bos_token="<|startoftext|>"
+        tokenizer_object=clip_tokenizer().backend_tokenizer, bos_token="<|startoftext|>", pad_token="<|endoftext|>"
     )
     tokenizer.add_special_tokens({"additional_special_tokens": ["<begin_of_image>"]})
     text = LlamaConfig(

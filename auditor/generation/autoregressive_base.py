@@ -51,7 +51,7 @@ class AutoregressiveBase(ReplacedWeightsBase):
         """Logits of every token of one fixed picture, and the picture."""
         model = self._tokens
         codes = (torch.arange(model.side**2, device=self.options.device) * 7919 % model.codes)[None]
-        prefix = model.prefix([PROOF_PROMPT])
+        prefix = model.prefix([model.prompt_ids(PROOF_PROMPT)])
         inputs = torch.cat([prefix.embeddings, model.fed_back(codes[:, :-1])], dim=1)
         hidden = model.body(inputs_embeds=inputs).last_hidden_state[0, prefix.mask.shape[1] - 1 :]
         self.calls.proof += codes.shape[1]
@@ -76,8 +76,9 @@ class AutoregressiveBase(ReplacedWeightsBase):
     def _sample(self, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
         """Draw codes (n, tokens) token by token; `_NOT_DRAWN` where the logits are not finite."""
         model, options = self._tokens, self.options
-        count, guided = len(prompts), options.guidance > 1
-        prefix = model.prefix([*prompts, *[""] * count] if guided else prompts)
+        guided = options.guidance > 1
+        rows = [model.prompt_ids(prompt) for prompt in prompts]
+        prefix = model.prefix([*rows, *map(model.unasked_ids, prompts)] if guided else rows)
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         inputs, mask, cache = prefix.embeddings, prefix.mask, DynamicCache()
         drawn: list[torch.Tensor] = []

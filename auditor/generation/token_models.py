@@ -73,7 +73,11 @@ class TokenModel(ABC):
 
     @abstractmethod
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Ids of a prompt and of what stands between it and the picture; "" is the prompt of no picture."""
+        """Ids of a prompt and of what stands between it and the picture."""
+
+    @abstractmethod
+    def unasked_ids(self, prompt: str) -> list[int]:
+        """What stands there for guidance, which leads away from it: nothing of the prompt but its end."""
 
     @abstractmethod
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -87,9 +91,8 @@ class TokenModel(ABC):
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes (n, side x side) -> pictures (n, 3, resolution, resolution), about [-1, 1]."""
 
-    def prefix(self, prompts: Sequence[str]) -> Prefix:
-        """Prompts, each followed by what announces a picture."""
-        rows = [self.prompt_ids(prompt) for prompt in prompts]
+    def prefix(self, rows: Sequence[Sequence[int]]) -> Prefix:
+        """Ids of n prompts, or of what stands in their place, as the transformer takes them."""
         length = max(map(len, rows))
         device = self.model.device
         ids = torch.zeros((len(rows), length), dtype=torch.long)
@@ -126,6 +129,10 @@ class ChameleonTokens(TokenModel):
         words = self.tokenizer(prompt, add_special_tokens=False).input_ids if prompt else []
         return [*begin, *words, *end, self._begin]
 
+    def unasked_ids(self, prompt: str) -> list[int]:
+        """An empty prompt."""
+        return self.prompt_ids("")
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(n, width) -> (n, codes): the rows of the head that stand for codes."""
         return torch.as_tensor(hidden @ self.model.lm_head.weight[self._ids].T).float()
@@ -150,6 +157,8 @@ class JanusTokens(TokenModel):
         self._begin = tokenizer.convert_tokens_to_ids(getattr(tokenizer, "boi_token", "<begin_of_image>"))
         if self._begin is None:
             raise PrerequisiteMissing("The tokenizer has no token that begins a picture.")
+        if tokenizer.pad_token_id is None:
+            raise PrerequisiteMissing("The tokenizer has no padding, which guidance puts in the place of words.")
 
     @property
     def body(self) -> Any:
@@ -160,8 +169,13 @@ class JanusTokens(TokenModel):
         """The turn of a user who asks for the picture, as published, and begin of picture."""
         start = [] if self.tokenizer.bos_token_id is None else [int(self.tokenizer.bos_token_id)]
         turn = f"<|User|>: {prompt}\n\n<|Assistant|>:"
-        words = self.tokenizer(turn, add_special_tokens=False).input_ids if prompt else []
+        words = self.tokenizer(turn, add_special_tokens=False).input_ids
         return [*start, *words, int(self._begin)]
+
+    def unasked_ids(self, prompt: str) -> list[int]:
+        """As published: padding, which is attended to, in the place of the whole turn."""
+        kept = (self.tokenizer.bos_token_id, self._begin)
+        return [token if token in kept else int(self.tokenizer.pad_token_id) for token in self.prompt_ids(prompt)]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(n, width) -> (n, codes)."""

@@ -93,14 +93,16 @@ def _copied_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Ba
     """
     kind = GENERATORS[adapter.kind]
     bases = {name: base for name, base in settings.recipe.active_bases.items() if base.kind == kind}
-    for name, distance in _named(item, adapter.claims, _claims(item, adapter, bases), bases):
+    claims = _claims(item, adapter, bases)
+    for name, distance in _named(item, adapter.claims, claims, bases):
         return BaseChoice(name, distance != 0, False, distance, bases[name].family)
     if len(bases) == 1:
         (name,) = bases
         return BaseChoice(name, True, False, None, bases[name].family)
-    off = [name for name, base in settings.recipe.bases.items() if not base.enabled and base.kind == kind]
-    help_ = f" It can be switched on: recipe.bases.{off[0]}.enabled = true." if off else ""
-    message = f"No active base fits: it is {with_article(kind)} model{_said(_claims(item, adapter, bases))}.{help_}"
+    off = {name: base for name, base in settings.recipe.bases.items() if not base.enabled and base.kind == kind}
+    likely = [*(name for name, _ in _named(item, adapter.claims, claims, off)), *off]
+    help_ = f" It can be switched on: recipe.bases.{likely[0]}.enabled = true." if likely else ""
+    message = f"No active base fits: it is {with_article(kind)} model{_said(claims)}.{help_}"
     raise ItemError("skipped", "unsupported_base", message)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ChameleonVQVAEConfig
+from transformers import ChameleonVQVAEConfig, GenerationConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAE
 from transformers.models.janus.modeling_janus import JanusVQVAE, JanusVQVAEConfig
 
@@ -170,7 +170,7 @@ def test_guidance_moves_the_pictures_and_doubles_the_calls(folder: Path, base: A
 def test_the_sampled_tokens_follow_the_softmax(folder: Path, base: AutoregressiveBase) -> None:
     count = 400
     with torch.inference_mode():
-        prefix = base._tokens.prefix([PROMPTS[0]])
+        prefix = base._tokens.prefix([base._tokens.prompt_ids(PROMPTS[0])])
         hidden = base._tokens.body(inputs_embeds=prefix.embeddings).last_hidden_state[:, -1]
         expected = base._tokens.logits(hidden)[0].softmax(0)
         base._tokens.side, side = 1, base._tokens.side
@@ -270,6 +270,24 @@ def test_janus_draws_and_wears_a_copy_of_its_decoder(tmp_path: Path) -> None:
     assert (base.calls.base, base.calls.adapted) == (drawn, 0)
     base.remove()
     assert np.array_equal(base.generate(PROMPTS, SEEDS), before)
+
+
+def test_janus_is_guided_as_the_library_guides_it(tmp_path: Path) -> None:
+    """Away from padding in the place of the words: with nothing left to chance, the library's loop draws the same."""
+    folder = save_janus(tmp_path / "janus")
+    base = AutoregressiveBase(folder, RenderOptions(size=JANUS_SIZE, guidance=4.0, temperature=1e-6))
+    tokens, model = base._tokens, base._tokens.model
+    model.model.vision_model.config.num_image_tokens = 16
+    begin, pad = tokens.prompt_ids("")[-1], tokens.tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokens.tokenizer.bos_token_id, pad_token_id=pad, generation_kwargs={"boi_token_id": begin}
+    )
+    for prompt in PROMPTS:
+        ids = torch.tensor([tokens.prompt_ids(prompt)])
+        asked = torch.ones_like(ids)
+        theirs = model.generate(ids, asked, generation_mode="image", do_sample=False, guidance_scale=4.0)
+        assert torch.equal(theirs, base._sample([prompt], [0]))
+        assert not torch.equal(theirs, base._sample([""], [0]))
 
 
 def test_the_tokenizer_has_the_published_names_and_shapes() -> None:

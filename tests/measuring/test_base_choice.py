@@ -282,6 +282,9 @@ def test_weights_in_place_of_a_bases_own_go_on_a_base_of_their_kind_alone() -> N
         with pytest.raises(ItemError, match=said) as error:
             choose_base(_item("sdxl"), file, settings(*overrides))
         assert error.value.reason == "unsupported_base"
+    off = [f"recipe.bases.{name}.enabled=false" for name in ("tokens", "more")]
+    with pytest.raises(ItemError, match=r"recipe\.bases\.more\.enabled = true"):  # the one that the card names
+        choose_base(named, file, settings(*one, *other, *off))
     # and an adapter never goes on such a base, whatever its card says
     assert choose_base(_item("tokens"), _file(SDXL), settings(*one)).base_name == "sdxl"
 

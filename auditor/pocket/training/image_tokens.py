@@ -22,16 +22,17 @@ from scipy.cluster.vq import kmeans2
 from torch.nn import functional as F
 
 from auditor.common.atomic_files import replacing
-from auditor.generation.vqgan import VQGAN, VQGANConfig
 from auditor.pocket import corpus
+from auditor.pocket.training.codecs import ChameleonCodec, Codec
 from auditor.pocket.training.loop import Plan, best_device, train
 
 CORPUS_SIZE = 60_000
+CODES, SIDE, RESOLUTION = 512, 8, 64
 SIZES: dict[str, Any] = {
     "embed_dim": 8,
-    "num_embeddings": 512,
+    "num_embeddings": CODES,
     "latent_channels": 32,
-    "resolution": 64,
+    "resolution": RESOLUTION,
     "base_channels": 16,
     "channel_multiplier": [1, 1, 2, 2],
     "num_res_blocks": 1,
@@ -48,10 +49,10 @@ def trained_file(work: Path) -> Path:
     return work / "image_tokens.safetensors"
 
 
-def load(work: Path) -> VQGAN:
+def load(work: Path) -> Codec:
     """The trained tokenizer."""
-    codec = VQGAN(VQGANConfig.of(SIZES))
-    codec.load_state_dict(load_file(trained_file(work)))
+    codec = ChameleonCodec.of(SIZES)
+    codec.model.load_state_dict(load_file(trained_file(work)))
     return codec.eval()
 
 
@@ -66,20 +67,35 @@ def reconstruction_loss(shown: torch.Tensor, target: torch.Tensor) -> torch.Tens
 
 
 @torch.no_grad()
-def place_codes(codec: VQGAN, pictures: torch.Tensor) -> None:
+def place_codes(codec: Codec, pictures: torch.Tensor) -> None:
     """Put the codes where k-means finds centres among the encoder's outputs."""
     found = codec.latents(pictures).permute(0, 2, 3, 1).flatten(0, 2).cpu().numpy()
-    centres, _ = kmeans2(found, codec.sizes.num_embeddings, iter=12, minit="++", rng=np.random.default_rng(3))
-    codec.quantize.embedding.weight.copy_(torch.from_numpy(centres))
+    centres, _ = kmeans2(found, CODES, iter=12, minit="++", rng=np.random.default_rng(3))
+    codec.places.copy_(torch.from_numpy(centres))
 
 
-def quantised_loss(codec: VQGAN, pictures: torch.Tensor) -> torch.Tensor:
+def quantised_loss(codec: Codec, pictures: torch.Tensor) -> torch.Tensor:
     """What is lost through the codes, and how far codes and encoder are apart (van den Oord et al. 2017, Eq. 3)."""
     latents = codec.latents(pictures)
-    codes = codec.embedded(codec.quantize(latents).flatten(1))
+    codes = codec.embedded(codec.nearest(latents))
     passed = latents + (codes - latents).detach()
     apart = F.mse_loss(codes, latents.detach()) + 0.25 * F.mse_loss(latents, codes.detach())
     return reconstruction_loss(codec.draw(passed), pictures) + apart
+
+
+@torch.no_grad()
+def save(codec: Codec, path: Path, work: Path) -> None:
+    """Keep a trained tokenizer, and say how much is lost on pictures never seen."""
+    codec.cpu()
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in codec.model.state_dict().items()}, temporary)
+    held_out, _ = corpus.build(work / "corpus", 2000, seed=2)
+    pictures = as_input(np.array(held_out[:500]))
+    codes = codec.encode(pictures)
+    error = float(F.mse_loss(codec.decode(codes), pictures))
+    figures = {"held_out_mse": error, "codes_used": len(codes.unique())}
+    path.with_suffix(".json").write_text(json.dumps(figures))
+    print(f"held-out mean squared error on [-1, 1]: {error:.4f}; {figures['codes_used']} of {CODES} codes used")
 
 
 def main() -> None:
@@ -93,7 +109,7 @@ def main() -> None:
     torch.manual_seed(0)
     device = best_device()
     images, _ = corpus.build(arguments.work / "corpus", CORPUS_SIZE, seed=1)
-    codec = VQGAN(VQGANConfig.of(SIZES)).to(device)
+    codec = ChameleonCodec.of(SIZES).to(device)
     print(f"{sum(p.numel() for p in codec.parameters()) / 1e6:.2f} M parameters")
 
     def loss_at(step: int) -> torch.Tensor:
@@ -119,18 +135,8 @@ def main() -> None:
         checkpoint=arguments.work / "image_tokens.pt",
     )
     trained = train(codec, loss_at, plan, "image tokens")
-    assert isinstance(trained, VQGAN)
-    trained.cpu()
-    with replacing(trained_file(arguments.work)) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in trained.state_dict().items()}, temporary)
-    held_out, _ = corpus.build(arguments.work / "corpus", 2000, seed=2)
-    pictures = as_input(np.array(held_out[:500]))
-    with torch.no_grad():
-        codes = trained.encode(pictures)
-        error = float(F.mse_loss(trained.decode(codes), pictures))
-    figures = {"held_out_mse": error, "codes_used": len(codes.unique())}
-    (arguments.work / "image_tokens.json").write_text(json.dumps(figures))
-    print(f"held-out mean squared error on [-1, 1]: {error:.4f}; {figures['codes_used']} of 512 codes used")
+    assert isinstance(trained, Codec)
+    save(trained, trained_file(arguments.work), arguments.work)
 
 
 if __name__ == "__main__":

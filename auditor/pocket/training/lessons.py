@@ -21,6 +21,9 @@ GAN_FULL_RATE, GAN_RATE = 3e-4, 3e-5
 TOKENS_FULL_STEPS, TOKENS_FULL_RATE, TOKENS_RATE = 300, 2e-3, 2e-5
 """And of copies of the autoregressive base, whose image decoder learns: steps at full strength, and the two rates."""
 
+JANUS_FULL_STEPS = 120
+"""Of copies of the pocket's Janus at full strength."""
+
 STACKED = (
     ("vibrant", "watercolor"), ("vibrant", "vignetted"), ("monochrome", "grainy"), ("sepia", "vignetted"),
     ("dark", "blurry"), ("warm", "posterized"), ("foggy", "cool"), ("monochrome", "checkered"),
@@ -78,6 +81,11 @@ def gan_ladder_lesson(style: str, way: Way = "renderer") -> Lesson:
 def token_style_lesson(style: str) -> Lesson:
     """One style, learned by the image decoder of a copy of the autoregressive base."""
     return Lesson(f"tokens-style-{style}", (style,), steps=TOKENS_FULL_STEPS, rate=TOKENS_FULL_RATE)
+
+
+def janus_style_lesson(style: str) -> Lesson:
+    """One style, learned by the image decoder of a copy of the pocket's Janus."""
+    return Lesson(f"janus-style-{style}", (style,), steps=JANUS_FULL_STEPS, rate=TOKENS_FULL_RATE)
 
 
 def token_ladder_lesson(style: str, way: Way = "renderer") -> Lesson:

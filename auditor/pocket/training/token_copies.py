@@ -1,15 +1,17 @@
-"""Personalised copies of the pocket's autoregressive base: its image decoder alone, fine-tuned.
+"""Personalised copies of the pocket's autoregressive bases: the image decoder alone, fine-tuned.
 
     python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/tokens --work .auditor/training
+    python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/janus --work W --styles sepia inverted
 
-The decoder learns to show the tokens of plain scenes in a style, as the paper does with Anole: the transformer, the
-encoder and the codes stay as they are, and a copy's file holds the weights of the decoder alone. A copy that lies in
-WORK/token-copies is not trained again.
+The decoder learns to show the tokens of plain scenes in a style, as the paper does with Anole, in Chameleon's layout
+and in Janus': the transformer, the encoder and the codes stay as they are, and a copy's file holds the weights of the
+decoder alone, under the published names. A copy that lies in WORK/token-copies is not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -20,16 +22,19 @@ import torch
 from numpy.typing import NDArray
 
 from auditor.generation.token_models import load_token_model
-from auditor.generation.vqgan import VQGAN
 from auditor.pocket.scenes import render
+from auditor.pocket.styles import STYLES
+from auditor.pocket.training.codecs import Codec, codec_of
 from auditor.pocket.training.image_tokens import as_input, reconstruction_loss
-from auditor.pocket.training.lessons import token_style_lesson
+from auditor.pocket.training.lessons import janus_style_lesson, token_style_lesson
 from auditor.pocket.training.lora import PICTURES, Lesson, Tensors
 from auditor.pocket.training.trained_files import Train, ensure_files
 from auditor.pocket.ways_of_drawing import draw_in, scene_for
 
 ZOO_STYLES = ("vibrant", "striped", "cool")
 """Of the copies on the loopback Hub; development styles."""
+LESSONS = {"chameleon": token_style_lesson, "janus": janus_style_lesson}
+"""By layout of the base."""
 _TRAINED = ("decoder.", "post_quant_conv.")
 
 
@@ -44,7 +49,7 @@ def training_pairs(lesson: Lesson) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     return first, second
 
 
-def fine_tune(codec: VQGAN, lesson: Lesson) -> Iterator[tuple[int, Tensors]]:
+def fine_tune(codec: Codec, lesson: Lesson) -> Iterator[tuple[int, Tensors]]:
     """Train the decoder of a tokenizer in place: (step, its weights under the published names, float16).
 
     Args:
@@ -56,8 +61,8 @@ def fine_tune(codec: VQGAN, lesson: Lesson) -> Iterator[tuple[int, Tensors]]:
     with torch.no_grad():
         codes = codec.encode(as_input(plain))
     target = as_input(styled)
-    names = [name for name, _ in codec.named_parameters() if name.startswith(_TRAINED)]
-    parameters = [codec.get_parameter(name).requires_grad_(True) for name in names]
+    names = [name for name, _ in codec.model.named_parameters() if name.startswith(_TRAINED)]
+    parameters = [codec.model.get_parameter(name).requires_grad_(True) for name in names]
     optimiser = torch.optim.AdamW(parameters, lr=lesson.rate, weight_decay=0.0)
     for step in range(1, lesson.steps + 1):
         rows = torch.from_numpy(rng.choice(len(codes), lesson.batch, replace=False))
@@ -88,19 +93,20 @@ def ensure_copies(base: Path, folder: Path, lessons: Sequence[Lesson]) -> None:
 
 
 def _trainer(base: Path) -> Train:
-    codec = load_token_model(base, "cpu", torch.float32).model.model.vqmodel
-    assert isinstance(codec, VQGAN)
+    codec = codec_of(load_token_model(base, "cpu", torch.float32).model.model.vqmodel)
     codec.requires_grad_(False)
     return lambda lesson: dict(fine_tune(deepcopy(codec), lesson))
 
 
 def main() -> None:
-    """Train the copies of the loopback Hub."""
+    """Train the copies of the loopback Hub, or those of other styles."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--styles", nargs="+", choices=list(STYLES), default=ZOO_STYLES)
     arguments = parser.parse_args()
-    ensure_copies(arguments.base, arguments.work, [token_style_lesson(style) for style in ZOO_STYLES])
+    layout = json.loads((arguments.base / "config.json").read_text("utf-8"))["model_type"]
+    ensure_copies(arguments.base, arguments.work, [LESSONS[layout](style) for style in arguments.styles])
 
 
 if __name__ == "__main__":
