@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from auditor.audit import propose_waiting as propose_waiting_module
 from auditor.audit.base_versions import _base
 from auditor.audit.finishing import Finisher, failed_file
 from auditor.audit.opening import guided_in, load_base, open_base, probes_for, shifted_seeds, subject_contexts
-from auditor.audit.propose_waiting import waiting_for
-from auditor.audit.proposers import judge_endpoint, load_proposer, shown_identity, works_ahead
+from auditor.audit.propose_waiting import propose_waiting, waiting_for
+from auditor.audit.proposers import TILE, judge_endpoint, load_proposer, shown_identity, works_ahead
 from auditor.errors import ItemError, PrerequisiteMissing, UserError
 from auditor.families.guided_steps import ALWAYS
 from auditor.probes.loader import load_probes
 from auditor.probes.subjects import load_contexts
+from auditor.proposing.dependable import Breaker, ServedProposer
+from auditor.proposing.proposer import VlmUnavailable
+from auditor.proposing.server import ServerPlan
 from auditor.records.result import AuditRecord, WorkItem
 from auditor.results.result_file import Result, read_result, write_result
 from auditor.results.waiting_pictures import AuditedFile, ShownPairs, waiting_path, write_waiting
@@ -118,6 +123,20 @@ def test_a_recipe_tells_apart_who_is_asked_and_about_how_many_pictures(tmp_path:
     assert len({shown_identity(one, 2), shown_identity(one, 3), shown_identity(third, 2)}) == 3
 
 
+def test_a_server_that_the_task_starts_serves_the_commit_or_the_folder_that_the_recipe_names(tmp_path: Path) -> None:
+    def plan(*overrides: str) -> ServerPlan:
+        breaker = load_proposer(served(tmp_path, *overrides))
+        assert isinstance(breaker, Breaker) and isinstance(breaker.inner, ServedProposer)
+        return breaker.inner.server.plan
+
+    by_name = plan()
+    assert (by_name.model, by_name.revision) == ("a/b", COMMIT) and by_name.endpoint.model == "a/b"
+    (tmp_path / "config.json").write_text("{}")
+    by_folder = plan(f"recipe.proposer.path={tmp_path}", "recipe.proposer.max_side=29")
+    assert (by_folder.model, by_folder.revision) == (str(tmp_path), None)
+    assert by_folder.max_pixels == (2 * TILE) ** 2, "no tile is cut"
+
+
 # --- results that wait for their words
 
 
@@ -160,8 +179,6 @@ class Told:
             lambda: stopping,
         )
         if asks:
-            from auditor.proposing.proposer import VlmUnavailable
-
             error = VlmUnavailable("away") if away else None
             self.finisher.open(Proposer(asked_error=error), ahead=0)
 
@@ -222,3 +239,26 @@ def test_what_has_nothing_to_name_or_nobody_to_ask_is_told_at_once(tmp_path: Pat
         made.finisher.name(one)
         made.finisher.drain()
         assert made.told == [(one.result.record.proposals, False)]
+
+
+def test_what_a_task_does_not_reach_before_it_stops_is_counted_and_keeps_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propose_waiting_module, "load_proposer", lambda _: Proposer(asked_error=VlmUnavailable("away")))
+    monkeypatch.setattr(propose_waiting_module, "load_encoder", lambda _: None)
+    scorer = SimpleNamespace(reference=SimpleNamespace(images=NO_IMAGES))
+    monkeypatch.setattr(
+        propose_waiting_module, "_scorer", lambda _, recipe_id, *__: scorer if recipe_id == "r" else None
+    )
+    audited = [pending(tmp_path, name) for name in "xyz"]
+    for one in audited:
+        Told(tmp_path, asks=False).finisher.publish(one)
+    waiting = [(one.result.record.file_sha256, "r") for one in audited]
+    asked = iter([False, True, True])
+    chosen = settings(tmp_path)
+    report = propose_waiting(chosen, [*waiting, ("0" * 64, "another")], stopping=lambda: next(asked, True))
+    assert (report.left, report.unanswered, report.other_recipe, report.lost) == (2, 1, 1, 0)
+    assert all(kept(tmp_path, one).exists() for one in audited)
+    monkeypatch.setattr(propose_waiting_module, "load_proposer", lambda _: None)
+    with pytest.raises(PrerequisiteMissing, match=r"kind is none"):
+        propose_waiting(chosen, waiting)

@@ -66,6 +66,7 @@ def test_what_is_scored_comes_before_what_does_nothing_and_then_the_most_downloa
     assert "<title>bob/first" in page.read_text()
     rows = piece(tmp_path / "out", "detail/0")["rows"]
     assert [row["href"] is not None for row in rows] == [True, False, False]
+    assert (rows[0]["share"], rows[0]["probes"]) == ("90 %", 12)
     assert piece(tmp_path / "out", "rest") == [["skipped", "unsupported_format", "", 1, ["dan/skipped"]]]
 
 

@@ -65,3 +65,19 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path, monkeypa
 def test_random_words_have_as_many_words_and_stay_the_same() -> None:
     assert all(len(text.split()) == 3 for text in random_words(3)) and random_words(3) == random_words(3)
     assert len(set(random_words(1))) == STRINGS
+
+
+def test_it_is_kept_in_the_users_cache_wherever_that_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, folder in (("", tmp_path / ".cache"), (str(tmp_path / "elsewhere"), tmp_path / "elsewhere")):
+        monkeypatch.setenv("XDG_CACHE_HOME", name)
+        null_vectors("a", IDENTITY, Embedding())
+        assert len(list((folder / "auditor" / "phrase-null").iterdir())) == 1
+
+
+def test_words_have_three_to_nine_letters_and_phrases_six_words_at_most(cache: Path) -> None:
+    lengths = {len(word) for text in random_words(6) for word in text.split()}
+    assert lengths == set(range(3, 10))
+    embed = Embedding()
+    null_vectors("one two three four five six seven", IDENTITY, embed)
+    assert embed.texts == random_words(6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +17,12 @@ from huggingface_hub.utils import RateLimitInfo  # type: ignore[attr-defined]  #
 from auditor.hub import facts as file_facts
 from auditor.hub import vanished
 from auditor.hub.client import HubClient, connect
+from auditor.hub.crawler import CrawlOptions, crawl
+from auditor.hub.download_cache import CachedContent, FileCache
 from auditor.hub.facts import FileFacts, KnownFile, ask_facts
 from auditor.hub.history import FinishedCrawl, History, read_history, remember
 from auditor.hub.pace import WINDOW_S, Pace, least_seconds, quota
+from auditor.hub.queries import Query
 from auditor.hub.session import new_session
 from auditor.hub.vanished import confirm
 from auditor.pocket.hub_server import HubServer, synthetic_repo
@@ -207,3 +212,49 @@ def test_a_bare_401_says_that_a_repo_is_gone_to_strangers_only(ten_loras: HubSer
         connect(ten_loras.endpoint, token="hf_x", retry=QUICK), [missing("artist/style-05")], frozenset()
     )
     assert (stranger.fate, known.fate) == ("gone", "unknown")
+
+
+def test_what_is_no_file_with_a_size_is_left_out_of_an_answer_and_hides_nothing_behind_it(
+    hub: HubServer, client: HubClient
+) -> None:
+    answer = [
+        {"type": "directory", "path": "folder", "size": 0},
+        "text",
+        {"type": "file", "path": "no-size"},
+        {"type": "file", "path": 7, "size": 3},
+        {"type": "file", "path": "negative", "size": -1},
+        {
+            "type": "file",
+            "path": "good",
+            "size": 0,
+            "lfs": {"oid": "no hash"},
+            "securityFileStatus": {"status": "safe"},
+        },
+    ]
+    hub.faults.answer("paths-info", body=json.dumps(answer).encode())
+    paths = ["folder", "no-size", "negative", "good"]
+    assert ask_facts(client, "ann/odd", "0" * 40, paths) == (KnownFile("good", 0, None, "safe"),)
+
+
+def test_files_lie_where_earlier_versions_left_them(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path)
+    part = tmp_path / "part"
+    part.write_bytes(b"bytes")
+    sha256 = hashlib.sha256(b"bytes").hexdigest()
+    assert cache.store(part, sha256) == tmp_path / "blobs" / sha256[:2] / sha256
+    cache.remember("a/b", "0" * 40, "x", sha256)
+    key = hashlib.sha256(json.dumps(["a/b", "0" * 40, "x"]).encode()).hexdigest()
+    assert (tmp_path / "refs" / key[:2] / f"{key}.json").is_file()
+    assert cache.find("a/b", "0" * 40, "x") == CachedContent(sha256, 5)
+    cache.remove(sha256)
+    assert cache.find("a/b", "0" * 40, "x") is None and cache.lookup("a/b", "0" * 40, "x") == sha256
+
+
+def test_a_crawl_asks_for_as_many_entries_at_once_as_the_hub_gives_and_no_more_than_are_wanted(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
+    crawl(client, [Query(("lora",))], tmp_path / "all")
+    assert "limit=1000&" in ten_loras.seen("api/models")[0].target
+    ten_loras.requests.clear()
+    crawl(client, [Query(("lora",))], tmp_path / "some", CrawlOptions(limit=3))
+    assert "limit=3&" in ten_loras.seen("api/models")[0].target
