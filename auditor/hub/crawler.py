@@ -132,7 +132,7 @@ def crawl(
 
 
 def _finish(store: PageStore, state_dir: Path, key: str, newest: str | None, report: CrawlReport) -> None:
-    """Note what a complete crawl took, for the next one and its estimate, and drop its pages."""
+    """Note what a complete crawl took, for the next one and its estimate. Its pages stay until that one begins."""
     mode: Mode = "full" if report.since is None else "incremental"
     pages = tuple(query.pages for query in report.queries)
     stored = sum(store.progress(number).received for number in range(len(pages)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from auditor.audit.finishing import Finisher, failed_file
 from auditor.audit.opening import guided_in, load_base, open_base, probes_for, shifted_seeds, subject_contexts
 from auditor.audit.propose_waiting import propose_waiting, waiting_for
 from auditor.audit.proposers import TILE, judge_endpoint, load_proposer, shown_identity, works_ahead
+from auditor.audit.task import Task
 from auditor.errors import ItemError, PrerequisiteMissing, UserError
 from auditor.families.guided_steps import ALWAYS
 from auditor.probes.loader import load_probes
@@ -262,3 +265,35 @@ def test_what_a_task_does_not_reach_before_it_stops_is_counted_and_keeps_its_pic
     monkeypatch.setattr(propose_waiting_module, "load_proposer", lambda _: None)
     with pytest.raises(PrerequisiteMissing, match=r"kind is none"):
         propose_waiting(chosen, waiting)
+
+
+# --- the loop of a task
+
+
+def listed(name: str) -> WorkItem:
+    return WorkItem(repo_id=f"a/{name}", commit_sha="0" * 40, path="x", file_sha256=None, base_name=None)
+
+
+def test_a_task_that_is_told_to_stop_does_so_after_the_item_and_says_that_it_did(tmp_path: Path) -> None:
+    told: list[WorkItem] = []
+
+    def stop(item: WorkItem, record: AuditRecord | None) -> None:
+        assert record is None, "nothing new was made"
+        told.append(item)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    items = [listed(name) for name in ("first", "second")]
+    report = Task(settings(tmp_path), None).run(items, stop)
+    assert told == items[:1] and report.interrupted and report.transient == 1
+    assert not list(Workspace(tmp_path).attempts.iterdir()), "an item that was put off was never tried"
+
+
+def test_what_was_not_to_be_had_is_not_put_off_again_by_a_task_without_a_network(tmp_path: Path) -> None:
+    known, unknown = listed("known"), listed("unknown")
+    error = ItemError("gone", "file_gone", "No.")
+    lasting = failed_file(known, known.name_sha256, ItemError("failed", "download_failed", "No.")).result
+    write_result(Workspace(tmp_path).results, lasting)
+    report = Task(settings(tmp_path), None).run([known, unknown])
+    assert (report.already_done, report.transient, report.interrupted) == (1, 1, False)
+    write_result(Workspace(tmp_path).results, failed_file(unknown, unknown.name_sha256, error).result)
+    assert Task(settings(tmp_path), None).run([known, unknown]).already_done == 2

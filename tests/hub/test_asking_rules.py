@@ -11,13 +11,15 @@ from pathlib import Path
 import httpx2
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import RateLimitInfo  # type: ignore[attr-defined]  # lazy re-export
 
+from auditor.errors import TransientError
 from auditor.hub import facts as file_facts
 from auditor.hub import vanished
 from auditor.hub.client import HubClient, connect
 from auditor.hub.crawler import CrawlOptions, crawl
+from auditor.hub.download import fetch
 from auditor.hub.download_cache import CachedContent, FileCache
 from auditor.hub.facts import FileFacts, KnownFile, ask_facts
 from auditor.hub.history import FinishedCrawl, History, read_history, remember
@@ -116,6 +118,27 @@ def test_one_second_more_is_waited_since_servers_round() -> None:
     pace.hold("api", 0.0)
     with pytest.raises(Exception, match="asks for 1 s"):
         pace.wait("api")
+
+
+@pytest.mark.parametrize("where", ["^GET /api/models", "^GET /blobs"])
+def test_a_request_is_put_again_as_often_as_it_says_and_no_more(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path, where: str
+) -> None:
+    sha = ten_loras.index.repos["artist/style-01"].sha
+
+    def ask() -> None:
+        if "api" in where:
+            client.get(f"{ten_loras.endpoint}/api/models/artist/style-01")
+        else:
+            path = "pytorch_lora_weights.safetensors"
+            fetch(client, "artist/style-01", path, commit_sha=sha, cache_dir=tmp_path)
+
+    refuse(ten_loras, where, 503, times=QUICK.max_retries + 1)
+    with pytest.raises((HfHubHTTPError, TransientError)):
+        ask()
+    ten_loras.faults.clear()
+    refuse(ten_loras, where, 503, times=QUICK.max_retries)
+    ask()
 
 
 # --- as whom, and where to
@@ -258,3 +281,16 @@ def test_a_crawl_asks_for_as_many_entries_at_once_as_the_hub_gives_and_no_more_t
     ten_loras.requests.clear()
     crawl(client, [Query(("lora",))], tmp_path / "some", CrawlOptions(limit=3))
     assert "limit=3&" in ten_loras.seen("api/models")[0].target
+
+
+def test_an_estimate_is_of_the_pages_that_are_sure_to_come_by_what_the_first_ones_cost(
+    ten_loras: HubServer, client: HubClient, tmp_path: Path
+) -> None:
+    queries = [Query(("lora",)), Query(("lora", "text-to-image")), Query(("nothing",))]
+    before = crawl(client, queries, tmp_path, CrawlOptions(dry_run=True))
+    assert (before.requests, before.estimated_requests, before.estimate_known) == (3, 5, False)
+    assert before.estimated_bytes == round(before.received / 3 * 5) > 0 and not list(tmp_path.iterdir())
+    made = crawl(client, queries, tmp_path)
+    after = crawl(client, queries, tmp_path, CrawlOptions(dry_run=True))
+    assert (after.requests, after.estimated_requests, after.estimate_known) == (0, 3 + 3 + 1, True)
+    assert after.estimated_bytes is not None and 0 < after.estimated_bytes <= made.received
