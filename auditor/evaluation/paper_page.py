@@ -74,7 +74,7 @@ def _of_kind(kind: GeneratorKind, settings: Settings, options: PaperOptions, not
     """The same work on a base of another kind; None where the settings have none."""
     if not own_bases(settings, kind):
         return None
-    return _work(kind, settings, options, note)
+    return _work(kind, settings, options.of_kinds(), note)
 
 
 def write_page(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.data_sets import DataSet, other_sets, small_sets
 from auditor.evaluation.encoder_geometry import POCKET_ENCODERS
+from auditor.evaluation.paper_table import LEAST_CASES
 from auditor.evaluation.rivals.on_bank import RivalBank
 from auditor.evaluation.training_lengths import style_names
 from auditor.finexl.attribution import Interval, bootstrap_mean, rank_error
@@ -43,6 +44,7 @@ class PaperOptions:
         long_audits: Adapters of each other data set with long audits.
         probes: Of every other audit at most; as many as the recipe has where None.
         image_probes: Of the image side of concepts at most, likewise.
+        ladders_of_kinds: Of each data set at most, on a GAN and on an autoregressive generator; all where None.
     """
 
     held_out: bool
@@ -61,6 +63,13 @@ class PaperOptions:
     long_audits: int = 3
     probes: int | None = None
     image_probes: int | None = None
+    ladders_of_kinds: int | None = None
+
+    def of_kinds(self) -> PaperOptions:
+        """The same for generators of other kinds, whose tables are about ladders alone: the first of each data set."""
+        few = slice(self.ladders_of_kinds)
+        others = tuple(replace(data, aspects=data.aspects[few]) for data in self.others)
+        return replace(self, styles=self.styles[few], others=others)
 
     @property
     def sets(self) -> tuple[DataSet, ...]:
@@ -69,8 +78,15 @@ class PaperOptions:
 
 
 def whole_options() -> PaperOptions:
-    """All held-out styles and pairs."""
-    return PaperOptions(True, style_names(held_out=True), PAIRS_HELD_OUT, others=other_sets(), edits=tuple(EDITS))
+    """All held-out styles and pairs; of them `LEAST_CASES` ladders of each data set for generators of other kinds."""
+    return PaperOptions(
+        True,
+        style_names(held_out=True),
+        PAIRS_HELD_OUT,
+        others=other_sets(),
+        edits=tuple(EDITS),
+        ladders_of_kinds=LEAST_CASES,
+    )
 
 
 def quick_options() -> PaperOptions:

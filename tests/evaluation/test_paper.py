@@ -14,7 +14,17 @@ from auditor.evaluation.paper_edits import probes_of
 from auditor.evaluation.paper_levels import kind_table, level_tables
 from auditor.evaluation.paper_page import _all_pairs_asked_about, _of_kind, _small, _work, evaluate_paper, write_page
 from auditor.evaluation.paper_proposals import wording_table
-from auditor.evaluation.paper_table import Figure, PaperTable, TableRow, cell, markdown, published, shape, standing
+from auditor.evaluation.paper_table import (
+    LEAST_CASES,
+    Figure,
+    PaperTable,
+    TableRow,
+    cell,
+    markdown,
+    published,
+    shape,
+    standing,
+)
 from auditor.evaluation.paper_work import PaperOptions, quick_options, whole_options
 from auditor.evaluation.rivals.rival_list import load_rivals
 from auditor.evaluation.training_lengths import style_names
@@ -94,6 +104,11 @@ def test_the_small_run_touches_no_held_out_style_and_the_whole_one_no_other() ->
             used = {word for aspect in aspects for word in words_of(data.way, aspect)}
             assert used and {STYLES[style].held_out for style in used} == {held_out} == {options.held_out}
     assert whole_options().styles == style_names(held_out=True)
+    kinds = whole_options().of_kinds()
+    assert [len(data.aspects) for data in kinds.sets] == [LEAST_CASES] * 3
+    for few, all_of_them in zip(kinds.sets, whole_options().sets, strict=True):
+        assert few.aspects == all_of_them.aspects[:LEAST_CASES] and few.way == all_of_them.way
+    assert quick_options().of_kinds() == quick_options()
     assert set(whole_options().edits) == set(EDITS) and whole_options().edit_scales == EDIT_SCALES
 
 
