@@ -89,6 +89,7 @@ def choose_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Bas
 def _copied_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> BaseChoice:
     """The base whose weights a copy replaces: of its kind, the one that file or card names, else the only one.
 
+    A copy whose card names a base that is switched off is not tried on another.
     Whether the shapes are the base's is seen when it is loaded.
     """
     kind = GENERATORS[adapter.kind]
@@ -96,11 +97,12 @@ def _copied_base(item: WorkItem, adapter: AdapterFile, settings: Settings) -> Ba
     claims = _claims(item, adapter, bases)
     for name, distance in _named(item, adapter.claims, claims, bases):
         return BaseChoice(name, distance != 0, False, distance, bases[name].family)
-    if len(bases) == 1:
+    off = {name: base for name, base in settings.recipe.bases.items() if not base.enabled and base.kind == kind}
+    meant = [name for name, _ in _named(item, adapter.claims, claims, off)]
+    if len(bases) == 1 and not meant:
         (name,) = bases
         return BaseChoice(name, True, False, None, bases[name].family)
-    off = {name: base for name, base in settings.recipe.bases.items() if not base.enabled and base.kind == kind}
-    likely = [*(name for name, _ in _named(item, adapter.claims, claims, off)), *off]
+    likely = [*meant, *off]
     help_ = f" It can be switched on: recipe.bases.{likely[0]}.enabled = true." if likely else ""
     message = f"No active base fits: it is {with_article(kind)} model{_said(claims)}.{help_}"
     raise ItemError("skipped", "unsupported_base", message)

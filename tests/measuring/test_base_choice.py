@@ -285,6 +285,10 @@ def test_weights_in_place_of_a_bases_own_go_on_a_base_of_their_kind_alone() -> N
     off = [f"recipe.bases.{name}.enabled=false" for name in ("tokens", "more")]
     with pytest.raises(ItemError, match=r"recipe\.bases\.more\.enabled = true"):  # the one that the card names
         choose_base(named, file, settings(*one, *other, *off))
+    with pytest.raises(ItemError, match=r"recipe\.bases\.more\.enabled = true"):  # nor is another tried
+        choose_base(named, file, settings(*one, *other, off[1]))
+    unknown = _item().model_copy(update={"base_claim": "owner/else"})
+    assert choose_base(unknown, file, settings(*one, *other, off[1])).base_name == "tokens"
     # and an adapter never goes on such a base, whatever its card says
     assert choose_base(_item("tokens"), _file(SDXL), settings(*one)).base_name == "sdxl"
 

@@ -1,7 +1,7 @@
 """Personalised copies of the pocket's autoregressive bases: the image decoder alone, fine-tuned.
 
     python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/tokens --work .auditor/training
-    python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/janus --work W --styles sepia inverted
+    python -m auditor.pocket.training.token_copies --base auditor/pocket/weights/janus --work W --styles bright inverted
 
 The decoder learns to show the tokens of plain scenes in a style, as the paper does with Anole, in Chameleon's layout
 and in Janus': the transformer, the encoder and the codes stay as they are, and a copy's file holds the weights of the
