@@ -40,11 +40,14 @@ class Card:
     """Why the base may not be the one it was made for."""
 
 
+# Chosen by name, so that a catalog made before there was an order of naming is read all the same.
+_SCORES = (
+    "SELECT COLUMNS(lambda name: name IN ('concept', 'score', 'low', 'high', 'projection', 'alignment', 'probes', "
+    "'place')) FROM {} WHERE audit_id = ? ORDER BY score DESC, concept"
+)
 _DETAILS = {
-    "scores": "SELECT concept, score, low, high, projection, alignment, probes FROM scores "
-    "WHERE audit_id = ? ORDER BY score DESC, concept",
-    "trigger_scores": "SELECT concept, score, low, high FROM trigger_scores WHERE audit_id = ? "
-    "ORDER BY score DESC, concept",
+    "scores": _SCORES.format("scores"),
+    "trigger_scores": _SCORES.format("trigger_scores"),
     "explanations": "SELECT variant, concept, weight, support, in_lexicon, explained_share FROM explanations "
     "WHERE audit_id = ? ORDER BY variant DESC, position",
     "phrases": "SELECT phrase, support, concept FROM phrases WHERE audit_id = ? "
@@ -62,6 +65,11 @@ def _detail(connection: duckdb.DuckDBPyConnection, sql: str, audit_id: object) -
         return fetch(connection, sql, [audit_id]).records()
     except duckdb.CatalogException:
         return []
+
+
+def _place(row: Record) -> float:
+    """In the order of naming; those without a place come after all others, as they were."""
+    return cast("int | None", row.get("place")) or float("inf")
 
 
 def _interval(row: Record) -> Interval:
@@ -127,7 +135,8 @@ def read_cards(database: Path, repo: str, path: str | None = None) -> list[Card]
                 for row in details[rows]:
                     row["alike"] = list(words.named(card["recipe_id"], str(row["concept"]), among))
             for rows in ("scores", "trigger_scores"):
-                details[rows] = [row for row in details[rows] if _interval(row)[0] > 0 or _interval(row)[1] > 0]
+                shown = [row for row in details[rows] if _interval(row)[0] > 0 or _interval(row)[1] > 0]
+                details[rows] = sorted(shown, key=_place)
             copies = fetch(
                 connection,
                 "SELECT DISTINCT repo_id FROM adapters WHERE repo_id <> ? AND weights IN "

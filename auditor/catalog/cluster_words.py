@@ -52,7 +52,7 @@ class ClusterWords:
         return cluster
 
     def shown(self, record: tuple[str, Sequence[ConceptScore]], limit: int | None = None) -> list[ConceptScore]:
-        """The scores that are above 0, highest first, under the names of their clusters; of each cluster the highest.
+        """The scores above 0 in the order of naming, under the names of their clusters; of each cluster the first.
 
         Args:
             record: Recipe, and all scores of an adapter.
@@ -61,7 +61,7 @@ class ClusterWords:
         recipe_id, scores = record
         intervals = {s.concept: (s.score, s.low, s.high) for s in scores}
         found: dict[str, ConceptScore] = {}
-        for score in sorted((s for s in scores if s.score > 0), key=lambda s: -s.score):
+        for score in sorted((s for s in scores if s.score > 0), key=lambda s: s.by_name):
             name = label(score.concept, self.named(recipe_id, score.concept, intervals))
             found.setdefault(name, score.model_copy(update={"concept": name}))
         return list(found.values())[:limit]

@@ -174,7 +174,7 @@ def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
 
 
 def _strongest(scores: Sequence[ConceptScore], limit: int) -> list[ConceptScore]:
-    return sorted((s for s in scores if s.score > 0), key=lambda s: -s.score)[:limit]
+    return sorted((s for s in scores if s.score > 0), key=lambda s: s.by_name)[:limit]
 
 
 def _drawn_with_the_trigger(record: AuditRecord) -> bool:

@@ -21,7 +21,7 @@ from auditor.lexicons import Lexicon
 from auditor.records.outcomes import Outcome
 from auditor.records.recipe import Recipe
 from auditor.records.result import AuditRecord, Effect
-from auditor.results.result_file import Arrays, CorruptResult, PackedResult, ScoreTable
+from auditor.results.result_file import SCORE_COLUMNS, Arrays, CorruptResult, PackedResult, ScoreTable
 
 TOP_CONCEPTS = 8
 ROW_TABLES = (
@@ -247,12 +247,14 @@ def _effect_cells(effect: Effect | None) -> tuple[object, ...]:
 
 
 def _top_concepts(scores: ScoreTable | None) -> list[Mapping[str, object]]:
-    """Strongest concepts that are surely there; equal scores in the order of the lexicon."""
+    """The concept that names it and those that are surely there, in the order of naming; then by score, by lexicon."""
     if scores is None:
         return []
     score, low, high = scores.values[:, 0], scores.values[:, 1], scores.values[:, 2]
-    sure = np.flatnonzero(low > 0)
-    best = sure[np.argsort(-score[sure], kind="stable")[:TOP_CONCEPTS]]
+    place = scores.values[:, SCORE_COLUMNS.index("place")]
+    listed = np.flatnonzero((low > 0) | (place == 1))
+    last = np.where(np.isnan(place), np.inf, place)[listed]
+    best = listed[np.lexsort((-score[listed], last))[:TOP_CONCEPTS]]
     return [
         {"concept": scores.names[i], "score": float(score[i]), "low": float(low[i]), "high": float(high[i])}
         for i in best

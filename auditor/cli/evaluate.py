@@ -97,8 +97,15 @@ def aspects_command(context: typer.Context, development: Development = False, as
 
 
 @evaluate_app.command("naming")
-def naming_command(context: typer.Context, development: Development = False, as_json: AsJson = False) -> None:
-    """Count single-style adapters whose strongest concept is the right one.
+def naming_command(
+    context: typer.Context,
+    development: Development = False,
+    training: Annotated[
+        int, typer.Option("--training", min=0, help="First of the independent trainings (second edition).")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count single-style adapters whose first concept is the right one.
 
     Example:
 
@@ -110,12 +117,13 @@ def naming_command(context: typer.Context, development: Development = False, as_
     settings = settings_of(context)
     start_logs(context, settings, "evaluate-naming")
     bank = Bank(settings)
-    found = evaluate_naming(bank, bank.world.style_names(held_out=not development))
+    found = evaluate_naming(bank, bank.world.style_names(held_out=not development), first=training)
     if as_json:
         emit_json(asdict(found))
         return
     counted = {
         "robust": found.shipped,
+        "robust, by the largest score": found.strongest,
         "robust, or a word that it cannot tell from the right one": found.clustered,
         "private robust": found.private,
         "paper": found.published,

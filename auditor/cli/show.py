@@ -114,7 +114,7 @@ def _scores(title: str, records: Sequence[Mapping[str, object]]) -> None:
 
 
 def _by_cluster(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Scores, highest first, under the names of their clusters; of each the highest."""
+    """Scores in the order of naming, under the names of their clusters; of each the first."""
     found: dict[object, dict[str, object]] = {}
     for row in map(_labelled, records):
         found.setdefault(row["concept"], row)

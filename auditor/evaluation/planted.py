@@ -107,10 +107,10 @@ def plant(geometry: Geometry, count: int, dimension: int, probes: int, seed: int
     return PlantedWorld(truth, basis, mapping, group, found)
 
 
-def first_groups(scores: FloatArray, group: NDArray[np.intp], count: int) -> set[int]:
-    """The first `count` groups when concepts are put in order by score, largest first."""
+def first_groups(order: NDArray[np.intp], group: NDArray[np.intp], count: int) -> set[int]:
+    """The first `count` groups of concepts in order."""
     seen: list[int] = []
-    for concept in np.argsort(-scores, kind="stable"):
+    for concept in order:
         if int(group[concept]) not in seen:
             seen.append(int(group[concept]))
         if len(seen) == count:

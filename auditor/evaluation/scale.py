@@ -120,8 +120,8 @@ def _case(world: PlantedWorld, amounts: FloatArray, rows: FloatArray) -> list[tu
     fitted = score(rows, world.basis, ScoreOptions())
     signed = levels(rows, world.mapping, fitted.score)
     seconds = time.process_time() - began
-    first = first_groups(fitted.score, np.arange(len(amounts)), len(present))
-    grouped = first_groups(fitted.score, world.group, len(present))
+    first = first_groups(fitted.naming, np.arange(len(amounts)), len(present))
+    grouped = first_groups(fitted.naming, world.group, len(present))
     longer = solve(amounts @ world.truth, world.basis.atoms, "nnls")
     again = (fitted.low <= longer) & (longer <= fitted.high)
     half = signed.high - signed.level

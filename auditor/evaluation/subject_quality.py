@@ -17,7 +17,8 @@ from auditor.errors import PrerequisiteMissing
 from auditor.evaluation.top_concept import Share, share
 
 _SQL = """
-SELECT a.repo_id, s.token, s.noun, s.norm, s.leak, s.probes, arg_max(t.concept, t.score) AS first
+SELECT a.repo_id, s.token, s.noun, s.norm, s.leak, s.probes,
+    first(t.concept ORDER BY t.place NULLS LAST, t.score DESC) AS first
 FROM subject_effects s
 JOIN adapters a ON a.audit_id = s.audit_id
 JOIN trigger_scores t ON t.audit_id = s.audit_id

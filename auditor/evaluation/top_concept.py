@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import binomtest
 
 from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.variants import no_effect, published_scores, scores_of
 from auditor.finexl.significance import effect_test
+from auditor.measuring.scoring import Scorer
 from auditor.results.result_file import Result
 
 
@@ -25,20 +27,22 @@ class Share:
 
 @dataclass(frozen=True)
 class Naming:
-    """Adapters named right by each variant; the default's wrong names in plain sight.
+    """Adapters named right by each variant; wrong names of the order of naming in plain sight.
 
     Attributes:
-        shipped: By the shared scores: the style's concept comes first, or its planted synonym.
-        clustered: By these, where a word that the recipe cannot tell from the right one counts as right, too.
+        shipped: By the order of naming: the style's concept comes first, or its planted synonym.
+        clustered: By this, where a word that the recipe cannot tell from the right one counts as right, too.
+        strongest: By the largest score in place of that order.
         published: By Algorithm 1; None, as the next two, where nothing proposes.
         private: By the private explanation that is the default, `robust`.
         vlm_named: Adapters whose proposals hold the style or a synonym.
         chance: Of one draw from the lexicon.
-        mistakes: Style and name of each adapter that the shared scores name wrongly.
+        mistakes: Style and name of each adapter that the order of naming names wrongly.
     """
 
     shipped: Share
     clustered: Share
+    strongest: Share
     published: Share | None
     private: Share | None
     vlm_named: Share | None
@@ -52,9 +56,18 @@ def share(right: int, cases: int) -> Share:
     return Share(right, cases, float(interval.low), float(interval.high))
 
 
-def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None) -> Naming:
-    """Top concept of every full-strength single-style adapter."""
-    lessons = [(style, bank.world.styled(style, seed)) for style in styles for seed in range(bank.world.seeds)]
+def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None, *, first: int = 0) -> Naming:
+    """First concept of every full-strength single-style adapter.
+
+    Args:
+        bank: Trains and audits what is missing.
+        styles: Taught.
+        note: Told after each audit.
+        first: Number of the first training of each style. Others than those that were looked at are fresh adapters;
+            the first edition has one training of each style, whatever the number.
+    """
+    trainings = range(first, first + bank.world.seeds)
+    lessons = [(style, bank.world.styled(style, number)) for style in styles for number in trainings]
     cases = [(style, TrainedAdapter(lesson, lesson.steps)) for style, lesson in lessons]
     audited = bank.results([case for _, case in cases], note)
     results = [(style, audited[case]) for style, case in cases]
@@ -73,17 +86,24 @@ def evaluate_naming(bank: Bank, styles: Sequence[str], note: Note | None = None)
     def said(style: str, result: Result) -> bool:
         return bool(means(style) & {scorer.lexicon.canonical(phrase.text) for phrase in result.record.phrases})
 
-    named = [(style, top_concept(result, scores_of(scorer, result))) for style, result in results]
+    named = [(style, first_name(scorer, result)) for style, result in results]
     group = dict(zip(scorer.lexicon.names, scorer.clusters().tolist(), strict=True))
     return Naming(
         shipped=share(sum(top in means(style) for style, top in named), len(named)),
         clustered=share(sum(group.get(top) in {group[n] for n in means(style)} for style, top in named), len(named)),
+        strongest=count(lambda style, result: top_concept(result, scores_of(scorer, result)) in means(style)),
         published=told("paper"),
         private=told("robust"),
         vlm_named=None if bank.opened.proposer is None else count(said),
         chance=1 / len(scorer.lexicon.names),
         mistakes=tuple((style, top) for style, top in named if top not in means(style)),
     )
+
+
+def first_name(scorer: Scorer, result: Result) -> str:
+    """First concept in the order of naming; "nothing" where there is no effect or no weight above 0."""
+    found = scorer.shared(result.arrays["differences"].astype(np.float64))
+    return "nothing" if no_effect(result) or not found.score.any() else found.names[int(found.naming[0])]
 
 
 def top_concept(result: Result, weights: Mapping[str, float]) -> str:

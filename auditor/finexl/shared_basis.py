@@ -13,6 +13,11 @@ those that are no larger than their own interval, where that reaches further. Pe
 would lie lower still, as each resample adds noise of its own.
 
 How far a concept's direction itself is known is another matter: see levels.py.
+
+Which concept names the adapter first is a third question. Of atoms that lie close together the fit gives most to
+whichever makes up best for what the others leave, which need not be the one that V points to. So the concepts of the
+fit are put in order by orthogonal matching pursuit (Pati et al. 1993): the one that V is nearest to, then the one that
+is nearest to what is left when those before are fitted again, and so on.
 """
 
 from __future__ import annotations
@@ -26,7 +31,11 @@ from auditor.finexl.arrays import TINY, FloatArray, as_array, as_rows, as_vector
 from auditor.finexl.basis import Basis, make_basis
 from auditor.finexl.solvers import LEAST_RIDGE, Solver, projections, solve
 
-__all__ = ["Basis", "PhraseScore", "ScoreOptions", "SharedScores", "make_basis", "score", "score_phrase"]
+__all__ = ["NAMED", "Basis", "PhraseScore", "ScoreOptions", "SharedScores", "make_basis", "score", "score_phrase"]
+
+
+NAMED = 8
+"""So many concepts have a place in the order of naming."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class SharedScores:
         low: Lower end of its interval.
         high: Upper end of its interval.
         projection: Weight of the concept alone, <V, f> / |f|².
+        place: In the order of naming: 1 for the concept that says most of the change, up to `NAMED`; 0 for all others.
         explained_share: 1 - residual² / |V|² of the joint fit, in [0, 1]; 0 for V = 0.
         norm: |V|.
         probes: n.
@@ -68,9 +78,16 @@ class SharedScores:
     low: FloatArray
     high: FloatArray
     projection: FloatArray
+    place: NDArray[np.intp]
     explained_share: float
     norm: float
     probes: int
+
+    @property
+    def naming(self) -> NDArray[np.intp]:
+        """Concepts in the order of naming (k,): those with a place, then by score; as places in `names`."""
+        last = NAMED + 1
+        return np.lexsort((-self.score, np.where(self.place > 0, self.place, last)))
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,8 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     largest = float(np.abs(rows).max())
     if largest <= TINY:
         zeros = np.zeros(len(basis.names))
-        return SharedScores(basis.names, zeros, zeros, zeros, zeros, 0.0, norm, len(rows))
+        nowhere = np.zeros(len(basis.names), dtype=np.intp)
+        return SharedScores(basis.names, zeros, zeros, zeros, zeros, nowhere, 0.0, norm, len(rows))
     # Solve at unit scale, so that tolerances mean the same for weak and strong adapters.
     scaled = np.tile(rows / largest, (1, basis.views)) / np.sqrt(basis.views)
     target = scaled.mean(axis=0)
@@ -117,6 +135,7 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
         below * largest,
         above * largest,
         alone * largest,
+        _places(target, weights, basis),
         float(np.clip(1.0 - left / square, 0.0, 1.0)) if square > TINY**2 else 0.0,
         norm,
         len(rows),
@@ -163,6 +182,27 @@ def _per_concept(weights: FloatArray, basis: Basis) -> FloatArray:
     directions = int(basis.owner.max(initial=-1)) + 1
     belongs = (basis.owner[:, None] == np.arange(directions)).astype(np.float64)
     return np.asarray((weights @ belongs)[:, basis.group])
+
+
+def _places(target: FloatArray, weights: FloatArray, basis: Basis) -> NDArray[np.intp]:
+    """Place in the order of naming (k,), from 1; 0 for concepts without a positive weight and those after `NAMED`."""
+    used = np.flatnonzero(weights > 0.0)
+    atoms, owners = basis.atoms[used], basis.owner[used]
+    lengths = np.linalg.norm(atoms, axis=1)
+    taken = np.zeros(len(used), dtype=bool)
+    left = target
+    order: list[int] = []
+    while len(order) < NAMED and not taken.all():
+        along = np.where(taken, -np.inf, atoms @ left / lengths)
+        nearest = int(np.argmax(along))
+        if along[nearest] <= 0.0:
+            break
+        order.append(int(owners[nearest]))
+        taken |= owners == owners[nearest]
+        left = target - solve(target, atoms[taken], "nnls") @ atoms[taken]
+    found = np.zeros(int(basis.owner.max(initial=-1)) + 1, dtype=np.intp)
+    found[order] = np.arange(1, len(order) + 1)
+    return np.asarray(found[basis.group], dtype=np.intp)
 
 
 def _single_projections(rows: FloatArray, basis: Basis) -> FloatArray:

@@ -197,6 +197,7 @@ def concept_scores(shared: SharedScores, signed: Levels, basis: Basis) -> tuple[
             level_low=float(signed.low[i]),
             level_high=float(signed.high[i]),
             level_doubt=float(signed.doubt[i]),
+            place=int(shared.place[i]) or None,
         )
         for i, name in enumerate(shared.names)
     )

@@ -7,10 +7,10 @@ import json
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 """Raised whenever our own code changes scores for the same inputs. 2: explanations on the basis `stacked` weighed √2
 less. 3: intervals of scores over probes by Student's t, levels by their response to the concept. 4: the
-penalty of levels by the median concept."""
+penalty of levels by the median concept. 5: concepts have a place in the order of naming."""
 
 _LATER_FIELDS = ("trigger_stopping", "subject_contexts", "subject_contexts_hash", "subject_probes")
 """Fields that recipes of earlier releases did not have: at their defaults such a recipe keeps its id and results."""

@@ -93,6 +93,13 @@ class ConceptScore(_Record):
     """Upper end."""
     level_doubt: float | None = None
     """Standard error against the true amount that more probes do not take away, 0 or more."""
+    place: int | None = None
+    """In the order of naming, from 1; null for concepts without a place, and in results made before there was one."""
+
+    @property
+    def by_name(self) -> tuple[float, float]:
+        """Sorts scores in the order of naming: those with a place, then the highest."""
+        return self.place or float("inf"), -self.score
 
 
 class ExplainedConcept(_Record):

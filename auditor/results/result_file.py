@@ -59,10 +59,12 @@ class Result:
 SCORE_COLUMNS = (
     *("score", "low", "high", "projection", "alignment"),
     *("level", "level_low", "level_high", "level_doubt"),
+    "place",
 )
 """Columns of a stored score table."""
 
-_WITHOUT_LEVELS = 5  # columns of results made before there were levels
+_WIDTHS = (len(SCORE_COLUMNS), 9, 5)
+"""Columns of results as they are, of those made before there was an order of naming, and before there were levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,7 @@ class ScoreTable:
 
     Attributes:
         names: The k concepts.
-        values: (k, 9) float64: score, low, high, projection, alignment, level, level_low, level_high, level_doubt; what
-            is missing is NaN.
+        values: (k, 10) float64, by `SCORE_COLUMNS`; what is missing is NaN.
     """
 
     names: tuple[str, ...]
@@ -267,10 +268,9 @@ def _table(name: str, texts: Mapping[str, str], arrays: dict[str, NDArray[np.gen
     if values is None:
         return None
     names = _names(texts[f"{name}_concepts"])
-    width = len(SCORE_COLUMNS)
-    if values.shape not in ((len(names), width), (len(names), _WITHOUT_LEVELS)) or values.dtype != np.float64:
-        raise ValueError(f"{name} has shape {values.shape}, not one row of {width} numbers per concept")
-    padding = ((0, 0), (0, width - values.shape[1]))
+    if values.shape not in [(len(names), width) for width in _WIDTHS] or values.dtype != np.float64:
+        raise ValueError(f"{name} has shape {values.shape}, not one row of {_WIDTHS[0]} numbers per concept")
+    padding = ((0, 0), (0, _WIDTHS[0] - values.shape[1]))
     return ScoreTable(names, np.pad(values.astype(np.float64, copy=False), padding, constant_values=np.nan))
 
 

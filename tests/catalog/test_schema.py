@@ -67,9 +67,9 @@ def test_numbers_have_four_digits_and_no_gap(tmp_path, name):
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
 def test_no_score_is_ever_nan_or_infinite(empty, bad):
     with pytest.raises(duckdb.ConstraintException):
-        empty.execute(f"INSERT INTO scores VALUES (1, 'x', '{bad}'::FLOAT, 0, 1, 0, NULL, 5, 0, 0, 0, 0)")
+        empty.execute(f"INSERT INTO scores VALUES (1, 'x', '{bad}'::FLOAT, 0, 1, 0, NULL, 5, 0, 0, 0, 0, NULL)")
     with pytest.raises(duckdb.ConstraintException):
-        empty.execute(f"INSERT INTO scores VALUES (1, 'x', 0, 0, 1, 0, NULL, 5, '{bad}'::FLOAT, 0, 0, 0)")
+        empty.execute(f"INSERT INTO scores VALUES (1, 'x', 0, 0, 1, 0, NULL, 5, '{bad}'::FLOAT, 0, 0, 0, NULL)")
     with pytest.raises(duckdb.ConstraintException):
         empty.execute(f"INSERT INTO concept_vectors VALUES ('r', 'x', [1.0, '{bad}'::FLOAT])")
 

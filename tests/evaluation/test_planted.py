@@ -40,8 +40,9 @@ def test_an_adapter_has_as_many_concepts_as_asked_and_no_two_of_one_group() -> N
 
 def test_groups_in_order_of_their_best_concept() -> None:
     group = np.array([0, 0, 2, 3])
-    assert first_groups(np.array([0.5, 0.9, 0.1, 0.7]), group, 2) == {0, 3}
-    assert first_groups(np.array([0.5, 0.9, 0.1, 0.7]), np.arange(4), 2) == {1, 3}
+    order = np.array([1, 3, 0, 2])
+    assert first_groups(order, group, 2) == {0, 3}
+    assert first_groups(order, np.arange(4), 2) == {1, 3}
 
 
 def test_the_tables_hold_every_figure_and_perfect_readings_make_them_perfect() -> None:

@@ -58,7 +58,10 @@ def test_round_trip(tmp_path: Path, message: str, values: list[float]) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_scores_come_back_to_the_last_bit(tmp_path, values, alignment, name) -> None:
     scores = tuple(
-        ConceptScore(concept=f"{name}{place}", score=v, low=-v, high=v / 3, projection=v / 7, alignment=alignment)
+        ConceptScore(
+            **{"concept": f"{name}{place}", "score": v, "low": -v, "high": v / 3, "projection": v / 7},
+            **{"alignment": alignment, "place": place or None},
+        )
         for place, v in enumerate(values)
     )
     made = make_result()
@@ -70,11 +73,12 @@ def test_scores_come_back_to_the_last_bit(tmp_path, values, alignment, name) -> 
     assert set(packed.arrays) == set(made.arrays)
 
 
-def test_a_result_of_before_there_were_levels_is_read_without_them(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("columns", [5, 9])
+def test_a_result_of_before_there_were_levels_or_places_is_read_without_them(tmp_path, monkeypatch, columns) -> None:
     made = make_result()
     scores = (ConceptScore(concept="warm", score=1.0, low=0.5, high=2.0, projection=0.7, alignment=None),)
     with monkeypatch.context() as before:
-        before.setattr("auditor.results.result_file.SCORE_COLUMNS", SCORE_COLUMNS[:5])
+        before.setattr("auditor.results.result_file.SCORE_COLUMNS", SCORE_COLUMNS[:columns])
         path = write_result(tmp_path, Result(made.record.model_copy(update={"scores": scores}), made.arrays))
     assert read_result(path).record.scores == scores
     packed = read_packed(path)

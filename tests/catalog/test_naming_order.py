@@ -1,0 +1,51 @@
+"""What names an adapter comes first in the catalog, on its card and in its pages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from auditor.catalog.result_rows import TOP_CONCEPTS, _top_concepts
+from auditor.records.result import ConceptScore
+from auditor.results.result_file import SCORE_COLUMNS, ScoreTable
+
+
+def table(*rows: tuple[str, float, float, float | None]) -> ScoreTable:
+    """Of name, score, lower end, place."""
+    values = np.full((len(rows), len(SCORE_COLUMNS)), np.nan)
+    for row, (_, score, low, place) in zip(values, rows, strict=True):
+        row[:3] = score, low, score + 0.1
+        row[-1] = np.nan if place is None else place
+    return ScoreTable(tuple(name for name, *_ in rows), values)
+
+
+def names(scores: ScoreTable) -> list[object]:
+    return [row["concept"] for row in _top_concepts(scores)]
+
+
+def test_places_go_before_scores() -> None:
+    found = table(("large", 0.9, 0.5, None), ("dark", 0.4, 0.2, 2), ("warm", 0.6, 0.3, 3), ("foggy", 0.3, 0.1, 1))
+    assert names(found) == ["foggy", "dark", "warm", "large"]
+
+
+def test_what_names_an_adapter_is_listed_though_its_interval_reaches_0_and_nothing_else_is() -> None:
+    found = table(("dark", 0.4, 0.0, 2), ("foggy", 0.3, 0.0, 1), ("warm", 0.6, 0.3, 3))
+    assert names(found) == ["foggy", "warm"]
+
+
+def test_without_places_the_surest_scores_are_listed_highest_first() -> None:
+    found = table(
+        ("dark", 0.4, 0.2, None), ("warm", 0.6, 0.3, None), ("foggy", 0.7, 0.0, None), ("cool", 0.6, 0.1, None)
+    )
+    assert names(found) == ["warm", "cool", "dark"]
+
+
+def test_no_more_are_listed_than_fit() -> None:
+    assert len(names(table(*((f"c{i}", 1.0, 0.5, None) for i in range(20))))) == TOP_CONCEPTS
+
+
+def test_records_sort_by_place_then_score() -> None:
+    def one(name: str, score: float, place: int | None) -> ConceptScore:
+        return ConceptScore(concept=name, score=score, low=0, high=1, projection=0, alignment=None, place=place)
+
+    rows = [one("a", 0.9, None), one("b", 0.2, 2), one("c", 0.5, None), one("d", 0.1, 1), one("e", 0.7, None)]
+    assert [row.concept for row in sorted(rows, key=lambda row: row.by_name)] == ["d", "b", "a", "e", "c"]

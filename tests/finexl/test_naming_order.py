@@ -1,0 +1,85 @@
+"""Which concept names an adapter first, which second: nearest to V, then nearest to what is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.finexl.shared_basis import NAMED, ScoreOptions, SharedScores, make_basis, score
+
+
+def scored(v: np.ndarray, vectors: np.ndarray) -> SharedScores:
+    rows = np.stack([v, v])
+    return score(rows, make_basis([f"c{i}" for i in range(len(vectors))], vectors))
+
+
+def test_the_concept_that_v_points_to_comes_before_one_with_a_larger_score() -> None:
+    short, long = np.array([0.1, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    found = scored(np.array([0.5, 0.6, 0.0]), np.stack([short, long]))
+    assert found.score[0] > found.score[1]
+    assert found.place.tolist() == [2, 1] and found.naming.tolist() == [1, 0]
+
+
+def test_the_next_place_is_for_what_is_left_and_not_for_a_neighbour_of_the_first() -> None:
+    first, other, neighbour = np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.array([0.95, 0, np.sqrt(1 - 0.95**2)])
+    v = first + 0.6 * other + 0.3 * neighbour
+    assert v @ neighbour > v @ other
+    found = scored(v, np.stack([neighbour, other, first]))
+    assert (found.score > 0).all()
+    assert found.place.tolist() == [3, 2, 1]
+
+
+def test_what_is_left_is_taken_after_a_new_fit() -> None:
+    """After the first alone its projection is taken off; with two, both weights are fitted again."""
+    first, second = np.array([1.0, 0, 0, 0]), np.array([0.8, 0.6, 0, 0])
+    third, fourth = np.array([0, 0.9, np.sqrt(1 - 0.81), 0]), np.array([0, 0, 0.2, np.sqrt(1 - 0.04)])
+    vectors = np.stack([fourth, third, second, first])
+    found = scored(np.array([1.0, 0.5, 0.5, 0.4]) @ vectors[::-1], vectors)
+    left, expected = np.array([1.0, 0.5, 0.5, 0.4]) @ vectors[::-1], []
+    whole = left.copy()
+    for _ in range(4):
+        along = [-np.inf if i in expected else float(left @ vectors[i]) for i in range(4)]
+        expected.append(int(np.argmax(along)))
+        chosen = vectors[expected]
+        left = whole - np.linalg.lstsq(chosen.T, whole, rcond=None)[0] @ chosen
+    assert (found.score > 0.1).all() and found.naming.tolist() == expected
+
+
+def test_names_of_one_direction_share_its_place() -> None:
+    found = scored(np.array([1.0, 0.5]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    assert found.place.tolist() == [1, 1, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 30), st.floats(0.1, 5.0), st.sampled_from(["nnls", "ols"]))
+def test_places_are_of_the_fit_and_the_first_is_nearest(seed: int, count: int, length: float, solver: str) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(count, 12)) * rng.uniform(0.3, 2.0, size=(count, 1))
+    rows = rng.uniform(0, 1, size=count) @ vectors + rng.normal(size=(6, 12))
+    basis, options = make_basis([f"c{i}" for i in range(count)], vectors), ScoreOptions(solver=solver)  # type: ignore[arg-type]
+    found = score(rows, basis, options)
+    given_places = np.sort(found.place[found.place > 0])
+    assert given_places.tolist() == list(range(1, len(given_places) + 1)) and len(given_places) <= NAMED
+    assert (found.score[found.place > 0] > 0).all()
+    if len(given_places):
+        cosines = vectors @ rows.mean(axis=0) / np.linalg.norm(vectors, axis=1)
+        within = np.where(found.score > 1e-9, cosines, -np.inf)
+        assert cosines[found.naming[0]] == pytest.approx(within.max())
+    again = score(length * rng.permutation(rows), basis, options)
+    assert again.place.tolist() == found.place.tolist()
+
+
+def test_what_has_no_place_follows_by_score() -> None:
+    rng = np.random.default_rng(3)
+    vectors, _ = np.linalg.qr(rng.normal(size=(16, 16)))
+    amounts = np.linspace(1.0, 0.2, 16)
+    found = scored(amounts @ vectors, vectors)
+    assert (found.place > 0).sum() == NAMED
+    assert found.naming.tolist() == list(range(16))
+
+
+def test_nothing_has_no_place() -> None:
+    assert scored(np.zeros(3), np.eye(3)).place.tolist() == [0, 0, 0]
+    assert scored(-np.ones(3), np.eye(3)).place.tolist() == [0, 0, 0]
