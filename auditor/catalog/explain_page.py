@@ -33,6 +33,7 @@ TABLE_COLUMNS = ("concept", "score", "low", "high", "alone", "alignment")
 
 _SHOWN = 12
 _LOW_ALIGNMENT = 0.5
+_HALF = 0.5
 _HIGH_ERROR = 0.05
 
 
@@ -130,6 +131,10 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
         (
             effect is not None and effect.status == "unexplained",
             "The concepts of the lexicon explain only a small part of what this adapter does.",
+        ),
+        (
+            effect is not None and effect.status == "explained" and (effect.named_share or 1.0) < _HALF,
+            "No concept alone accounts for half of the change: it does several things, or something that none names.",
         ),
         (
             effect is not None and effect.status != "no_effect" and effect.cosine_error > _HIGH_ERROR,

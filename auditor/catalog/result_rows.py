@@ -185,6 +185,7 @@ class ResultRows:
             *((None,) * 3 if proof is None else (proof.layers_injected, proof.pairs_unmatched, proof.latent_shift)),
             *(list(record.timings_s.items()), list(record.versions.items())),
             *(timestamp(record.finished_at), result_file, item.repo_id, item.commit_sha, item.path),
+            None if record.effect is None else record.effect.named_share,
         )
 
     def _words(self, record: AuditRecord, number: int) -> None:

@@ -138,7 +138,7 @@ def unseen_command(context: typer.Context, development: Development = False, as_
         emit_json(asdict(found))
         return
     emit_table(
-        ("style", "explained with its concept", "without", "then taken for"),
+        ("style", "explained by the first concept", "without its own", "then taken for"),
         [
             (s.style, "" if s.known is None else _percent(s.known), _percent(s.unseen), s.taken_for)
             for s in found.styles
@@ -151,7 +151,7 @@ def unseen_command(context: typer.Context, development: Development = False, as_
             share_row("a concept names it: unexplained all the same", found.false_alarms),
         ],
     )
-    say(f"limit: {_percent(found.limit)}, the least that is explained of a development style")
+    say(f"limit: {_percent(found.limit)}, which a twentieth of the development styles stay below")
 
 
 def _figures(title: str, rows: tuple[ScaleRow, ...], names: tuple[str, ...]) -> None:

@@ -1,9 +1,10 @@
 """Is an adapter of a style that no concept names called unexplained?
 
 In the first edition of the pocket world each style's concept, with its synonyms, is left out of the lexicon in turn;
-the second has adapters of styles that nothing names. The share of V that the rest explains is set against a limit: the
-least share that the whole lexicon explains of a development style. Shares are of what of |V|² is not scatter of few
-probes, which no concept can explain.
+the second has adapters of styles that nothing names. The concept that names an adapter first explains a share of V
+alone; that is set against a limit, below which a twentieth of the development styles lie, though each has a concept.
+The share that the whole lexicon explains is no measure: with more concepts than dimensions it explains nearly anything.
+Shares are of what of |V|² is not scatter of few probes, which no concept can explain.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from auditor.evaluation.bank import Bank, Note, TrainedAdapter
 from auditor.evaluation.long_audits import KnownAdapter, long_audit, single_style_adapters
 from auditor.evaluation.top_concept import Share, share
 from auditor.evaluation.trainings import AnyLesson
-from auditor.finexl.arrays import TINY, FloatArray
+from auditor.finexl.arrays import FloatArray
 from auditor.finexl.concepts import ConceptDirections
 from auditor.measuring.scoring import Scorer, make_scorer
+
+FALSE_ALARMS = 0.05
+"""Share of development styles with a concept that the limit lets be called unexplained."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Unseen:
     """What a limit does.
 
     Attributes:
-        limit: Least share explained of a known development style.
+        limit: Of the share that the first concept explains alone.
         unexplained: Adapters below the limit when no concept names their style.
         false_alarms: Adapters below it although a concept does.
         styles: Each adapter.
@@ -61,7 +65,7 @@ def evaluate_unseen(bank: Bank, held_out: bool = True, note: Note | None = None)
     if bank.world.unnamed:
         return _unnamed(bank, held_out, note)
     development, judged_styles = bank.world.style_names(False), bank.world.style_names(held_out)
-    limit = min(known for known, _ in _styles(bank, single_style_adapters(bank, development), note))
+    limit = _limit([known for known, _ in _styles(bank, single_style_adapters(bank, development), note)])
     judged = _styles(bank, single_style_adapters(bank, judged_styles), note)
     return Unseen(
         limit,
@@ -72,14 +76,14 @@ def evaluate_unseen(bank: Bank, held_out: bool = True, note: Note | None = None)
 
 
 def explained(scorer: Scorer, differences: FloatArray) -> tuple[float, str]:
-    """Share of V's square, less what scatter adds to it, that the lexicon explains, at most 1; and the top concept."""
+    """Share of V's square, less what scatter adds to it, that the first concept explains alone; and its name."""
     found = scorer.shared(differences)
-    square = found.norm**2
-    noise = float(differences.var(axis=0, ddof=1).sum()) / len(differences)
-    top = found.names[int(np.argmax(found.score))]
-    if square - noise <= TINY**2:
-        return 0.0, top
-    return min(1.0, found.explained_share * square / (square - noise)), top
+    return found.first_share, found.names[int(found.naming[0])]
+
+
+def _limit(shares: Sequence[float]) -> float:
+    """What `FALSE_ALARMS` of the shares lie below."""
+    return float(np.quantile(shares, FALSE_ALARMS))
 
 
 def without(scorer: Scorer, style: str) -> Scorer:
@@ -105,7 +109,7 @@ def _unnamed(bank: Bank, held_out: bool, note: Note | None) -> Unseen:
         }
         return [(lesson.styles[0], *found[lesson.name]) for lesson in lessons]
 
-    limit = min(known for _, known, _ in shares([world.styled(style, 0) for style in world.style_names(False)]))
+    limit = _limit([known for _, known, _ in shares([world.styled(style, 0) for style in world.style_names(False)])])
     named = shares([world.styled(style, 0) for style in world.style_names(held_out)])
     unnamed = shares(world.unnamed)
     return Unseen(
@@ -117,7 +121,7 @@ def _unnamed(bank: Bank, held_out: bool, note: Note | None) -> Unseen:
 
 
 def _styles(bank: Bank, adapters: Sequence[KnownAdapter], note: Note | None) -> list[tuple[float, UnseenStyle]]:
-    """Each adapter with the share that the whole lexicon explains of it."""
+    """Each adapter with the share that the first concept of the whole lexicon explains of it."""
     scorer, size = bank.opened.scorer, len(bank.opened.probes)
     judged = []
     for adapter in adapters:

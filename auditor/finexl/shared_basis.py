@@ -68,6 +68,8 @@ class SharedScores:
         high: Upper end of its interval.
         projection: Weight of the concept alone, <V, f> / |f|².
         place: In the order of naming: 1 for the concept that says most of the change, up to `NAMED`; 0 for all others.
+        first_share: Share of |V|² that the first concept of that order explains alone, in [0, 1]; of |V|² less what the
+            scatter of the probes adds to it, which no concept explains. 0 without a place.
         explained_share: 1 - residual² / |V|² of the joint fit, in [0, 1]; 0 for V = 0.
         norm: |V|.
         probes: n.
@@ -79,6 +81,7 @@ class SharedScores:
     high: FloatArray
     projection: FloatArray
     place: NDArray[np.intp]
+    first_share: float
     explained_share: float
     norm: float
     probes: int
@@ -119,7 +122,7 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     if largest <= TINY:
         zeros = np.zeros(len(basis.names))
         nowhere = np.zeros(len(basis.names), dtype=np.intp)
-        return SharedScores(basis.names, zeros, zeros, zeros, zeros, nowhere, 0.0, norm, len(rows))
+        return SharedScores(basis.names, zeros, zeros, zeros, zeros, nowhere, 0.0, 0.0, norm, len(rows))
     # Solve at unit scale, so that tolerances mean the same for weak and strong adapters.
     scaled = np.tile(rows / largest, (1, basis.views)) / np.sqrt(basis.views)
     target = scaled.mean(axis=0)
@@ -129,13 +132,15 @@ def score(differences: ArrayLike, basis: Basis, options: ScoreOptions | None = N
     joint = _per_concept(weights[None, :], basis)[0]
     below, above = _joint_interval(scaled, weights, joint, basis, chosen)
     alone = _single_projections(scaled, basis).mean(axis=0)
+    place = _places(target, weights, basis)
     return SharedScores(
         basis.names,
         joint * largest,
         below * largest,
         above * largest,
         alone * largest,
-        _places(target, weights, basis),
+        place,
+        _first_share(scaled, basis.atoms[(weights > 0.0) & np.isin(basis.owner, basis.group[place == 1])]),
         float(np.clip(1.0 - left / square, 0.0, 1.0)) if square > TINY**2 else 0.0,
         norm,
         len(rows),
@@ -203,6 +208,17 @@ def _places(target: FloatArray, weights: FloatArray, basis: Basis) -> NDArray[np
     found = np.zeros(int(basis.owner.max(initial=-1)) + 1, dtype=np.intp)
     found[order] = np.arange(1, len(order) + 1)
     return np.asarray(found[basis.group], dtype=np.intp)
+
+
+def _first_share(rows: FloatArray, atoms: FloatArray) -> float:
+    """Share of the square of the mean of `rows` (n, D), scatter set aside, that some atoms (m, D) explain."""
+    if len(atoms) == 0:
+        return 0.0
+    target = rows.mean(axis=0)
+    square = float(target @ target)
+    scatter = float(rows.var(axis=0, ddof=1).sum()) / len(rows) if len(rows) > 1 else 0.0
+    left = target - solve(target, atoms, "nnls") @ atoms
+    return float(np.clip((square - left @ left) / max(square - scatter, TINY**2), 0.0, 1.0))
 
 
 def _single_projections(rows: FloatArray, basis: Basis) -> FloatArray:

@@ -216,4 +216,5 @@ def effect_record(
         cosine_error=float(min(1.0, precision(differences).cosine_error)),
         explained_share=shared.explained_share,
         status="no_effect" if test.status == "no_effect" else status,
+        named_share=shared.first_share,
     )

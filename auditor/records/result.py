@@ -143,6 +143,8 @@ class Effect(_Record):
     """Share of |V|^2 that the shared basis explains."""
     status: Literal["explained", "unexplained", "no_effect"]
     """Whether the scores explain the change."""
+    named_share: float | None = None
+    """Share of |V|^2, scatter of few probes set aside, that the first concept in the order of naming explains alone."""
 
 
 class SubjectArm(_Record):

@@ -80,6 +80,14 @@ def test_what_has_no_place_follows_by_score() -> None:
     assert found.naming.tolist() == list(range(16))
 
 
+def test_the_first_concept_alone_explains_its_share_of_what_is_not_scatter() -> None:
+    v, vectors = np.array([0.8, 0.6, 0.0]), np.eye(3)
+    assert scored(v, vectors).first_share == pytest.approx(0.64, abs=1e-4)
+    rows = v + 0.3 * np.stack([np.array([0.0, 0, 1]), np.array([0, 0, -1.0])])
+    assert score(rows, make_basis(["a", "b", "c"], vectors)).first_share == pytest.approx(0.64 / (1 - 0.09), abs=1e-4)
+    assert scored(np.zeros(3), vectors).first_share == scored(-np.ones(3), vectors).first_share == 0.0
+
+
 def test_nothing_has_no_place() -> None:
     assert scored(np.zeros(3), np.eye(3)).place.tolist() == [0, 0, 0]
     assert scored(-np.ones(3), np.eye(3)).place.tolist() == [0, 0, 0]
