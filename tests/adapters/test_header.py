@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from auditor.adapters import limits
-from auditor.adapters.header import parse_header, read_header
+from auditor.adapters.header import DTYPE_BITS, parse_header, read_header
 from auditor.adapters.limited_json import LimitedJsonError, parse_limited_json
 from auditor.errors import Refused
 
@@ -45,6 +46,14 @@ def test_agrees_with_the_library_on_a_good_file(tmp_path: Path) -> None:
     info = header.tensors["a"]
     stored = path.read_bytes()[header.data_start + info.begin : header.data_start + info.end]
     assert stored == arrays["a"].tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPE_BITS)
+def test_a_number_takes_as_many_bits_as_its_type_is_named_for(tmp_path: Path, dtype: str) -> None:
+    size = 8 if dtype == "BOOL" else int(re.search(r"\d+", dtype)[0])  # type: ignore[index]
+    for size_bytes in (size - 1, size, size + 1):
+        entry = {"a": {"dtype": dtype, "shape": [8], "data_offsets": [0, size_bytes]}}
+        assert (_read(tmp_path, _file(entry, bytes(size_bytes))) == "ok") is (size_bytes == size)
 
 
 @pytest.mark.parametrize(

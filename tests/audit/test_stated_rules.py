@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from auditor.audit import propose_waiting as propose_waiting_module
+from auditor.audit import proposers
 from auditor.audit.base_versions import _base
 from auditor.audit.finishing import Finisher, failed_file
 from auditor.audit.opening import guided_in, load_base, open_base, probes_for, shifted_seeds, subject_contexts
@@ -126,7 +127,9 @@ def test_a_recipe_tells_apart_who_is_asked_and_about_how_many_pictures(tmp_path:
     assert len({shown_identity(one, 2), shown_identity(one, 3), shown_identity(third, 2)}) == 3
 
 
-def test_a_server_that_the_task_starts_serves_the_commit_or_the_folder_that_the_recipe_names(tmp_path: Path) -> None:
+def test_a_server_that_the_task_starts_serves_the_commit_or_the_folder_that_the_recipe_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def plan(*overrides: str) -> ServerPlan:
         breaker = load_proposer(served(tmp_path, *overrides))
         assert isinstance(breaker, Breaker) and isinstance(breaker.inner, ServedProposer)
@@ -135,6 +138,9 @@ def test_a_server_that_the_task_starts_serves_the_commit_or_the_folder_that_the_
     by_name = plan()
     assert (by_name.model, by_name.revision) == ("a/b", COMMIT) and by_name.endpoint.model == "a/b"
     (tmp_path / "config.json").write_text("{}")
+    named = {("a/b", "main"): "d" * 40}
+    monkeypatch.setattr(proposers, "cached_commit", lambda model, revision: named.get((model, revision)))
+    assert plan("recipe.proposer.revision=main").revision == "d" * 40, "what main means on this machine"
     by_folder = plan(f"recipe.proposer.path={tmp_path}", "recipe.proposer.max_side=29")
     assert (by_folder.model, by_folder.revision) == (str(tmp_path), None)
     assert by_folder.max_pixels == (2 * TILE) ** 2, "no tile is cut"

@@ -1,0 +1,70 @@
+"""Charts show the numbers they were given: bars as long as scores, whiskers from low to high, a line per tick."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from auditor.catalog.charts import Axis, _spread, dose_lines, paired_bars, score_bars
+from auditor.records.result import ConceptScore, DosePoint
+
+
+def bars(chart: str) -> list[tuple[str, float, float]]:
+    """Kind, start and width of the bars, without those of the legend."""
+    found = re.findall(r'<rect class="([^"]+)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', chart)
+    return [(kind, float(x), float(width)) for kind, x, width in found if float(width) != 12]
+
+
+def lines(chart: str, kind: str) -> list[tuple[float, float]]:
+    """Both ends of the lines of a kind."""
+    found = re.findall(rf'<line class="{kind}" x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"', chart)
+    return [(float(start), float(end)) for start, end in found]
+
+
+def test_two_bars_of_a_concept_are_as_long_as_its_scores_and_one_of_nothing_is_seen() -> None:
+    row = {
+        "concept": "vibrant",
+        "score_a": 0.8,
+        "low_a": 0.7,
+        "high_a": 0.9,
+        "score_b": 0.2,
+        "low_b": 0.0,
+        "high_b": 0.4,
+    }
+    none = {**row, "score_b": 0.0, "low_b": 0.0, "high_b": 0.0}
+    chart = paired_bars(("one", "two"), [row, none])
+    (a, x, wide), (b, _, narrow), _, (_, _, nothing) = bars(chart)
+    assert (a, b, x, nothing) == ("bar", "bar b", 200, 1.0)
+    assert wide == pytest.approx(4 * narrow, abs=0.3)
+    (low, high), (zero, middle), *_ = lines(chart, "whisker")
+    assert len(lines(chart, "whisker")) == 4 and zero == 200
+    assert (low + high) / 2 - 200 == pytest.approx(wide, abs=0.1) and middle - 200 == pytest.approx(2 * narrow, abs=0.2)
+    assert paired_bars(("one", "two"), []) == ""
+
+
+def test_a_bar_of_a_single_adapter_ends_at_its_score_and_1_is_marked_only_where_the_axis_reaches_it() -> None:
+    def chart(score: float) -> str:
+        return score_bars([ConceptScore(concept="a", score=score, low=0, high=score, projection=0, alignment=None)])
+
+    ((_, x, width),) = bars(chart(2.0))
+    assert x + width == pytest.approx(lines(chart(2.0), "whisker")[0][1], abs=0.1)
+    assert (len(lines(chart(2.0), "grid unit")), len(lines(chart(0.5), "grid unit"))) == (1, 0)
+
+
+def test_the_effect_of_a_strength_stands_over_it_with_a_line_for_every_tick() -> None:
+    points = [DosePoint(scale=s, norm=s, projections={"vibrant": 2 * s}) for s in (1.0, 0.5)]
+    chart = dose_lines(points)
+    ticks = lines(chart, "grid")
+    assert len(ticks) == len(Axis(0.0, 2.0 * 1.06, 222.0, 12.0).ticks()) and len(set(ticks)) == 1
+    ((start, end),) = set(ticks)
+    paths = re.findall(r'points="([^"]+)"', chart)
+    norms, vibrant = ([tuple(map(float, at.split(","))) for at in path.split()] for path in paths)
+    assert [x for x, _ in norms] == pytest.approx([(start + end) / 2, end], abs=0.1)
+    assert 222 - vibrant[1][1] == pytest.approx(2 * (222 - norms[1][1]), abs=0.2)
+
+
+def test_labels_keep_apart() -> None:
+    placed = _spread([10.0, 11.0, 50.0], 17.0)
+    assert all(abs(a - b) >= 17.0 - 1e-9 for i, a in enumerate(placed) for b in placed[:i])
+    assert _spread([10.0, 50.0], 17.0) == [10.0, 50.0]
