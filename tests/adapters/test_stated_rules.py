@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from safetensors.torch import save_file
 
 from auditor.adapters import limits
 from auditor.adapters.adapter_file import inspect_file, settings_rules
-from auditor.adapters.keys import parse_key
+from auditor.adapters.keys import Part, parse_key
+from auditor.adapters.kinds import _change_kind
 from auditor.adapters.limited_json import MAX_DEPTH, LimitedJsonError, parse_limited_json
+from auditor.adapters.own_weights import _changes
 from auditor.adapters.scaling import ScaleRule, checked_scale, read_embedded, read_sidecar, sidecar_base
 from auditor.errors import ItemError, Refused
 
@@ -175,3 +178,42 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
     assert inspect_file(path, max_bytes=size).kind == "lora"
     with pytest.raises(ItemError, match="is the limit"):
         inspect_file(path, max_bytes=size - 1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        ({"down", "up", "dora"}, "dora"),
+        ({"down", "up", "magnitude"}, "dora"),
+        ({"hada_w1_a", "dora"}, "dora"),
+        ({"lambda_d", "lambda_b"}, "vera"),
+        ({"down", "up", "lambda_d"}, "lora"),
+        ({"diff"}, "full_difference"),
+        ({"down", "up", "mid", "up_bias"}, "locon_tucker"),
+        ({"down", "up", "up_bias"}, "lora_with_bias"),
+        ({"down", "up"}, "lora"),
+    ],
+)
+def test_a_file_is_named_for_what_is_rarest_in_it(parts: set[Part], kind: str) -> None:
+    assert _change_kind([], parts) == kind
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "said"),
+    [
+        ("I64", (), None),
+        ("I64", (5,), None),
+        ("I8", (5, 5), "quantised"),
+        ("F32", (), "single number"),
+        ("F32", (5,), "no place"),
+    ],
+)
+def test_only_counters_of_a_whole_model_are_passed_over(dtype: str, shape: tuple[int, ...], said: str | None) -> None:
+    info = SimpleNamespace(name="x.y", dtype=dtype, shape=shape)
+    file = SimpleNamespace(header=SimpleNamespace(tensors={"x.y": info}))
+    layout = SimpleNamespace(denoiser="transformer", parameters={"transformer": {}})
+    if said is None:
+        assert list(_changes(file, layout)) == []  # type: ignore[arg-type]
+    else:
+        with pytest.raises(ItemError, match=said):
+            list(_changes(file, layout))  # type: ignore[arg-type]
