@@ -17,7 +17,15 @@ from auditor.catalog.reading import run_sql
 from auditor.catalog.result_rows import _top_concepts, check_result, picture_type
 from auditor.lexicons import load_lexicon
 from auditor.records.result import ANY_RECIPE, AuditRecord
-from auditor.results.result_file import CorruptResult, PackedResult, Result, ScoreTable, read_packed, write_result
+from auditor.results.result_file import (
+    SCORE_COLUMNS,
+    CorruptResult,
+    PackedResult,
+    Result,
+    ScoreTable,
+    read_packed,
+    write_result,
+)
 
 
 def rows(world, sql):
@@ -243,7 +251,7 @@ def test_what_may_be_missing_is_believed_without_a_value_and_never_with_an_absur
 
 
 def test_the_strongest_concepts_are_those_surely_there_and_equal_ones_keep_the_order_of_the_lexicon():
-    values = np.full((12, 9), np.nan)
+    values = np.full((12, len(SCORE_COLUMNS)), np.nan)
     values[:, :3] = [0.5, 0.4, 0.6]
     values[2, :3], values[5, :3] = [0.9, 0.0, 1.0], [0.8, 0.1, 0.9]
     made = _top_concepts(ScoreTable(tuple("abcdefghijkl"), values))
