@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from auditor.audit import proposers
 from auditor.audit.task import Task, TaskReport
 from auditor.generation.diffusers_base import DiffusersBase
 from auditor.pipeline import connection, stages
@@ -139,7 +138,7 @@ def test_a_task_starts_its_server_and_starts_it_again_when_killed(
         return plain_apply(self, *arguments)
 
     applied: list[int] = []
-    monkeypatch.setattr(proposers, "LocalServer", Recorded)
+    monkeypatch.setattr("auditor.proposing.server.LocalServer", Recorded)
     monkeypatch.setattr(DiffusersBase, "apply", apply)
     world = world_of(tmp_path, reference_folder, *serving)
     report = audit(world)
