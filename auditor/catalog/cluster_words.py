@@ -61,7 +61,7 @@ class ClusterWords:
         recipe_id, scores = record
         intervals = {s.concept: (s.score, s.low, s.high) for s in scores}
         found: dict[str, ConceptScore] = {}
-        for score in sorted((s for s in scores if s.score > 0), key=lambda s: s.by_name):
+        for score in sorted((s for s in scores if s.score > 0), key=lambda s: s.naming_key):
             name = label(score.concept, self.named(recipe_id, score.concept, intervals))
             found.setdefault(name, score.model_copy(update={"concept": name}))
         return list(found.values())[:limit]

@@ -133,7 +133,10 @@ def warnings(record: AuditRecord, repo: ListedRepo | None = None) -> list[str]:
             "The concepts of the lexicon explain only a small part of what this adapter does.",
         ),
         (
-            effect is not None and effect.status == "explained" and (effect.named_share or 1.0) < _HALF,
+            effect is not None
+            and effect.status == "explained"
+            and effect.named_share is not None
+            and effect.named_share < _HALF,
             "No concept alone accounts for half of the change: it does several things, or something that none names.",
         ),
         (
@@ -179,7 +182,7 @@ def _leading(record: AuditRecord, limit: int) -> list[ConceptScore]:
 
 
 def _strongest(scores: Sequence[ConceptScore], limit: int) -> list[ConceptScore]:
-    return sorted((s for s in scores if s.score > 0), key=lambda s: s.by_name)[:limit]
+    return sorted((s for s in scores if s.score > 0), key=lambda s: s.naming_key)[:limit]
 
 
 def _drawn_with_the_trigger(record: AuditRecord) -> bool:

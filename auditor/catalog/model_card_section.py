@@ -36,7 +36,7 @@ def model_card_section(
     record = result.record
     arm, scores = _acting(record)
     clusters = words or ClusterWords()
-    sure = sorted((s for s in scores if s.low > 0), key=lambda s: s.by_name)[:_SHOWN]
+    sure = sorted((s for s in scores if s.low > 0), key=lambda s: s.naming_key)[:_SHOWN]
     shown = [s for s in clusters.shown((record.recipe_id, scores)) if s.low > 0][:_SHOWN]
     lines = ["## What this adapter does, measured", ""]
     if not sure:

@@ -97,7 +97,7 @@ class ConceptScore(_Record):
     """In the order of naming, from 1; null for concepts without a place, and in results made before there was one."""
 
     @property
-    def by_name(self) -> tuple[float, float]:
+    def naming_key(self) -> tuple[float, float]:
         """Sorts scores in the order of naming: those with a place, then the highest."""
         return self.place or float("inf"), -self.score
 

@@ -144,6 +144,18 @@ def test_warnings_only_when_they_apply(world, build):
     assert any("licence" in text for text in warnings(plain.record, ListedRepo("ann/fine", "a" * 40)))
 
 
+@pytest.mark.parametrize(
+    ("share", "status", "said"),
+    [(0.49, "explained", True), (0.0, "explained", True), (0.5, "explained", False), (None, "explained", False),
+     (0.1, "unexplained", False), (0.1, "no_effect", False)],
+)  # fmt: skip
+def test_a_first_concept_that_says_less_than_half_is_warned_of(world, build, share, status, said):
+    plain = build.result(world.item("ann/fine"), world.recipe, world.lexicon, {"vibrant": 0.5}).record
+    effect = plain.effect.model_copy(update={"named_share": share, "status": status})
+    found = warnings(plain.model_copy(update={"effect": effect}), world.repos[0])
+    assert any("No concept alone accounts for half" in text for text in found) == said
+
+
 def test_charts_keep_inside_their_box():
     scores = [ConceptScore(concept=f"c{i}", score=i, low=0, high=3 * i, projection=0, alignment=None) for i in range(4)]
     points = [DosePoint(scale=s, norm=s, projections={"<b>": -s, "x": 9 * s}) for s in (2.0, 0.5)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 
+from auditor.catalog.adapter_cards import read_cards
+from auditor.catalog.cluster_words import ClusterWords
+from auditor.catalog.explain_page import explain_table
 from auditor.catalog.result_rows import TOP_CONCEPTS, _top_concepts
 from auditor.records.result import ConceptScore
-from auditor.results.result_file import SCORE_COLUMNS, ScoreTable
+from auditor.results.result_file import SCORE_COLUMNS, Result, ScoreTable, write_result
 
 
 def table(*rows: tuple[str, float, float, float | None]) -> ScoreTable:
@@ -48,4 +52,25 @@ def test_records_sort_by_place_then_score() -> None:
         return ConceptScore(concept=name, score=score, low=0, high=1, projection=0, alignment=None, place=place)
 
     rows = [one("a", 0.9, None), one("b", 0.2, 2), one("c", 0.5, None), one("d", 0.1, 1), one("e", 0.7, None)]
-    assert [row.concept for row in sorted(rows, key=lambda row: row.by_name)] == ["d", "b", "a", "e", "c"]
+    assert [row.concept for row in sorted(rows, key=lambda row: row.naming_key)] == ["d", "b", "a", "e", "c"]
+
+
+def test_cards_tables_and_clusters_go_by_the_place(world, build) -> None:
+    made = build.result(world.item("ann/two"), world.recipe, world.lexicon, {"vibrant": 0.8, "watercolor": 0.4})
+    places = {"watercolor": 1, "vibrant": 2}
+    scores = tuple(s.model_copy(update={"place": places.get(s.concept)}) for s in made.record.scores)
+    effect = made.record.effect.model_copy(update={"named_share": 0.25})
+    placed = Result(made.record.model_copy(update={"scores": scores, "effect": effect}), made.arrays)
+    write_result(world.results, placed)
+    world.merge()
+    (card,) = read_cards(world.database, "ann/two")
+    assert [row["concept"] for row in card.scores] == ["watercolor", "vibrant"]
+    assert card.card["concepts"] == "watercolor 0.40, vibrant 0.80"
+    assert [row[0] for row in explain_table(placed, limit=2)] == ["watercolor", "vibrant"]
+    assert [s.concept for s in ClusterWords().shown((world.recipe.recipe_id, scores))] == ["watercolor", "vibrant"]
+    with duckdb.connect(str(world.database), read_only=True) as connection:
+        stored = connection.execute(
+            "SELECT concept, place FROM scores WHERE place IS NOT NULL ORDER BY place"
+        ).fetchall()
+        assert stored == [("watercolor", 1), ("vibrant", 2)]
+        assert connection.execute("SELECT named_share FROM audits").fetchall() == [(0.25,)]
