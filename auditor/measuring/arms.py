@@ -23,6 +23,10 @@ from auditor.records.result import DosePoint, TriggerArms
 log = structlog.get_logger(__name__)
 MIN_TRIGGER_PROBES = 6  # fewer cannot reach 5 % in the sign-flip test
 DOSE_CONCEPTS = 3
+_NAME_NOTHING = frozenset(
+    ("and", "are", "for", "from", "her", "his", "into", "its", "onto", "over", "that", "the", "this", "under", "with")
+)
+"""Words of prompts and triggers that are about no subject."""
 
 
 @dataclass(eq=False)
@@ -136,7 +140,7 @@ def trigger_probes(trigger: str, probes: ProbeSet) -> NDArray[np.intp]:
 
     A trigger such as `ohwx face` belongs to one subject; averaged over boats and cars its effect would vanish.
     """
-    words = {w for w in re.findall(r"[a-z]+", trigger.casefold()) if len(w) > 2}
+    words = {w for w in re.findall(r"[a-z]+", trigger.casefold()) if len(w) > 2} - _NAME_NOTHING
     named = [i for i, p in enumerate(probes.prompts) if words & set(re.findall(r"[a-z]+", p.casefold()))]
     if MIN_TRIGGER_PROBES <= len(named) <= len(probes) // 2:
         return np.asarray(named)

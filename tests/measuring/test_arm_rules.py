@@ -37,9 +37,16 @@ def test_a_trigger_is_tried_on_its_own_subject_only_where_there_are_enough_of_it
 
 
 def test_short_words_of_a_trigger_name_no_subject() -> None:
-    few = ProbeSet("x", tuple(f"{'of a' if n < 6 else 'the'} {n}" for n in range(12)), ("x",) * 12, tuple(range(12)))
+    few = ProbeSet("x", tuple(f"{'of a' if n < 6 else 'oak'} {n}" for n in range(12)), ("x",) * 12, tuple(range(12)))
     assert len(trigger_probes("of a", few)) == 12
-    assert trigger_probes("the", few).tolist() == list(range(6, 12))
+    assert trigger_probes("oak", few).tolist() == list(range(6, 12))
+
+
+@pytest.mark.parametrize("word", ["with", "the", "and", "for"])
+def test_words_that_join_others_name_no_subject_either(word: str) -> None:
+    """A trigger `ink with bold lines` is not about pictures of a boat with a sail."""
+    few = ProbeSet("x", tuple(f"boat {word if n < 6 else 'or'} {n}" for n in range(12)), ("x",) * 12, tuple(range(12)))
+    assert len(trigger_probes(f"ink {word} lines", few)) == 12
 
 
 @pytest.mark.parametrize(
