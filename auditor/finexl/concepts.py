@@ -88,10 +88,13 @@ def directions(
         with_concept: Features with each concept added (k, n, D), same probes and, for images, same noise.
         normalise: L2-normalise features first, as for V.
         keep_per_probe: Keep the (k, n, D) differences, in the precision of `with_concept`.
+
+    Raises:
+        ValueError: The shapes do not fit each other, or there are concepts and no probe.
     """
     base = as_array(plain, "plain features", 2)
     worded = np.asarray(with_concept)
-    if worded.size == 0:
+    if len(worded) == 0:
         return ConceptDirections(np.zeros((0, base.shape[1])), np.zeros(0))
     if base.shape[0] == 0 or worded.ndim != 3 or worded.shape[1:] != base.shape:
         raise ValueError(

@@ -48,6 +48,11 @@ def test_no_concepts_have_no_directions_and_no_noise() -> None:
     assert empty.vectors.shape == (0, 4) and empty.noise.shape == (0,)
 
 
+def test_concepts_without_a_probe_have_no_direction_and_are_refused() -> None:
+    with pytest.raises(ValueError, match="features with a concept"):
+        directions(np.zeros((0, 4)), np.zeros((2, 0, 4)))
+
+
 def test_noise_is_the_spread_over_n_times_the_squared_mean() -> None:
     # mean (2, 0); mean square 6, signal (4 * 4 - 6) / 3, spread 6 less that
     worded = np.array([[[2.0, 0.0], [2.0, 0.0], [2.0, 2.0], [2.0, -2.0]]])

@@ -272,6 +272,26 @@ def test_a_level_is_in_doubt_by_how_well_the_share_of_its_direction_is_known() -
     assert mapping.own_error == pytest.approx([0.64 / 3 / (2 * 0.6 * 1.6) ** 2] * 2)
 
 
+def test_errors_of_directions_that_sum_to_zero_are_errors_all_the_same() -> None:
+    vectors = np.array([[1.0, 0.0, 0.3], [0.0, 1.0, 0.3]])
+    known, other = (
+        level_map(make_basis(names(2), vectors), 0.5, np.array([[0.0, 0.0, 0.2], [0.0, 0.0, last]])).own_error
+        for last in (-0.2, -0.2001)
+    )
+    assert known == pytest.approx(other, rel=1e-2) and (known > 0.001).all()
+
+
+def test_levels_of_concepts_with_a_direction_divide_by_no_zero() -> None:
+    _, basis, halves = measured(2, 20, 16, 0.5)
+    with np.errstate(all="raise"):
+        assert np.isfinite(level_map(basis, 0.3, halves).matrix).all()
+
+
+def test_penalties_rise_and_none_is_more_than_three_and_a_half_times_the_one_before() -> None:
+    steps = np.array(PENALTIES[1:]) / np.array(PENALTIES[:-1])
+    assert (steps > 1.0).all() and (steps <= 3.5).all()
+
+
 @pytest.mark.parametrize("mode", ["stacked", "either"])
 def test_with_several_atoms_or_views_per_concept_the_alignment_is_all_that_is_known_of_errors(
     mode: CombineMode,

@@ -88,6 +88,11 @@ def test_the_first_concept_alone_explains_its_share_of_what_is_not_scatter() -> 
     assert scored(np.zeros(3), vectors).first_share == scored(-np.ones(3), vectors).first_share == 0.0
 
 
+def test_one_probe_has_no_scatter_to_set_aside() -> None:
+    found = score([[0.8, 0.6, 0.0]], make_basis(["a", "b", "c"], np.eye(3)))
+    assert found.first_share == pytest.approx(0.64, abs=1e-4)
+
+
 def test_nothing_has_no_place() -> None:
     assert scored(np.zeros(3), np.eye(3)).place.tolist() == [0, 0, 0]
     assert scored(-np.ones(3), np.eye(3)).place.tolist() == [0, 0, 0]

@@ -19,6 +19,7 @@ from auditor.finexl.shared_basis import ScoreOptions, make_basis, score, score_p
 from auditor.finexl.significance import ROUNDING, effect_test, sign_flip_p_value
 
 SURE = ScoreOptions(solver="ols", confidence=0.9, unknown_alignment=1.0)
+SURE_OF = {"nnls": ScoreOptions(solver="nnls"), "ols": SURE}
 
 
 @pytest.mark.parametrize(("floor", "reason"), [(0.49, "effect"), (0.5, "below_floor"), (0.51, "below_floor")])
@@ -101,15 +102,28 @@ def test_the_upper_end_takes_weights_within_their_own_interval_for_noise() -> No
     assert result.high[0] - result.score[0] > result.score[0] - result.low[0]
 
 
-def test_a_concept_without_weight_has_the_interval_of_what_it_would_get_beside_the_others() -> None:
-    rows = np.random.default_rng(5).normal(size=(12, 3)) * 0.3 + np.array([1.0, -0.2, 0.0])
+@pytest.mark.parametrize(("across", "above"), [(-0.2, False), (-0.02, True)])
+def test_a_concept_without_weight_has_the_interval_of_what_it_would_get_beside_the_others(
+    across: float, above: bool
+) -> None:
+    rows = np.random.default_rng(5).normal(size=(12, 3)) * 0.3
+    rows += np.array([1.0, across, 0.0]) - rows.mean(axis=0)
     vectors = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
     result = score(rows, make_basis(["x", "y"], vectors))
     assert result.score[1] == 0.0
     beside = (rows @ np.linalg.pinv(vectors))[:, 1]
-    half = student.ppf(0.975, 11) * beside.std(ddof=1) / np.sqrt(12)
+    end = beside.mean() + student.ppf(0.975, 11) * beside.std(ddof=1) / np.sqrt(12)
     assert result.low[1] == 0.0
-    assert result.high[1] == pytest.approx(max(0.0, beside.mean() + half), abs=1e-4)
+    assert (result.high[1] > 0.05) == above
+    assert result.high[1] == pytest.approx(max(0.0, end), abs=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["nnls", "ols"])
+def test_probes_that_agree_leave_no_interval_though_concepts_are_nearly_alike(solver: Literal["nnls", "ols"]) -> None:
+    vectors = np.array([[1.0, 0.0], [np.cos(0.06), np.sin(0.06)]])
+    found = score(np.tile(np.array([0.7, 0.3]) @ vectors, (6, 1)), make_basis(["x", "y"], vectors), SURE_OF[solver])
+    assert (found.score > 0.1).all()
+    assert found.low == pytest.approx(found.score, abs=1e-9) and found.high == pytest.approx(found.score, abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [2, 5])
