@@ -60,6 +60,12 @@ def test_noise_is_the_spread_over_n_times_the_squared_mean() -> None:
     assert noise == pytest.approx([(8 / 3) / (4 * 10 / 3)])
 
 
+def test_directions_of_noise_alone_have_the_most_noise_and_divide_by_no_zero() -> None:
+    with np.errstate(all="raise"):
+        found = directions(np.zeros((2, 2)), np.array([[[1.0, 0.0], [-1.0, 0.0]]]), normalise=False)
+    assert found.noise.tolist() == [MAX_NOISE]
+
+
 def test_noise_tells_steady_from_scattered_directions() -> None:
     plain = np.zeros((20, 5))
     steady = np.ones((20, 5)) + 0.01 * RNG.normal(size=(20, 5))

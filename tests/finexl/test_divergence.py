@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from auditor.finexl.divergence import (
+    Precision,
     divergence,
     expected_cosine_error,
     next_look,
@@ -65,6 +66,14 @@ def test_probes_needed_meets_the_target() -> None:
         mean = sample(rng, needed, 5.0).mean(axis=0)
         errors.append(1.0 - mean[0] / np.linalg.norm(mean))
     assert np.mean(errors) == pytest.approx(0.05, rel=0.3)
+
+
+@pytest.mark.parametrize("count", [3, 7, 25, 50, 100])
+def test_the_error_expected_of_so_many_probes_needs_no_more_than_these(count: int) -> None:
+    known = Precision(probes=5, signal=1.0, signal_error=0.0, spread=1.0, cosine_error=0.0)
+    target = expected_cosine_error(1.0, 1.0, count)
+    assert probes_needed(known, target) == count
+    assert probes_needed(known, 0.999 * target) == count + 1
 
 
 def test_probes_are_counted_and_not_dimensions() -> None:

@@ -93,6 +93,22 @@ def test_one_probe_has_no_scatter_to_set_aside() -> None:
     assert found.first_share == pytest.approx(0.64, abs=1e-4)
 
 
+def test_the_share_of_the_first_concept_is_never_more_than_all() -> None:
+    rows = np.array([[0.6, -0.1, 0.6], [0.6, -0.5, 0.4], [1.8, 0.9, -0.7]])
+    v = rows.mean(axis=0)
+    assert v[0] ** 2 > v @ v - rows.var(axis=0, ddof=1).sum() / 3 > 0.1
+    assert score(rows, make_basis(["a"], np.eye(3)[:1])).first_share == 1.0
+
+
+def test_what_points_away_from_the_rest_has_no_place_though_a_free_fit_gives_it_weight() -> None:
+    vectors = np.array([[0.3, 0.8, 0.3], [-1.3, 0.9, 0.4], [-0.5, 0.6, 0.4]])
+    v = np.array([1.0, 0.3, -0.8]) @ vectors
+    left = v - (v @ vectors[0]) / (vectors[0] @ vectors[0]) * vectors[0]
+    assert vectors[1] @ left < 0
+    found = score(np.stack([v, v]), make_basis(["a", "b", "c"], vectors), ScoreOptions(solver="ols"))
+    assert found.score == pytest.approx([1.0, 0.3, -0.8]) and found.place.tolist() == [1, 0, 0]
+
+
 def test_nothing_has_no_place() -> None:
     assert scored(np.zeros(3), np.eye(3)).place.tolist() == [0, 0, 0]
     assert scored(-np.ones(3), np.eye(3)).place.tolist() == [0, 0, 0]

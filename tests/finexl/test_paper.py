@@ -75,7 +75,7 @@ def test_degenerate_inputs() -> None:
     nothing = explain_paper(np.zeros(3), ["a"], np.ones((1, 3)))
     assert (nothing.stop_reason, nothing.relative_residual, nothing.trace) == ("no_effect", 0.0, ())
     empty = explain_paper(np.ones(3), [], [])
-    assert empty.names == () and empty.relative_residual == 1.0
+    assert (empty.names, empty.weights, empty.relative_residual) == ((), (), 1.0)
     collinear = explain_paper([1.0, 1.0], ["a", "b"], [[1.0, 0], [2.0, 0]], e_ortho=2.0)
     assert np.isfinite(collinear.weights).all()
     assert explain_paper([1.0, 1.0], ["zero"], [[0.0, 0]]).weights == (0.0,)

@@ -152,6 +152,12 @@ def test_only_a_fit_without_negative_weights_has_no_negative_interval(
     assert bool(result.low[0] < 0.0) == negative
 
 
+@pytest.mark.parametrize("cosine", [1.0, 0.6, 0.0, -0.6, -1.0])
+def test_a_phrase_has_its_cosine_with_the_change_of_either_sign(cosine: float) -> None:
+    rows = np.tile([cosine, np.sqrt(1.0 - cosine**2)], (4, 1))
+    assert score_phrase(rows, [2.0, 0.0]).cosine == pytest.approx(cosine)
+
+
 def test_a_cosine_never_leaves_its_range() -> None:
     rows = np.random.default_rng(0).normal(size=(2000, 7))
     plain = (unit(rows) * unit(rows)).sum(axis=-1)
