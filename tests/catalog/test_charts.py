@@ -52,6 +52,17 @@ def test_a_bar_of_a_single_adapter_ends_at_its_score_and_1_is_marked_only_where_
     assert (len(lines(chart(2.0), "grid unit")), len(lines(chart(0.5), "grid unit"))) == (1, 0)
 
 
+@pytest.mark.parametrize("two", [False, True])
+def test_a_whisker_runs_through_the_middle_of_its_bar(two: bool) -> None:
+    row = {"concept": "vibrant"} | {f"{name}_{side}": 0.5 for name in ("score", "low", "high") for side in "ab"}
+    single = ConceptScore(concept="a", score=0.5, low=0.4, high=0.6, projection=0, alignment=None)
+    chart = paired_bars(("one", "two"), [row, row]) if two else score_bars([single, single])
+    found = re.findall(r'<rect class="bar[ b]*" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)" rx="3"', chart)
+    middles = [float(y) + float(height) / 2 for y, height in found]
+    through = re.findall(r'<line class="whisker" x1="[\d.]+" y1="([\d.]+)" x2="[\d.]+" y2="\1"', chart)
+    assert len(middles) == (4 if two else 2) and [float(y) for y in through] == pytest.approx(middles, abs=0.1)
+
+
 def test_the_effect_of_a_strength_stands_over_it_with_a_line_for_every_tick() -> None:
     points = [DosePoint(scale=s, norm=s, projections={"vibrant": 2 * s}) for s in (1.0, 0.5)]
     chart = dose_lines(points)

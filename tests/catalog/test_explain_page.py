@@ -128,6 +128,27 @@ def test_a_failure_has_a_page_too(world, build):
     assert "similar_to" not in text
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_pictures_are_said_to_be_drawn_with_a_trigger_only_where_there_are_some_and_one(world, build, kept):
+    """Without pictures nothing was drawn with it; without a trigger's arms no word is looked for."""
+    rich = build.rich(world.item("ann/own", trigger="sks"), world.recipe, world.lexicon)
+    pictures = ((0, "sks dog on a beach"),) if kept else ()
+    shown = Result(rich.record.model_copy(update={"thumbnails": pictures}), rich.arrays)
+    plain = Result(shown.record.model_copy(update={"arms": None}), rich.arrays)
+    said = "same noise, with the trigger"
+    assert (said in Outline(page_of(world, shown)).text) == kept
+    assert said not in Outline(page_of(world, plain)).text
+
+
+def test_concepts_without_a_score_name_no_adapter(world, build):
+    rich = build.rich(world.item("ann/own"), world.recipe, world.lexicon)
+    assert {s.score for s in rich.record.scores} > {0.0}
+    assert [name for name, *_ in explain_table(rich, limit=99)][:2] == ["vibrant", "watercolor"]
+    none = tuple(s.model_copy(update={"score": 0.0}) for s in rich.record.scores)
+    page = page_of(world, Result(rich.record.model_copy(update={"scores": none}), rich.arrays))
+    assert "FROM most(" not in page and "FROM similar_to(" in page
+
+
 def test_bytes_that_are_no_picture_are_left_out(world, result):
     arrays = {**result.arrays, "thumb_0_base": result.arrays["thumb_0_base"][1:]}
     assert "img" not in Outline(page_of(world, Result(result.record, arrays))).tags

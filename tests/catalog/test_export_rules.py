@@ -14,8 +14,9 @@ from auditor.catalog.export.gallery_data import ROWS, _reached
 from auditor.catalog.export.manager_sidecar import merge_into
 from auditor.catalog.export.neighbour_pieces import Neighbours, _compare
 from auditor.catalog.export.score_pieces import Scores
+from auditor.catalog.export.tables import TABLES, columns_of
 from auditor.catalog.export.webui_sidecar import complete_webui
-from auditor.catalog.reading import open_catalog
+from auditor.catalog.reading import open_catalog, reading_catalog
 from auditor.errors import UserError
 from auditor.records.result import ANY_RECIPE, AuditRecord, DosePoint
 from auditor.results.result_file import Result, png_bytes, write_result
@@ -175,6 +176,15 @@ def test_a_base_is_filled_in_only_where_none_is_named(empty):
 def test_what_somebody_changed_since_we_filled_it_in_is_theirs():
     made = complete_webui({}, RECORD)
     assert made is not None
+    assert (made["preferred weight"], made["notes"]) == (0, ""), "which say that none is preferred and nothing noted"
     theirs = complete_webui({**made, "activation text": "my word"}, {**RECORD, "trigger": "new"})
     assert theirs is not None and theirs["activation text"] == "my word"
     assert theirs["modelspec.trigger_phrase"] == "new"
+
+
+def test_columns_are_described_with_their_types_and_meanings(catalog):
+    (scores,) = (table for table in TABLES if table.name == "scores")
+    with reading_catalog(catalog.database) as connection:
+        described = {name: (kind, meaning) for name, kind, meaning in columns_of(connection, scores)}
+    assert (described["concept"][0], described["score"][0]) == ("VARCHAR", "FLOAT")
+    assert described["base"] == ("VARCHAR", "Base model it was applied to") and all(m for _, m in described.values())

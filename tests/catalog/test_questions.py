@@ -16,7 +16,7 @@ from auditor.catalog.questions.grammar import load_grammar
 from auditor.catalog.questions.question import CatalogWords
 from auditor.catalog.questions.question_reader import MAX_CHARS, read_question
 from auditor.catalog.questions.question_wording import understood
-from auditor.catalog.questions.spelling import corrected, nearest, slips
+from auditor.catalog.questions.spelling import corrected, nearest, related_forms, slips
 from auditor.errors import UserError
 from auditor.lexicons import concept_key, load_lexicon
 
@@ -255,6 +255,14 @@ def test_what_names_concepts_is_no_name_of_a_repo_though_one_is_called_so(typed,
 )
 def test_a_slip_is_one_from_five_letters_on_and_two_from_eight(typed, known, found):
     assert nearest(typed, known) == found
+
+
+@pytest.mark.parametrize(
+    ("word", "form", "related"),
+    [("dimmer", "dim", True), ("flattest", "flat", True), ("darker", "dar", False), ("rarer", "ra", False)],
+)
+def test_one_of_two_equal_letters_before_an_ending_is_dropped_and_no_other(word, form, related):
+    assert (form in set(related_forms(word, load_grammar()))) is related
 
 
 @pytest.mark.parametrize(("typed", "read_as"), [("drak", "drak"), ("brigth", "bright"), ("brihgt", "bright")])

@@ -286,3 +286,11 @@ def catalog_connection(catalog):
     connection = open_catalog(catalog.database)
     yield connection
     connection.close()
+
+
+def test_lists_and_what_is_nothing_are_written_as_sql_and_other_values_are_refused(catalog_connection):
+    values = ["it's", 1.5, None, True, ("a", "b")]
+    assert literal(values) == "['it''s', 1.5, NULL, true, ['a', 'b']]"
+    assert catalog_connection.execute(f"SELECT {literal(['a', None])}").fetchone() == (["a", None],)
+    with pytest.raises(TypeError, match="no SQL literal for set"):
+        literal({1})

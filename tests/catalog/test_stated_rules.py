@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from auditor.catalog.phrases import phrase_directions, text_sides
+from auditor.catalog.phrases import phrase_directions, stands_out, text_sides
 from auditor.catalog.reading import reading_catalog, run_sql
 from auditor.results.result_file import write_result
 
@@ -128,3 +128,38 @@ def test_the_stored_common_direction_goes_before_that_of_neutral_words(world, bu
         (side,) = text_sides(connection)
         (vector,) = phrase_directions(connection, side, ["pine"], PlainEncoder())
     assert abs(vector[5]) < 1e-6 < 0.05 < vector[-1]
+
+
+class LettersEncoder:
+    """Each appended text moves along an axis of its own, by its first letters; "vibrant" along that of the concept."""
+
+    identity = "test-encoder"
+
+    def __init__(self, axis):
+        self.axis = axis / np.linalg.norm(axis)
+
+    def encode_texts(self, texts):
+        rows = np.zeros((len(texts), len(self.axis)))
+        for row, text in zip(rows, texts, strict=True):
+            prompt, _, added = text.partition(", ")
+            row[:] = np.random.default_rng(len(prompt)).normal(size=len(row)) / 7.0
+            if added:
+                own = np.random.default_rng(list(added.encode())).normal(size=len(row))
+                row += 0.2 * (self.axis if added == "glow" else own / np.linalg.norm(own))
+        return rows
+
+
+@pytest.mark.parametrize(("phrase", "found"), [("glow", True), ("nonsense", False)])
+def test_a_phrase_stands_out_when_an_adapter_goes_its_way_further_than_any_goes_that_of_random_letters(
+    world, build, tmp_path, monkeypatch, phrase, found
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    world.recipe = build.recipe(world.lexicon, solver={"variant": "robust", "common": "none"})
+    world.add("ann/vibrant", {"vibrant": 0.9})
+    world.add("bob/watercolor", {"watercolor": 0.9})
+    world.merge()
+    encoder = LettersEncoder(build.vectors(world.lexicon)[world.lexicon.names.index("vibrant")])
+    with reading_catalog(world.database) as connection:
+        (side,) = text_sides(connection)
+        (vector,) = phrase_directions(connection, side, [phrase], encoder)
+        assert stands_out(connection, side, phrase, vector, encoder) is found
