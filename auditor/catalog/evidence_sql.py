@@ -23,12 +23,14 @@ amount before others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 
+from auditor.catalog.pointing_sql import Pointing
 from auditor.catalog.questions.question import Question, Wish
 from auditor.catalog.sql_texts import PRESENT, all_of, condition, geometric_mean, literal
 
 NEAR = 0.05
+_NARROW = ("adapter_id", "audit_id", "repo_id", "path", "downloads", "likes", "created_at", "size_bytes", "weights")
+"""Columns of adapters that decide a place. The others are read for the rows of the answer alone."""
 NEAREST = 24
 """So many neighbours are put in another order than by nearness: to be the newest of all is not to be alike."""
 LEVEL = "greatest(score, projection)"
@@ -84,27 +86,34 @@ class _Query:
         only_without = bool(self.without) and not self.wanted and not self.least and self.toward is None
         away = self.least or (self.without if only_without else [])
         level, low = [self._level(wish) for wish in self.wanted], [self._low(wish) for wish in self.wanted]
-        pointing = self._pointing()
-        fit = pointing if len(self.wanted) > 1 and all(wish.amount is None for wish in self.wanted) else "NULL"
+        points = self._pointing()
+        ranks = points is not None and len(self.wanted) > 1 and all(wish.amount is None for wish in self.wanted)
         order = ["band", *([_ORDERS[self.question.order]] if self.question.order != "best" else [])]
         order += ["(certain > 0) DESC", "miss"] if any(wish.amount is not None for wish in self.wanted) else []
         order += ["away"] if away else []
         order += ["cosine DESC"] if self.toward is not None else []
-        before = [*order, *(["certain DESC NULLS LAST"] if fit == "NULL" else [])]
+        before = [*order, *([] if ranks else ["certain DESC NULLS LAST"])]
         order += [f"{name} DESC NULLS LAST" for name in ("fit", "certain", "pointing", "strength")]
         order += ["a.downloads DESC"] if not self.concepts and not self.vectors else []
         keys = ", ".join([*order, "a.repo_id", "a.path"]).replace("a.", "")
         away_sql = " + ".join(self._along(wish) for wish in away) or "NULL"
+        once = "SELECT * EXCLUDE (copy) FROM folded WHERE copy = 1"
+        if self.toward is not None and self.question.order != "best":
+            once += f" QUALIFY row_number() OVER (ORDER BY band, cosine DESC, repo_id, path) <= {NEAREST}"
+        pointed = f"pointed AS (\n    SELECT *, NULL AS fit, NULL AS pointing FROM ({once})\n)"
+        if points is not None:
+            pointed = points.pointed(once, [key.replace("a.", "") for key in before], k, ranks=ranks)
         return f"""WITH evidence AS MATERIALIZED (
 {self._evidence()}
-{self._together() if pointing != "NULL" else ""}), judged AS (
-    SELECT a.*, e.with_trigger, {self._band()} AS band, {self._miss()} AS miss,
+){f", {points.asked}" if points else ""}, judged AS (
+    SELECT {", ".join(f"a.{name}" for name in _NARROW)}, e.with_trigger,
+        {self._band()} AS band, {self._miss()} AS miss,
         {away_sql} AS away,
         {geometric_mean([f"greatest({item}, 0)" for item in low])} AS certain,
         {geometric_mean([f"greatest({item}, 0)" for item in level])} AS strength,
-        {self._cosine()} AS cosine{self._phrase_columns()}
+        {self._cosine()} AS cosine{self._phrase_columns()}{f", {points.rough} AS rough" if points else ""}
     FROM adapters a
-    {self._joins()}
+    {self._joins()}{" LEFT JOIN asked q ON q.recipe_id = u.recipe_id" if points else ""}
     WHERE {" AND ".join(self._conditions())}
 ), chosen AS (
     SELECT * FROM judged WHERE band IS NOT NULL
@@ -113,28 +122,14 @@ class _Query:
     SELECT *, row_number() OVER (PARTITION BY coalesce(weights, adapter_id::VARCHAR)
         ORDER BY downloads DESC, created_at, repo_id, path) AS copy
     FROM chosen
-), pointed AS (
-{self._pointed(fit, pointing, before, k)}
+), {pointed}, best AS MATERIALIZED (
+    SELECT row_number() OVER (ORDER BY {keys}) AS place, * FROM pointed
+    ORDER BY {keys}
+    LIMIT {k}
 )
-SELECT row_number() OVER (ORDER BY {keys}) AS place, * FROM pointed
-ORDER BY {keys}
-LIMIT {k};"""
-
-    def _pointed(self, fit: str, pointing: str, before: Sequence[str], k: int) -> str:
-        """Each adapter once, with the cosine that ranks after `before`: of those that may be among the first k.
-
-        Reading V of every adapter that has some of a concept would take most of the time of a question.
-        """
-        once = "SELECT * EXCLUDE (copy) FROM folded WHERE copy = 1"
-        if self.toward is not None and self.question.order != "best":
-            once += f" QUALIFY row_number() OVER (ORDER BY band, cosine DESC, repo_id, path) <= {NEAREST}"
-        if pointing == "NULL":
-            return f"    SELECT *, NULL AS fit, NULL AS pointing FROM ({once})"
-        keys = ", ".join(before).replace("a.", "")
-        return f"""    SELECT e.*, {fit} AS fit, {pointing} AS pointing
-    FROM ({once} QUALIFY rank() OVER (ORDER BY {keys}) <= {k}) e
-    LEFT JOIN audits u ON u.audit_id = e.audit_id
-    LEFT JOIN asked q ON q.recipe_id = u.recipe_id"""
+SELECT b.place, a.*, b.* EXCLUDE (place, {", ".join(_NARROW)})
+FROM best b JOIN adapters a ON a.adapter_id = b.adapter_id
+ORDER BY b.place;"""
 
     def _joins(self) -> str:
         if self.question.filters.get("outcome", "scored") not in ("scored", "scored_partial"):
@@ -247,30 +242,11 @@ LIMIT {k};"""
                 parts.append(f"greatest({least} - {level}, 0{'' if most is None else f', {level} - {most}'})")
         return f"round({' + '.join(parts)}, 6)" if parts else "0"
 
-    def _pointing(self) -> str:
-        """Cosine of V with the sum of the wanted directions; it knows nothing of strength."""
+    def _pointing(self) -> Pointing | None:
         named = all(name.concept is not None for wish in self.wanted for name in wish.names)
         if not self.wanted or not named or self.question.more_than:
-            return "NULL"
-        return (
-            "CASE WHEN NOT e.with_trigger AND len(u.divergence) = len(q.vectors[1]) "
-            "THEN list_max([list_cosine_similarity(u.divergence, x) FOR x IN q.vectors]) END"
-        )
-
-    def _together(self) -> str:
-        """The sum of the wanted directions per recipe, of every choice among alternatives, for each V to meet."""
-        choices = list(product(*([name.concept for name in wish.names] for wish in self.wanted)))
-        rows = ", ".join(f"({place}, {literal(c)})" for place, choice in enumerate(choices) for c in choice)
-        return f"""), asked AS MATERIALIZED (
-    SELECT recipe_id, list(vector) AS vectors FROM
-    (SELECT t.recipe_id, t.choice, list(t.total::FLOAT ORDER BY t.place) AS vector
-     FROM (SELECT v.recipe_id, v.choice, v.place, sum(v.value) AS total FROM
-           (SELECT c.recipe_id, w.choice, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
-            FROM (VALUES {rows}) w(choice, concept) JOIN concept_vectors c USING (concept)) v
-           GROUP BY v.recipe_id, v.choice, v.place) t
-     GROUP BY t.recipe_id, t.choice)
-    GROUP BY recipe_id
-"""
+            return None
+        return Pointing(self.wanted, self.concepts)
 
     def _cosine(self) -> str:
         if self.toward is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperCommand
 
-from auditor.cli.context import settings_of
+from auditor.cli.context import catalog_of, options_of, settings_of
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, shown_cell, warn
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from auditor.catalog.answers import Hit, Match
     from auditor.catalog.questions.question import Question
     from auditor.encoding.encoder import Encoder
-    from auditor.settings import Settings
 
 
 _MINUS_WORD = re.compile(r"^-[^\W\d_]{2}")
@@ -65,15 +65,15 @@ def search_command(
     """
     from auditor.catalog.search import search
 
-    settings = settings_of(context)
+    work_folder = cache(options_of(context).work_folder)
     answer = search(
-        settings.catalog_path,
+        catalog_of(context),
         " ".join(words),
         k,
         base=base,
         license=license_name,
-        encoder=lambda: _encoder(settings),
-        differences=lambda name: _differences(settings, name),
+        encoder=lambda: _encoder(context),
+        differences=lambda name: _differences(work_folder(), name),
     )
     for note in answer.notes:
         warn(note)
@@ -90,16 +90,14 @@ def search_command(
         return
     _emit_hits(answer.hits, answer.question)
     if sheet is not None:
-        _write_sheet(settings, answer.hits, sheet)
+        _write_sheet(catalog_of(context), answer.hits, sheet)
 
 
-def _write_sheet(settings: Settings, hits: Sequence[Hit], path: Path) -> None:
+def _write_sheet(database: Path, hits: Sequence[Hit], path: Path) -> None:
     """Two pairs of each answer as one picture."""
     from auditor.catalog.picture_sheets import picture_sheet, stored_pairs
 
-    groups = [
-        (hit.repo_id, stored_pairs(settings.catalog_path, hit.audit_id)) for hit in hits if hit.audit_id is not None
-    ]
+    groups = [(hit.repo_id, stored_pairs(database, hit.audit_id)) for hit in hits if hit.audit_id is not None]
     if any(pairs for _, pairs in groups):
         path.write_bytes(picture_sheet(groups))
         say(f"pictures: {path}")
@@ -128,7 +126,7 @@ def sql_command(
     """
     from auditor.catalog.reading import run_sql
 
-    table = run_sql(settings_of(context).catalog_path, query, limit, timeout_s=timeout_s)
+    table = run_sql(catalog_of(context), query, limit, timeout_s=timeout_s)
     if as_json:
         emit_json(table.records())
     else:
@@ -202,18 +200,18 @@ def _why(match: Match) -> str:
     return f"{name} {match.score:.2f} [{match.low:.2f}, {match.high:.2f}]"
 
 
-def _encoder(settings: Settings) -> Encoder:
+def _encoder(context: typer.Context) -> Encoder:
     from auditor.planning.encoder_opening import load_encoder
 
-    return load_encoder(settings)
+    return load_encoder(settings_of(context))
 
 
-def _differences(settings: Settings, name: str) -> NDArray[np.generic] | None:
+def _differences(work_folder: Path, name: str) -> NDArray[np.generic] | None:
     """The single differences of a result file; None when the results are somewhere else or damaged."""
     from auditor.results.result_file import CorruptResult, read_differences
     from auditor.results.workspace import Workspace
 
     try:
-        return read_differences(Workspace(settings.work.dir).results / name)
+        return read_differences(Workspace(work_folder).results / name)
     except CorruptResult:
         return None

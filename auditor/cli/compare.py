@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli.context import settings_of
+from auditor.cli.context import catalog_of
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, warn
 
@@ -32,7 +32,7 @@ def similar_command(
     """
     from auditor.catalog.comparisons import similar
 
-    table = similar(settings_of(context).catalog_path, repo, k)
+    table = similar(catalog_of(context), repo, k)
     if as_json:
         emit_json(table.records())
         return
@@ -67,7 +67,7 @@ def compare_command(
     """
     from auditor.catalog.comparisons import compare
 
-    database = settings_of(context).catalog_path
+    database = catalog_of(context)
     found = compare(database, first, second)
     if page is not None:
         from auditor.catalog.compare_page import render_comparison
@@ -111,7 +111,7 @@ def duplicates_command(
     """
     from auditor.catalog.comparisons import duplicates
 
-    table = duplicates(settings_of(context).catalog_path, by_effect=by_effect, limit=limit)
+    table = duplicates(catalog_of(context), by_effect=by_effect, limit=limit)
     if as_json:
         emit_json(table.records())
     elif table.rows:

@@ -28,6 +28,25 @@ class GlobalOptions:
 
         return resolve(config=self.config, profile=self.profile, work_dir=self.work_dir, overrides=self.overrides)
 
+    def catalog(self) -> Path:
+        """The database file. Settings are checked only where there are more than the work folder and a profile."""
+        from auditor.common.settings_files import CATALOG_FILE
+
+        folder = self._plain_folder()
+        return self.resolve().settings.catalog_path if folder is None else folder / CATALOG_FILE
+
+    def work_folder(self) -> Path:
+        """The work folder, found in the same way."""
+        folder = self._plain_folder()
+        return self.resolve().settings.work.dir if folder is None else folder
+
+    def _plain_folder(self) -> Path | None:
+        from auditor.common.settings_files import plain_work_folder
+
+        if self.overrides:
+            return None
+        return plain_work_folder(config=self.config, profile=self.profile, work_dir=self.work_dir)
+
 
 def options_of(context: typer.Context) -> GlobalOptions:
     """The global options of the running command."""
@@ -38,6 +57,11 @@ def options_of(context: typer.Context) -> GlobalOptions:
 def settings_of(context: typer.Context) -> Settings:
     """The settings of the running command."""
     return options_of(context).resolve().settings
+
+
+def catalog_of(context: typer.Context) -> Path:
+    """The database file of a command that reads it and needs no other setting."""
+    return options_of(context).catalog()
 
 
 def start_logs(context: typer.Context, settings: Settings, name: str, *, dry_run: bool = False) -> Path | None:

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
+if TYPE_CHECKING:
+    from typer._click.core import Command
+
 HELP_WIDTH = 100
 """Widest help in columns; a narrower terminal gets its own width."""
+
+
+class OnDemand(MutableMapping[str, "Command"]):
+    """Commands by name, each made when it is first looked up: all of them together take longer than one that reads."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Command]]) -> None:
+        self._makers = dict(makers)
+        self.made: dict[str, Command] = {}
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in self.made:
+            self.made[name] = self._makers[name]()
+        return self.made[name]
+
+    def __setitem__(self, name: str, command: Command) -> None:
+        self._makers[name] = lambda: command
+        self.made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._makers[name]
+        self.made.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
 
 class SummaryGroup(TyperGroup):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli.context import settings_of
+from auditor.cli.context import catalog_of
 from auditor.cli.help_text import SummaryGroup
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, say
@@ -39,7 +39,7 @@ def candidates_command(
 
     # Both numbers come from typer as integers.
     sql = f"FROM lexicon_candidates WHERE owners >= {owners} ORDER BY adapters DESC, mean_support DESC, phrase"
-    table = run_sql(settings_of(context).catalog_path, sql, limit)
+    table = run_sql(catalog_of(context), sql, limit)
     if as_json:
         emit_json(table.records())
         return

@@ -11,10 +11,12 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.main import get_command, get_group
 
 from auditor.cli import output
 from auditor.cli.ask import QuestionCommand, search_command, sql_command
@@ -31,7 +33,7 @@ from auditor.cli.doctor import doctor_command
 from auditor.cli.evaluate_paper import evaluate_app
 from auditor.cli.explain import explain_command
 from auditor.cli.export import export_command
-from auditor.cli.help_text import HELP_WIDTH, SummaryGroup
+from auditor.cli.help_text import HELP_WIDTH, OnDemand, SummaryGroup
 from auditor.cli.lexicon import app as lexicon_app
 from auditor.cli.propose import propose_command
 from auditor.cli.report import report_command
@@ -47,6 +49,9 @@ from auditor.cli.run_status import status_command
 from auditor.cli.show import show_command
 from auditor.cli.start import replace_closed_streams
 from auditor.errors import EXIT_PREREQUISITE, EXIT_REQUEUE, AuditorError
+
+if TYPE_CHECKING:
+    from typer._click.core import Command
 
 _DISK_TROUBLE = {
     errno.ENOSPC: "free some space",
@@ -71,17 +76,6 @@ _TOO_LITTLE_MEMORY = (
 )
 EXIT_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 EXIT_BROKEN_PIPE = 141  # and for one whose reader went away
-
-app = typer.Typer(
-    name="auditor",
-    cls=SummaryGroup,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    # Plain tracebacks: the decorated ones can show local variables, and those may hold tokens.
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH},
-)
 
 _ASK = "Ask the catalog"
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
@@ -116,13 +110,50 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     },
     "Run on Slurm": {"submit": submit_command, "status": status_command, "retry": retry_command},
 }
-for _heading, _commands in _COMMANDS.items():
-    for _name, _command in _commands.items():
-        _class = QuestionCommand if _name == "search" else None
-        app.command(_name, rich_help_panel=_heading, cls=_class)(_command)
-app.add_typer(cluster_app, name="cluster", rich_help_panel="Run on Slurm")
-app.add_typer(lexicon_app, name="lexicon", rich_help_panel=_ASK)
-app.add_typer(evaluate_app, name="evaluate", rich_help_panel="Check the method")
+_GROUPS = {
+    "cluster": (cluster_app, "Run on Slurm"),
+    "lexicon": (lexicon_app, _ASK),
+    "evaluate": (evaluate_app, "Check the method"),
+}
+
+
+def _command(name: str, heading: str, function: Callable[..., None]) -> Command:
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    kind = QuestionCommand if name == "search" else None
+    alone.command(name, rich_help_panel=heading, cls=kind)(function)
+    return get_command(alone)
+
+
+def _group(name: str, heading: str, members: typer.Typer) -> Command:
+    around = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    around.add_typer(members, name=name, rich_help_panel=heading)
+    return get_group(around).commands[name]
+
+
+class _Commands(SummaryGroup):
+    """All commands, by the names and headings above."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        makers: dict[str, Callable[[], Command]] = {
+            name: partial(_command, name, heading, function)
+            for heading, commands in _COMMANDS.items()
+            for name, function in commands.items()
+        }
+        makers |= {name: partial(_group, name, heading, members) for name, (members, heading) in _GROUPS.items()}
+        self.commands = OnDemand(makers)
+
+
+app = typer.Typer(
+    name="auditor",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # Plain tracebacks: the decorated ones can show local variables, and those may hold tokens.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH},
+)
 
 
 def _version(wanted: bool) -> None:

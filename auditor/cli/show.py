@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from auditor.cli.context import settings_of
+from auditor.cli.context import catalog_of
 from auditor.cli.options import AsJson
 from auditor.cli.output import emit_json, emit_table, emit_text, say, shown_cell
 from auditor.common.text_safety import clean
@@ -40,7 +40,7 @@ def show_command(
     """
     from auditor.catalog.adapter_cards import read_cards
 
-    cards = read_cards(settings_of(context).catalog_path, repo, file)
+    cards = read_cards(catalog_of(context), repo, file)
     if as_json:
         emit_json([asdict(card) for card in cards])
         return

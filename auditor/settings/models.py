@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from auditor.common.settings_files import CATALOG_FILE, DEFAULT_WORK_FOLDER
 from auditor.settings.cluster_settings import ClusterSettings
 from auditor.settings.measured_settings import MeasuredRate
 from auditor.settings.recipe_settings import RecipeSettings
@@ -83,7 +84,7 @@ class HubSettings(Section):
 class WorkSettings(Section):
     """Where a run keeps its listing, manifest, downloads, results and logs."""
 
-    dir: LocalPath = Path(".auditor")
+    dir: LocalPath = Path(DEFAULT_WORK_FOLDER)
     """Work folder. Everything in it can be made again, except results, which cost GPU time."""
 
     min_free_bytes: int = Field(default=1_000_000_000, ge=0)
@@ -211,7 +212,7 @@ class Settings(Section):
     @property
     def catalog_path(self) -> Path:
         """The database file."""
-        return self.catalog.path or self.work.dir / "catalog.duckdb"
+        return self.catalog.path or self.work.dir / CATALOG_FILE
 
     @property
     def export_dir(self) -> Path:

@@ -14,17 +14,13 @@ from typing import cast, get_args
 
 from pydantic import ValidationError
 
-from auditor.common.crash_points import CRASH_VARIABLE
-from auditor.common.package_paths import package_path
+from auditor.common.settings_files import ENV_PREFIX, find_config, profile_file, read_toml, variables
 from auditor.errors import UserError
 from auditor.settings.models import ProfileName, Settings
 from auditor.settings.trees import Tree, absolute_paths, known_keys, leaves, merge, unknown_keys
 
 PROFILES: tuple[str, ...] = get_args(ProfileName)
 DEFAULT_PROFILE = "pocket"
-CONFIG_FILE = "auditor.toml"
-ENV_PREFIX = "AUDITOR_"
-CONFIG_VARIABLE = "AUDITOR_CONFIG"
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def resolve(
         UserError: A file is unreadable, a key unknown or a value wrong; the message names place and remedy.
     """
     env = os.environ if environment is None else environment
-    config_file = _find_config(config, env)
+    config_file = find_config(config, env)
     flags = [_Source(_parse_override(text), f"flag --set {text.partition('=')[0].strip()}") for text in overrides]
     if work_dir is not None:
         flags.append(_Source({"work": {"dir": str(work_dir)}}, "flag --work-dir"))
@@ -88,7 +84,7 @@ def resolve(
     explicit = [_Source(_environment_tree(env), "environment", is_environment=True), *flags]
     if config_file is not None:
         # Relative to the file, not to where the command was typed.
-        tree = absolute_paths(_read_toml(config_file), Settings, config_file.absolute().parent)
+        tree = absolute_paths(read_toml(config_file), Settings, config_file.absolute().parent)
         explicit.insert(0, _Source(tree, f"file {config_file}"))
 
     merged: Tree = {}
@@ -114,11 +110,6 @@ def portable(settings: Settings) -> Tree:
     return absolute_paths(cast(Tree, values), Settings, Path.cwd())
 
 
-def profile_file(name: str) -> Path:
-    """The TOML file of a shipped profile."""
-    return package_path(f"profiles/{name}.toml")
-
-
 def _included(explicit: Sequence[_Source]) -> list[_Source]:
     """The files that the strongest source with an `include` names, weakest first.
 
@@ -131,7 +122,7 @@ def _included(explicit: Sequence[_Source]) -> list[_Source]:
         return []  # what is wrong with it is said when all is checked
     found = []
     for path in (Path(text).expanduser() for text in named):
-        tree = _read_toml(path)
+        tree = read_toml(path)
         if "include" in tree:
             raise UserError(f"{path} is included ({naming.place('include')}) and may not include others")
         found.append(_Source(absolute_paths(tree, Settings, path.absolute().parent), f"file {path}"))
@@ -147,32 +138,10 @@ def _profile_source(explicit: Sequence[_Source]) -> _Source:
     if name not in PROFILES:
         known = f"{', '.join(PROFILES[:-1])} or {PROFILES[-1]}"
         raise UserError(f"unknown profile {name!r} ({place}); choose {known}{_did_you_mean(name, PROFILES)}")
-    tree = _read_toml(profile_file(name))
+    tree = read_toml(profile_file(name))
     if not any("profile" in source.tree for source in explicit):
         tree = {"profile": name, **tree}
     return _Source(tree, f"profile {name}")
-
-
-def _find_config(config: Path | None, env: Mapping[str, str]) -> Path | None:
-    """The auditor.toml to read; one that was asked for by name must exist."""
-    asked, how = (config, "--config") if config is not None else (None, CONFIG_VARIABLE)
-    if asked is None and env.get(CONFIG_VARIABLE):
-        asked = Path(env[CONFIG_VARIABLE]).expanduser()
-    if asked is None:
-        here = Path(CONFIG_FILE)
-        return here if here.is_file() else None
-    if not asked.is_file():
-        raise UserError(f"{how} names {asked}, which is not a file; give the path of an auditor.toml")
-    return asked
-
-
-def _read_toml(path: Path) -> Tree:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _parse_override(text: str) -> Tree:
@@ -194,9 +163,7 @@ def _parse_override(text: str) -> Tree:
 
 def _environment_tree(env: Mapping[str, str]) -> Tree:
     """All AUDITOR_* variables as a tree; one that no section starts with is an error, not silence."""
-    ours = {name.upper(): text for name, text in env.items() if name.upper().startswith(ENV_PREFIX)}
-    for known in (CONFIG_VARIABLE, CRASH_VARIABLE):
-        ours.pop(known, None)
+    ours = variables(env)
     for name in ours:
         head = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if head not in Settings.model_fields:

@@ -2,11 +2,15 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from auditor import errors
+from auditor.cli.main import app
 from auditor.lexicons import load_lexicon
 
 
@@ -15,8 +19,6 @@ def filled(tmp_path_factory):
     path = Path(__file__).resolve().parent.parent / "catalog" / "conftest.py"
     spec = importlib.util.spec_from_file_location("catalog_builders", path)
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     lexicon = load_lexicon("pocket-1")
@@ -45,6 +47,34 @@ def test_search_names_the_adapter_and_says_why(ask):
     assert "understood: vibrant; watercolor" in done.stderr
     assert "mit" in first
     assert "auditor show ann/vivid-paint" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "question", [["search", "vibrant"], ["search", "vibrant watercolor not dark"], ["sql", "FROM lora_card"]]
+)
+def test_a_question_in_concepts_loads_no_more_than_it_needs(filled, tmp_path, question):
+    """Neither the models of the settings nor numpy: either takes as long as half of the query."""
+    code = (
+        "import json, sys\nfrom auditor.cli.main import run\n"
+        "try:\n    run(sys.argv[1:])\n"
+        "except SystemExit:\n    print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    chosen = ["--profile", "pocket", "--work-dir", str(filled.database.parent), *question]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *chosen], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    loaded = set(json.loads(done.stderr.splitlines()[-1]))
+    assert "ann/vivid-paint" in done.stdout
+    heavy = {"numpy", "pyarrow", "rich", "structlog", "scipy", "torch", "auditor.settings"}
+    assert loaded.isdisjoint(heavy | {"auditor.catalog.merge", "auditor.catalog.phrase_search"})
+
+
+def test_of_all_commands_the_one_that_runs_is_made():
+    group = get_command(app)
+    search = group.get_command(None, "search")
+    assert group.get_command(None, "search") is search
+    assert list(group.commands) == list(get_command(app).commands)
+    assert list(group.commands.made) == ["search"]
 
 
 def test_search_prints_sql_that_sql_answers(ask):

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from auditor.settings.sources import profile_file
+from auditor.common.settings_files import profile_file
 
 Tree = Mapping[str, object]
 """Settings; FOLDER in a value stands for the rehearsal's folder."""

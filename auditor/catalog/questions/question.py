@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -116,6 +116,6 @@ class CatalogWords:
     alias_names: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
-    owners: frozenset[str] = frozenset()
+    owners: Container[str] = frozenset()
     holds: Callable[[str], bool] = lambda text: False
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
