@@ -30,6 +30,12 @@ def test_a_plain_lora_passes(tmp_path: Path) -> None:
     assert _outcome(tmp_path, GOOD) == "ok"
 
 
+@pytest.mark.parametrize("left", list(GOOD))
+def test_half_of_a_pair_is_of_a_lora_and_no_whole_difference(tmp_path: Path, left: str) -> None:
+    save_file({left: GOOD[left]}, tmp_path / "half.safetensors")
+    assert inspect_file(tmp_path / "half.safetensors").kind == "lora"
+
+
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
