@@ -34,6 +34,7 @@ ROOMS = {
     "adapters": ("tests/adapters", "tests/generation"),
     "hub": ("tests/hub",),
     "audit": ("tests/audit",),
+    "measuring": ("tests/measuring", "tests/audit"),
     "catalog": ("tests/catalog",),
 }
 """Each room and where its tests are."""

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
-from auditor.audit.opening import drawing_of
+import pytest
+
+from auditor.audit.opening import drawing_of, make_recipe
+from auditor.lexicons import load_lexicon
+from auditor.probes.loader import load_probes
+from auditor.probes.subjects import load_contexts
 from auditor.settings import resolve
 
 
@@ -21,3 +28,24 @@ def test_pipelines_are_described_as_in_recipes_of_before_and_other_kinds_by_what
     assert noise["kind"] == "gan" and "pipeline" not in noise
     tokens = drawing_of(bases["tokens"])
     assert (tokens["kind"], tokens["temperature"]) == ("autoregressive", 1.0) and "steps" not in tokens
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("recipe.subject_probes=7",), 7),
+        (("recipe.subject_probes=100000",), len(load_contexts("subject-1"))),
+        (("recipe.subject_probes=7", "recipe.trigger_arms=false"), 0),
+        (("recipe.subject_probes=7", "recipe.subject_contexts=none"), 0),
+    ],
+)
+def test_a_recipe_has_at_most_as_many_probes_of_a_subject_as_there_are_contexts_and_else_none(
+    overrides: tuple[str, ...], expected: int
+) -> None:
+    chosen = resolve(
+        profile="pocket", config=None, overrides=("recipe.subject_contexts=subject-1", *overrides)
+    ).settings
+    models: Any = SimpleNamespace(base_fingerprint="0" * 16, identity="an encoder")
+    recipe = make_recipe(chosen, "pocket", models, models, None, load_lexicon("pocket-1"), load_probes("pocket-1"))
+    assert recipe.subject_probes == expected
+    assert (recipe.subject_contexts is None) == (recipe.subject_contexts_hash is None) == (expected == 0)

@@ -75,6 +75,6 @@ def test_a_word_is_tried_by_saying_it(records: dict[str, AuditRecord]) -> None:
         "".join(f"<blue-word-{n}>" for n in range(4)),
         "embedding",
     )
-    assert record.arms is not None and record.arms.weights_norm == 0.0
+    assert record.arms is not None and (record.arms.source, record.arms.weights_norm) == ("embedding", 0.0)
     assert record.arms.interaction_norm > 0.0
     assert record.outcome in ("scored", "no_effect")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from dataclasses import replace
@@ -144,6 +145,8 @@ def test_a_server_that_the_task_starts_serves_the_commit_or_the_folder_that_the_
     by_folder = plan(f"recipe.proposer.path={tmp_path}", "recipe.proposer.max_side=29")
     assert (by_folder.model, by_folder.revision) == (str(tmp_path), None)
     assert by_folder.max_pixels == (2 * TILE) ** 2, "no tile is cut"
+    environment = plan('serving.environment=["A=b", "FLAGS=--x=1 --y=2"]').environment
+    assert environment == {"A": "b", "FLAGS": "--x=1 --y=2"}
 
 
 # --- results that wait for their words
@@ -291,6 +294,7 @@ def test_a_task_that_is_told_to_stop_does_so_after_the_item_and_says_that_it_did
     items = [listed(name) for name in ("first", "second")]
     report = Task(settings(tmp_path), None).run(items, stop)
     assert told == items[:1] and report.interrupted and report.transient == 1
+    assert not Task(settings(tmp_path), None).run(items[:1], stop).interrupted, "nothing was left"
     assert not list(Workspace(tmp_path).attempts.iterdir()), "an item that was put off was never tried"
 
 
@@ -303,3 +307,54 @@ def test_what_was_not_to_be_had_is_not_put_off_again_by_a_task_without_a_network
     assert (report.already_done, report.transient, report.interrupted) == (1, 1, False)
     write_result(Workspace(tmp_path).results, failed_file(unknown, unknown.name_sha256, error).result)
     assert Task(settings(tmp_path), None).run([known, unknown]).already_done == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "ends", "attempts"),
+    [
+        (ValueError("a bug"), False, 0),
+        (FileNotFoundError(errno.ENOENT, "no such file"), False, 0),
+        (OSError(errno.ENOSPC, "no space left"), True, 0),  # says nothing about the item
+        (MemoryError("memory is out"), True, 1),
+        (RuntimeError("CUDA error: an illegal access"), True, 1),
+    ],
+)
+def test_a_bug_that_one_file_brings_out_costs_no_other_its_turn_and_what_ends_the_process_ends_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, ends: bool, attempts: int
+) -> None:
+    def audit(self: Task, item: WorkItem, report: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Task, "_audit", audit)
+    items, told = [listed("first"), listed("second")], list[AuditRecord | None]()
+    task = Task(settings(tmp_path), None)
+    if ends:
+        with pytest.raises(type(error)):
+            task.run(items, lambda _, record: told.append(record))
+        assert not told
+    else:
+        assert task.run(items, lambda _, record: told.append(record)).outcomes == {"failed": 2}
+        assert [record and (record.item, record.reason) for record in told] == [(i, "internal_error") for i in items]
+    assert len(list(Workspace(tmp_path).attempts.iterdir())) == attempts
+
+
+def test_pictures_of_a_base_that_has_gone_wait_on_and_those_of_the_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def base_of(self: Task, base_name: str) -> SimpleNamespace:
+        if base_name == "gone":
+            raise ItemError("failed", "base_unavailable", "No.")
+        return SimpleNamespace(reference=SimpleNamespace(images=NO_IMAGES), max_side=8)
+
+    taken: list[str] = []
+    monkeypatch.setattr(Task, "_base_of", base_of)
+    monkeypatch.setattr(Finisher, "may_take_up", lambda self, sha256, recipe_id: recipe_id != "done")
+    monkeypatch.setattr(Finisher, "take_up", lambda self, sha256, recipe_id, *_: taken.append(recipe_id) or True)
+    item = listed("known")
+    write_result(
+        Workspace(tmp_path).results, failed_file(item, item.name_sha256, ItemError("gone", "file_gone", "-")).result
+    )
+    task = Task(settings(tmp_path), None)
+    task._pool.recipe_ids.update({"first": "done", "gone": "r1", "third": "r2"})
+    report = task.run([item])
+    assert (taken, report.already_done, report.transient) == (["r2"], 1, 0)

@@ -75,6 +75,13 @@ def test_the_effect_of_a_strength_stands_over_it_with_a_line_for_every_tick() ->
     assert 222 - vibrant[1][1] == pytest.approx(2 * (222 - norms[1][1]), abs=0.2)
 
 
+def test_a_concept_without_a_value_at_a_strength_is_drawn_at_nothing_there() -> None:
+    points = [DosePoint(scale=1.0, norm=1.0, projections={}), DosePoint(scale=2.0, norm=2.0, projections={"dark": 2.0})]
+    norms, dark = re.findall(r'points="([^"]+)"', dose_lines(points))
+    heights = [[float(at.split(",")[1]) for at in path.split()] for path in (norms, dark)]
+    assert heights[1] == pytest.approx([222.0, heights[0][1]], abs=0.1)
+
+
 def test_labels_keep_apart() -> None:
     placed = _spread([10.0, 11.0, 50.0], 17.0)
     assert all(abs(a - b) >= 17.0 - 1e-9 for i, a in enumerate(placed) for b in placed[:i])

@@ -59,6 +59,8 @@ def test_a_sheet_shows_base_left_and_adapter_right() -> None:
     filled = 3 * 150 * 150  # but for the words above, which have their own shades
     assert (left == 10).sum() > filled > (left == 200).sum()
     assert (right == 200).sum() > filled > (right == 10).sum()
+    of_a_picture = (right[:, 5:-15] == 200).all(axis=1)
+    assert of_a_picture.sum() == 3 * 160 and of_a_picture[-5] and (pixels[-4:] == 255).all()
     with pytest.raises(ValueError, match="needs a pair"):
         picture_sheet([("none", [])])
 
@@ -72,6 +74,15 @@ def test_the_section_quotes_only_what_is_sure(world, build) -> None:
     assert section_picture(made) is not None
     bare = made.record.model_copy(update={"thumbnails": ()})
     assert section_picture(Result(bare, {})) is None
+
+
+def test_the_section_names_three_concepts_and_lists_eight_of_those_that_are_sure(world, build) -> None:
+    names = world.lexicon.names[:10]
+    made = build.result(world.item("ann/one"), world.recipe, world.lexicon, {n: 2 - i / 8 for i, n in enumerate(names)})
+    text = model_card_section(made, world.recipe, None)
+    assert f"It makes pictures: **{', '.join(names[:3])}**." in text
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")]
+    assert rows == ["concept", *names[:8]]
 
 
 def test_what_acts_with_its_word_is_said_with_its_word(world, build) -> None:

@@ -47,6 +47,16 @@ def test_every_score_comes_back_to_half_a_unit(pieces):
         assert list(page) == list(column[:3])
 
 
+@pytest.mark.parametrize(("score", "reach"), [(0.5, 1.0), (3.9, 4.0), (20.0, 16.0)])
+def test_a_unit_is_as_fine_as_the_largest_score_allows_from_1_to_16(world, tmp_path, score, reach):
+    world.add("ann/one", {"vibrant": score})
+    assert world.merge().reconciles
+    with closing(open_catalog(world.database)) as connection:
+        ((audit,),) = connection.execute(_SCORED).fetchall()
+        scores = write_concepts(connection, [audit], ["vibrant"], tmp_path, lambda name, value: None)
+    assert scores.unit == pytest.approx(reach / 32767, rel=1e-4)
+
+
 def test_what_lies_above_zero_stays_above_zero(world, tmp_path, build):
     world.add("ann/strong", {"vibrant": 12.0})
     world.add("ann/tiny", {"vibrant": 0.1 + 1e-6})

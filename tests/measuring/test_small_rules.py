@@ -1,0 +1,36 @@
+"""What is small enough to be tried without a model: counts, places and words of a measurement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auditor.measuring.arms import Measured, spread_rows
+from auditor.measuring.explanations import unusable_replies
+from auditor.records.proposals import InvalidKind, RawReply
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "rows"),
+    [(10, 3, [0, 4, 9]), (10, 1, [0]), (3, 3, [0, 1, 2]), (2, 5, [0, 1]), (0, 4, [])],
+)
+def test_rows_are_spread_from_the_first_to_the_last(count: int, wanted: int, rows: list[int]) -> None:
+    assert list(spread_rows(count, wanted)) == rows
+
+
+def test_probes_whose_pictures_showed_nothing_were_rendered_too() -> None:
+    rows = np.array([0, 2, 3])
+    kept = np.zeros((3, 4), np.float32)
+    measured = Measured(rows, np.zeros((3, 8, 8, 3), np.uint8), kept, kept, dropped=2)
+    assert measured.rendered == 5
+
+
+def reply(invalid: InvalidKind | None, text: str = "") -> RawReply:
+    return RawReply(0, 0, 0, text, (), (), invalid, False, None)
+
+
+def test_replies_that_cannot_be_used_are_counted_by_what_was_wrong_and_a_refusal_goes_before_all() -> None:
+    replies = [reply("empty"), reply("not_json"), reply("empty"), reply(None)]
+    assert unusable_replies(replies) == "The VLM gave no usable reply (empty 2x, not_json 1x)"
+    refused = unusable_replies([*replies, reply("refused", "too large\x1b"), reply("refused", "later")])
+    assert refused.startswith("The VLM's server refused its pictures (too large") and "empty" not in refused
