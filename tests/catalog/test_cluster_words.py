@@ -83,6 +83,22 @@ def test_an_amount_is_of_the_word_itself_and_nothing_else_is_said(clustered):
     assert search(clustered.database, "like cat/foggy, more vibrant").notes == ()
 
 
+def test_a_comparison_is_of_the_words_themselves(world):
+    """Though by its neighbour the other adapter has more of the one than of the other too."""
+    world.add("ann/vibrant", {"vibrant": 0.6, "watercolor": 0.3})
+    world.add("bob/posterized", {"posterized": 0.9, "watercolor": 0.3})
+    world.merge(clusters=leaders(world.lexicon))
+    assert found(search(world.database, "more vibrant than watercolor")) == [("ann/vibrant", "surely")]
+    assert len(found(search(world.database, "vibrant watercolor"))) == 2
+
+
+@pytest.mark.parametrize(("other", "band"), [(0.69, "surely"), (0.71, "maybe")])
+def test_a_comparison_is_sure_where_the_intervals_lie_apart(world, other, band):
+    world.add("ann/both", {"vibrant": 0.9, "watercolor": other})  # each ± 0.1
+    world.merge()
+    assert found(search(world.database, "more vibrant than watercolor")) == [("ann/both", band)]
+
+
 def test_without_a_cluster_the_question_and_its_answer_are_as_before(world):
     world.add("ann/vibrant", {"vibrant": 0.4})
     world.add("bob/posterized", {"posterized": 0.9})

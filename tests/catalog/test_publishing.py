@@ -104,8 +104,11 @@ def test_leftovers_of_a_killed_merge_are_swept(world):
     stale = world.folder / ".catalog.duckdb.123.abcd.tmp"
     stale.write_bytes(b"half")
     (world.folder / ".catalog.duckdb.123.abcd.tmp.spill").mkdir()
+    (world.folder / ".catalog.duckdb.123.before.tmp").write_bytes(b"a link to the catalog before")
+    (world.folder / ".other.duckdb.123.abcd.tmp").write_bytes(b"of another catalog")
     world.merge()
-    assert not [path for path in world.folder.iterdir() if ".tmp" in path.name]
+    left = {path.name for path in world.folder.iterdir() if path.name.startswith(".")}
+    assert left == {".catalog.duckdb.lock", ".other.duckdb.123.abcd.tmp"}
 
 
 def test_the_file_keeps_the_long_term_format(world):

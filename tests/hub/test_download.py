@@ -159,6 +159,43 @@ def test_a_cut_download_resumes_where_it_stopped(hub: HubServer, client: HubClie
     assert [item.status for item in hub.seen("GET /blobs")] == [200, 206, 206]
 
 
+def test_cuts_are_sat_out_as_often_as_they_come_while_each_attempt_brings_bytes(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    hub.faults.cut("GET /blobs", after_bytes=30_000, times=7)
+    assert client.retry.max_retries < 7
+    assert get(client, sha, tmp_path).sha256 == SHA256
+    assert [item.status for item in hub.seen("GET /blobs")] == [200, *[206] * 7]
+
+
+def test_a_server_that_knows_no_ranges_sends_all_again(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    hub.faults.cut("GET /blobs", after_bytes=100_000)
+    hub.faults.answer("GET /blobs", body=WEIGHTS)
+    assert get(client, sha, tmp_path).local_path.read_bytes() == WEIGHTS
+    assert len(hub.seen("GET /blobs")) == 2
+
+
+def test_a_leftover_that_is_longer_than_the_file_is_started_over_at_once(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / f"{SHA256}.part").write_bytes(WEIGHTS + b"more")
+    assert get(client, sha, tmp_path).local_path.read_bytes() == WEIGHTS
+    assert [item.status for item in hub.seen("GET /blobs")] == [200]
+
+
+def test_a_body_that_ends_early_every_time_fails_that_file(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path
+) -> None:
+    hub.faults.answer("GET /blobs", body=WEIGHTS[:1000], times=99)
+    with pytest.raises(ItemError, match=r"ends at byte 1,000 of 256,000 every time") as caught:
+        get(client, sha, tmp_path)
+    assert (caught.value.outcome, caught.value.reason) == ("failed", "download_failed")
+    assert len(hub.seen("GET /blobs")) == 2 + client.retry.max_retries, "the first brought something"
+
+
 def test_an_interrupted_download_is_taken_up_by_the_next_attempt(
     hub: HubServer, client: HubClient, sha: str, tmp_path: Path
 ) -> None:

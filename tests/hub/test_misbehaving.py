@@ -6,7 +6,7 @@ import email.utils
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from huggingface_hub import constants
+from huggingface_hub.errors import OfflineModeIsEnabled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +141,17 @@ def test_an_expired_address_of_a_mirrors_own_is_asked_for_anew(
     hub.faults.answer("^GET .*resolve", body=WEIGHTS)
     assert get(client, sha, tmp_path) == SHA256
     assert fault.hits == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_another_refusal_of_a_mirrors_own_address_is_its_answer(
+    hub: HubServer, client: HubClient, sha: str, tmp_path: Path, status: int
+) -> None:
+    refuse(hub, "^HEAD", 200, times=9, ETag=f'"{SHA256}"')
+    refuse(hub, "^GET .*resolve", status)
+    with pytest.raises(ItemError):
+        get(client, sha, tmp_path)
+    assert (len(hub.seen("HEAD")), len(hub.seen("GET .*resolve"))) == (1, 1)
 
 
 def test_a_cdn_that_refuses_every_fresh_address_fails_that_file(
@@ -421,3 +434,24 @@ def test_where_the_token_may_go(target: str, kept: bool) -> None:
     for hook in session.event_hooks["request"]:
         hook(request)
     assert ("Authorization" in request.headers) == kept
+
+
+@pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.parametrize(
+    ("target", "near"),
+    [
+        ("http://127.0.0.1:8/x", True),
+        ("http://localhost/x", True),
+        ("http://[::1]/x", True),
+        ("http://h.example/", False),
+    ],
+)
+def test_offline_nothing_but_this_machine_is_reached(
+    monkeypatch: pytest.MonkeyPatch, target: str, near: bool, offline: bool
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    session = new_session(httpx2.Timeout(1), "http://h.example")
+    request = session.build_request("GET", target)
+    with nullcontext() if near or not offline else pytest.raises(OfflineModeIsEnabled, match="not reaching"):
+        for hook in session.event_hooks["request"]:
+            hook(request)
