@@ -103,10 +103,18 @@ def load_pipeline(folder: Path, options: RenderOptions) -> Any:
     _require_vocabularies(pipe, folder)
     pipe.scheduler = _scheduler(pipe.scheduler, options.sampler)
     pipe.to(options.device)
+    _stay(pipe)
     pipe.set_progress_bar_config(disable=True)
     for component in modules_of(pipe).values():
         component.eval().requires_grad_(False)
     return pipe
+
+
+def _stay(pipe: Any) -> None:
+    """Nothing is offloaded here, and to find that out the library walks all modules, an adapter's too, several times a call."""
+    kind, device = type(pipe), pipe.device
+    places = {"device": device, "_execution_device": device}
+    pipe.__class__ = type(kind.__name__, (kind,), {"__module__": kind.__module__, **places})
 
 
 def _require_vocabularies(pipe: Any, folder: Path) -> None:

@@ -128,3 +128,14 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
     (folder / "tokenizer" / "spiece.model").unlink()
     with pytest.raises(PrerequisiteMissing, match="vocabulary"):
         DiffusersBase(folder, PIXART)
+
+
+def test_no_call_looks_for_offloaded_modules(sd_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is offloaded, and the library's search walks all modules, several times a call."""
+
+    def searched(*_: object) -> None:
+        raise AssertionError("all modules were walked")
+
+    base = DiffusersBase(sd_folder, RenderOptions(**SETTINGS))
+    monkeypatch.setattr("diffusers.hooks.group_offloading._get_group_onload_device", searched)
+    assert base.generate(["a boat"], [1]).any()

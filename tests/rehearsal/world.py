@@ -20,7 +20,7 @@ from tests.rehearsal.adapter_repos import repos_for, write_adapter
 from tests.rehearsal.overrides import CONVERTED, SWITCHED_ON
 from tests.rehearsal.published_repos import CLIP_CONFIG, Modules, write_base, write_encoder, write_proposer
 
-CONCEPTS = {False: 16, True: 2}
+CONCEPTS = {False: 8, True: 2}
 """Of the profile's lexicon that are kept, by whether models have their full size."""
 
 
