@@ -111,7 +111,7 @@ def load_pipeline(folder: Path, options: RenderOptions) -> Any:
 
 
 def _stay(pipe: Any) -> None:
-    """Nothing is offloaded here, and to find that out the library walks all modules, an adapter's too, several times a call."""
+    """Say where everything is: the library walks all modules, an adapter's too, several times a call to find out."""
     kind, device = type(pipe), pipe.device
     places = {"device": device, "_execution_device": device}
     pipe.__class__ = type(kind.__name__, (kind,), {"__module__": kind.__module__, **places})

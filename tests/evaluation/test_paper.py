@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ from auditor.evaluation.rivals.rival_list import load_rivals
 from auditor.evaluation.training_lengths import style_names
 from auditor.pocket.drawn_subjects import EDITS
 from auditor.pocket.styles import STYLES
+from auditor.pocket.training import gan_copies, lora, token_copies
 from auditor.pocket.training.lessons import EDIT_SCALES
 from auditor.pocket.ways_of_drawing import words_of
 from auditor.settings import Settings, resolve
@@ -156,6 +158,16 @@ OPTIONS = PaperOptions(
 )
 
 
+def _of_two_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings step on two pictures: they are most of the time, and no table here says how good anything is."""
+    for train in (lora.Trainer.train, gan_copies.CopyTrainer.train, token_copies.fine_tune):
+
+        def shorter(model: object, lesson: lora.Lesson, train: Any = train) -> Any:
+            return train(model, replace(lesson, batch=2))
+
+        monkeypatch.setattr(f"{train.__module__}.{train.__qualname__}", shorter)
+
+
 def _settings(work: Path) -> Settings:
     return resolve(profile="pocket", work_dir=work, overrides=SMALL, environment={}).settings
 
@@ -163,7 +175,9 @@ def _settings(work: Path) -> Settings:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PaperTable], Path]:
     work = tmp_path_factory.mktemp("paper")
-    tables = evaluate_paper(_settings(work), OPTIONS)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _of_two_pictures(monkeypatch)
+        tables = evaluate_paper(_settings(work), OPTIONS)
     write_page(work / "page.md", tables, OPTIONS, [(r.name, r.replaced) for r in load_rivals().values()])
     return tables, work / "page.md"
 
