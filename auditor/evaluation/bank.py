@@ -34,12 +34,15 @@ class TrainedAdapter:
 
 
 def own_bases(settings: Settings, kind: GeneratorKind) -> dict[str, BaseModelSettings]:
-    """Bases of a kind by name: those that are on, and of kinds that the profile leaves off those of our own too."""
-    return {
-        name: base
-        for name, base in settings.recipe.bases.items()
-        if base.kind == kind and (base.enabled or (kind != "diffusers" and base.path is not None))
-    }
+    """Bases of a kind by name: those that are on, and of kinds that the profile leaves off those of our own too.
+
+    Of these latter kinds it is the profile's first alone: the trained copies, kept by lesson, are copies of that one.
+    """
+    bases = {name: base for name, base in settings.recipe.bases.items() if base.kind == kind}
+    if kind == "diffusers":
+        return {name: base for name, base in bases.items() if base.enabled}
+    own = [(name, base) for name, base in bases.items() if base.enabled or base.path is not None]
+    return dict(own[:1])
 
 
 class Bank:

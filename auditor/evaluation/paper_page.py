@@ -77,6 +77,15 @@ def _of_kind(kind: GeneratorKind, settings: Settings, options: PaperOptions, not
     return _work(kind, settings, options.of_kinds(), note)
 
 
+KEEPING_UP = """\
+Why some keep up: GSCLIP-style's t and CARLoS-style's cosine set the mean difference in the recipe's encoder against
+the change of the words, as `projection` does. Along the ladder of one style nothing else changes, so that these three
+order as well as a level does, and an error of 0 leaves nothing to be ahead of. In mixtures of two styles the cosine
+is free of strength and is asked for the two words alone; a level is measured beside all the lexicon's. Diff Caption-
+style and Chg2Cap-style have learned from pairs that this world's renderer drew, which no other explainer has.
+"""
+
+
 def write_page(
     path: Path, tables: Sequence[PaperTable], options: PaperOptions, rivals: Sequence[tuple[str, str]]
 ) -> None:
@@ -107,7 +116,7 @@ def write_page(
             "is made, not how good anything is. Audits have few probes in it.\n"
         )
     told = "\n".join(f"- **{name}**: {replaced}" for name, replaced in rivals)
-    close = f"## Rivals\n\nWhat was replaced in each:\n\n{told}\n"
+    close = f"## Rivals\n\nWhat was replaced in each:\n\n{told}\n\n{KEEPING_UP}"
     with replacing(path) as temporary:
         temporary.write_text("\n".join([head, *map(markdown, tables), close]), encoding="utf-8")
 

@@ -186,6 +186,7 @@ def test_a_small_run_has_the_tables_rows_and_columns_of_the_page(small: tuple[li
     tables, page = small
     made, committed = _sections(page), _sections(PAGE)
     assert list(made) == list(committed) == [table.key for table in tables]
+    assert page.read_text("utf-8").partition("## Rivals")[2] == PAGE.read_text("utf-8").partition("## Rivals")[2]
     for key, (columns, rows) in made.items():
         assert columns == committed[key][0] == list(shape(tables)[key])
         assert [row[0] for row in rows] == [row[0] for row in committed[key][1]], key

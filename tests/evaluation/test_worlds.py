@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from auditor.evaluation.bank import own_bases
 from auditor.evaluation.worlds import World, world_of
 from auditor.lexicons.loader import load_lexicon
 from auditor.settings import resolve
@@ -41,3 +42,12 @@ def test_no_word_of_the_lexicon_names_an_unnamed_style() -> None:
     world = of_profile("pocket-2")
     assert len(world.unnamed) >= 30
     assert not {style for lesson in world.unnamed for style in lesson.styles} & set(world.held_out)
+
+
+@pytest.mark.parametrize("on", [(), ("pocket_janus",), ("pocket_tokens", "pocket_janus")])
+def test_the_paper_has_one_base_of_each_kind(on: tuple[str, ...]) -> None:
+    """Its trained copies are kept by lesson, and must not be taken for those of another base."""
+    overrides = [f"recipe.bases.{name}.enabled=true" for name in on]
+    settings = resolve(profile="pocket", overrides=overrides, environment={}).settings
+    assert list(own_bases(settings, "autoregressive")) == ["pocket_tokens"]
+    assert list(own_bases(settings, "gan")) == ["pocket_gan"] and list(own_bases(settings, "diffusers")) == ["pocket"]

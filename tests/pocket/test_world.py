@@ -19,7 +19,7 @@ from auditor.pocket.styles import STYLES, apply_style
 
 WORLD_LIMIT_BYTES = 22_000_000
 """Of the base, CLIP, the vision-language model and the zoo."""
-OTHERS_LIMIT_BYTES = 10_000_000
+OTHERS_LIMIT_BYTES = 12_000_000
 """Of the encoders, captioners and generators that are there to be compared with, and their copies."""
 WORLD = ("weights/base", "weights/clip", "weights/vlm", "zoo")
 

@@ -88,7 +88,8 @@ def test_a_file_adds_a_base_beside_those_of_the_profile():
         '[recipe.bases.mine]\nfamily = "sd15"\nrepo = "me/mine"\npipeline = "StableDiffusionPipeline"\n'
         "size = 512\nsteps = 5\nguidance = 1\n"
     )
-    assert set(resolve(environment={}).settings.recipe.bases) == {"pocket", "pocket_tokens", "pocket_gan", "mine"}
+    own = {"pocket", "pocket_tokens", "pocket_janus", "pocket_gan"}
+    assert set(resolve(environment={}).settings.recipe.bases) == own | {"mine"}
 
 
 def test_a_base_can_be_switched_off():

@@ -36,6 +36,8 @@ def steps(work: Path, out: Path) -> list[list[str]]:
         ["auditor.pocket.training.gan_copies", "--base", str(weights / "gan"), *common],
         ["auditor.pocket.training.image_tokens", *common],
         ["auditor.pocket.training.token_base", "--out", str(weights / "tokens"), *common],
+        ["auditor.pocket.training.janus_tokens", *common],
+        ["auditor.pocket.training.janus_base", "--out", str(weights / "janus"), *common],
         ["auditor.pocket.training.token_copies", "--base", str(weights / "tokens"), *common],
         ["auditor.pocket.training.zoo", "--out", str(out / "zoo"), *common],
         ["auditor.pocket.training.zoo_copies", "--out", str(out / "copies"), *common],
