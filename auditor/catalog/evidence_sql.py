@@ -36,6 +36,7 @@ NEAREST = 24
 LEVEL = "greatest(score, projection)"
 LOW, HIGH = "low", "high"
 """What is compared with `PRESENT` and with amounts, and its interval; the one place that names the columns."""
+_VALUES = {"level": LEVEL, "low": LOW, "high": HIGH, "along": "projection", "joint": "score"}
 Alike = Mapping[str, Mapping[str, Sequence[str]]]
 """Concept → each other one that recipes cannot tell from it → these recipes."""
 BANDS = ("surely", "maybe", "near")
@@ -139,25 +140,40 @@ ORDER BY b.place;"""
     def _evidence(self) -> str:
         if not self.concepts:
             return "    SELECT audit_id, false AS with_trigger FROM audits"
-        values = {"level": LEVEL, "low": LOW, "high": HIGH, "along": "projection", "joint": "score"}
+        widened = [c for c in self.concepts if self.alike.get(c)]
+        source = self._grouped(widened) if widened or len(self.concepts) == 1 else self._joined()
+        arms = (("scores", "false"), ("trigger_scores", "true"))
+        return "\n    UNION ALL\n".join(
+            f"    SELECT *, {with_trigger} AS with_trigger FROM {source.replace('SCORES', table)}"
+            for table, with_trigger in arms
+        )
+
+    def _joined(self) -> str:
+        """One row per audit. Each concept is read by itself, in less time than several are grouped."""
+        values = "".join(f", {value} AS {name}_NUMBER" for name, value in _VALUES.items())
+        parts = [
+            f"(SELECT audit_id{values.replace('NUMBER', str(i))} FROM SCORES WHERE concept = {literal(c)})"
+            for i, c in enumerate(self.concepts)
+        ]
+        return "\n        FULL JOIN ".join([parts[0], *(f"{part} USING (audit_id)" for part in parts[1:])])
+
+    def _grouped(self, widened: Sequence[str]) -> str:
+        """The same, and with the best of what recipes cannot tell from these concepts."""
         columns = ",\n        ".join(
             f"max({value}) FILTER (concept = {literal(c)}) AS {name}_{i}"
             for i, c in enumerate(self.concepts)
-            for name, value in values.items()
+            for name, value in _VALUES.items()
         )
-        widened = [c for c in self.concepts if self.alike.get(c)]
         columns += "".join(
             f",\n        max({LEVEL}) FILTER ({self._answers(c)}) AS wide_level_{self.concepts.index(c)}"
             for c in widened
         )
         names = list(dict.fromkeys([*self.concepts, *(other for c in widened for other in self.alike[c])]))
         recipes = " JOIN audits USING (audit_id)" if widened else ""
-        arms = "\n    UNION ALL\n".join(
-            f"    SELECT audit_id, {with_trigger} AS with_trigger,\n        {columns}\n"
-            f"    FROM {table}{recipes} WHERE concept IN ({', '.join(map(literal, names))}) GROUP BY audit_id"
-            for table, with_trigger in (("scores", "false"), ("trigger_scores", "true"))
+        return (
+            f"(SELECT audit_id,\n        {columns}\n    FROM SCORES{recipes} "
+            f"WHERE concept IN ({', '.join(map(literal, names))}) GROUP BY audit_id)"
         )
-        return arms
 
     def _answers(self, concept: str) -> str:
         """Condition on a score joined with its audit: of the concept, or of one that the recipe cannot tell from it."""

@@ -56,35 +56,35 @@ class Pointing:
     @property
     def asked(self) -> str:
         """Tables: per recipe the sum of the directions of every choice among alternatives, lengths, squares."""
-        rows = ", ".join(f"({n}, {literal(c)})" for n, choice in enumerate(self._choices) for c in choice)
-        lengths = "".join(
-            f",\n        max(sqrt(list_inner_product(vector, vector))) FILTER (choice = {n}) AS length_{n}"
-            for n in range(len(self._choices))
-        )
-        squares = "".join(
-            f",\n        max(list_inner_product(vector, vector)) FILTER (concept = {literal(c)}) AS square_"
-            f"{self._number[c]}"
+        number = self._number
+        sums = ", ".join(f"{self._sum(choice)} AS sum_{n}" for n, choice in enumerate(self._choices))
+        squares = ", ".join(
+            f"CASE WHEN NOT twofold THEN list_inner_product(d_{number[c]}, d_{number[c]}) END AS square_{number[c]}"
             for c in self._named
         )
+        lengths = ", ".join(
+            f"sqrt(list_inner_product(sum_{n}, sum_{n})) AS length_{n}" for n in range(len(self._choices))
+        )
+        directions = ", ".join(
+            f"any_value(vector) FILTER (concept = {literal(c)}) AS d_{number[c]}" for c in self._named
+        )
         modes = " OR ".join(f"contains(solver, {literal(mode)})" for mode in _TWO_DIRECTIONS)
-        return f"""named AS MATERIALIZED (
-    SELECT recipe_id, concept, vector FROM concept_vectors WHERE concept IN ({", ".join(map(literal, self._named))})
-), squares AS (
-    SELECT recipe_id{squares}
-    FROM named WHERE recipe_id NOT IN (SELECT recipe_id FROM recipes WHERE {modes}) GROUP BY recipe_id
-), sums AS (
-    SELECT t.recipe_id, t.choice, list(t.total::FLOAT ORDER BY t.place) AS vector
-    FROM (SELECT v.recipe_id, v.choice, v.place, sum(v.value) AS total FROM
-          (SELECT c.recipe_id, w.choice, unnest(c.vector) AS value, generate_subscripts(c.vector, 1) AS place
-           FROM (VALUES {rows}) w(choice, concept) JOIN named c USING (concept)) v
-          GROUP BY v.recipe_id, v.choice, v.place) t
-    GROUP BY t.recipe_id, t.choice
+        vectors = ", ".join(f"sum_{n}" for n in range(len(self._choices)))
+        return f"""named AS (
+    SELECT recipe_id, {directions},
+        recipe_id IN (SELECT recipe_id FROM recipes WHERE {modes}) AS twofold
+    FROM concept_vectors WHERE concept IN ({", ".join(map(literal, self._named))}) GROUP BY recipe_id
 ), asked AS MATERIALIZED (
-    SELECT * FROM
-    (SELECT recipe_id, list(vector) AS vectors{lengths}
-     FROM sums GROUP BY recipe_id)
-    LEFT JOIN squares USING (recipe_id)
+    SELECT recipe_id, [{vectors}] AS vectors, {lengths}, {squares} FROM (SELECT *, {sums} FROM named)
 )"""
+
+    def _sum(self, choice: Sequence[str]) -> str:
+        """Of directions; one alone is itself."""
+        columns = [f"d_{self._number[concept]}" for concept in choice]
+        if len(columns) == 1:
+            return columns[0]
+        terms = " + ".join(f"x[{place}]::DOUBLE" for place in range(1, len(columns) + 1))
+        return f"list_transform(list_zip({', '.join(columns)}), lambda x: ({terms})::FLOAT)"
 
     def pointed(self, once: str, before: Sequence[str], k: int, *, ranks: bool) -> str:
         """Tables: rows that may be among the first k, with the exact cosine.
