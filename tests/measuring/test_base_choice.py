@@ -212,6 +212,15 @@ def test_a_card_that_names_a_text_to_image_model_too_is_enough(hub: Settings) ->
     assert choose_base(both, _made(FLUX), hub).base_name == "flux1_dev"
 
 
+def test_of_several_bases_of_its_family_that_are_off_the_first_is_advised() -> None:
+    off = [f"recipe.bases.{name}.enabled=false" for name in ("sdxl", "pony", "illustrious")]
+    settings = resolve(config=None, profile="hub", overrides=off).settings
+    known = [name for name, base in settings.recipe.bases.items() if base.family == "sdxl"]
+    assert len(known) > 1
+    with pytest.raises(ItemError, match=rf"made for Stable Diffusion XL .* recipe\.bases\.{known[0]}\.enabled = true"):
+        choose_base(_item(), _file(SDXL), settings)
+
+
 def test_contradictions_are_kept(hub: Settings) -> None:
     made = _made(CROSS, {"modelspec.architecture": "flux-1-dev/lora"})
     choice = choose_base(_claimed("Qwen/Qwen-Image"), made, hub)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from auditor.measuring.arms import Measured, spread_rows
-from auditor.measuring.explanations import unusable_replies
-from auditor.records.proposals import InvalidKind, RawReply
+from auditor.measuring.explanations import explain_with_proposals, unusable_replies
+from auditor.records.proposals import InvalidKind, Proposals, RawReply
+from auditor.records.result import AuditRecord, WorkItem
+from auditor.results.result_file import Result
+from auditor.results.waiting_pictures import AuditedFile, ShownPairs
 
 
 @pytest.mark.parametrize(
@@ -34,3 +40,19 @@ def test_replies_that_cannot_be_used_are_counted_by_what_was_wrong_and_a_refusal
     assert unusable_replies(replies) == "The VLM gave no usable reply (empty 2x, not_json 1x)"
     refused = unusable_replies([*replies, reply("refused", "too large\x1b"), reply("refused", "later")])
     assert refused.startswith("The VLM's server refused its pictures (too large") and "empty" not in refused
+
+
+def test_words_take_the_seconds_of_proposing_and_of_explaining_and_are_added_to_those_before() -> None:
+    item = WorkItem(repo_id="a/b", commit_sha="0" * 40, path="x", file_sha256=None, base_name=None)
+    record = AuditRecord(
+        item=item, file_sha256=item.name_sha256, recipe_id="r", outcome="scored", reason=None, message="-",
+        base_name=None, proposals="pending", timings_s={"generate": 1.5},
+    )  # fmt: skip
+    pictures = np.zeros((1, 4, 4, 3), np.uint8)
+    shown = ShownPairs(np.zeros((2, 3), np.float32), pictures, pictures, None)
+    scorer: Any = SimpleNamespace(explain=lambda *_: ())
+    named = explain_with_proposals(
+        scorer, AuditedFile(Result(record, {}), shown), Proposals((), (), 1, 1, None), 2.25
+    ).record
+    assert (named.proposals, named.timings_s["generate"], named.timings_s["propose"]) == ("answered", 1.5, 2.25)
+    assert 0.0 <= named.timings_s["explain"] < 60.0
