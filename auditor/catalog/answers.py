@@ -44,8 +44,8 @@ class Hit:
     `score` is the geometric mean over what was wanted, `at_least` the same of the lower ends; either is 0 when the
     joint fit leaves a wanted concept nothing. `fit` is the cosine that ranks when several concepts are wanted, or that
     with the adapter asked about. `with_trigger`: the evidence is that of pictures drawn with the trigger.
-    `side_effects` are the strongest other concepts whose intervals lie above 0. `base_doubts` say why the base may not
-    be the one it was made for.
+    `side_effects` are other concepts whose intervals lie above 0, in the order of naming. `base_doubts` say why the
+    base may not be the one it was made for.
     """
 
     place: int
@@ -120,9 +120,10 @@ class _Details:
         columns = "audit_id, concept, score, low, high, projection"
         self.scores = _by_audit(
             connection,
-            f"SELECT {columns}, arm FROM (SELECT {columns}, false AS arm FROM scores UNION ALL "
-            f"SELECT {columns}, true FROM trigger_scores) WHERE {here} AND (low > 0 OR concept IN ({names})) "
-            "ORDER BY score DESC, concept",
+            # A catalog made before there was an order of naming has no places.
+            f"SELECT {columns}, arm FROM (SELECT *, false AS arm FROM scores UNION ALL BY NAME "
+            "SELECT *, true AS arm FROM trigger_scores UNION ALL BY NAME SELECT NULL AS place WHERE false) "
+            f"WHERE {here} AND (low > 0 OR concept IN ({names})) ORDER BY place NULLS LAST, score DESC, concept",
         )
         self.dose = _by_audit(connection, f"SELECT audit_id, scale, norm, projections FROM dose WHERE {here}")
         self.evidence = _by_audit(connection, EVIDENCE.replace("audit_id = ?", here))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import duckdb
 import numpy as np
 
 from auditor.catalog.adapter_cards import read_cards
 from auditor.catalog.cluster_words import ClusterWords
 from auditor.catalog.explain_page import explain_table
+from auditor.catalog.export.bundle import annotate
 from auditor.catalog.result_rows import TOP_CONCEPTS, _top_concepts
+from auditor.catalog.search import search
 from auditor.records.result import ConceptScore
 from auditor.results.result_file import SCORE_COLUMNS, Result, ScoreTable, write_result
 
@@ -74,3 +79,30 @@ def test_cards_tables_and_clusters_go_by_the_place(world, build) -> None:
         ).fetchall()
         assert stored == [("watercolor", 1), ("vibrant", 2)]
         assert connection.execute("SELECT named_share FROM audits").fetchall() == [(0.25,)]
+
+
+def placed(scores: tuple[ConceptScore, ...]) -> tuple[ConceptScore, ...]:
+    places = {"watercolor": 1, "vibrant": 2}
+    return tuple(s.model_copy(update={"place": places.get(s.concept)}) for s in scores)
+
+
+def test_what_else_an_answer_does_goes_by_the_place(world, build) -> None:
+    scores = {"vibrant": 0.8, "watercolor": 0.4, "dark": 0.6}
+    made = build.result(world.item("ann/two"), world.recipe, world.lexicon, scores)
+    record = made.record.model_copy(update={"scores": placed(made.record.scores)})
+    write_result(world.results, Result(record, made.arrays))
+    world.merge()
+    (hit,) = search(world.database, "dark").hits
+    assert hit.side_effects == ("watercolor", "vibrant")
+
+
+def test_a_sidecar_of_what_acts_with_its_trigger_only_goes_by_the_place(world, build, tmp_path) -> None:
+    item = world.item("ann/two", file_sha256=hashlib.sha256(b"known").hexdigest(), trigger="sks")
+    arms = build.rich(item, world.recipe, world.lexicon).record.arms
+    arms = arms.model_copy(update={"scores": placed(arms.scores)})
+    write_result(world.results, build.result(item, world.recipe, world.lexicon, {}, arms=arms))
+    world.merge()
+    (tmp_path / "a.safetensors").write_bytes(b"known")
+    annotate(world.database, tmp_path)
+    made = json.loads((tmp_path / "a.metadata.json").read_text())
+    assert made["tags"][:2] == ["watercolor", "vibrant"]

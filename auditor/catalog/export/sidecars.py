@@ -34,8 +34,10 @@ LEFT JOIN recipes r ON r.recipe_id = u.recipe_id
 LEFT JOIN files f ON f.file_sha256 = a.file_sha256
 LEFT JOIN (
     SELECT audit_id, list(struct_pack(concept := concept, score := score, low := low, high := high)
-        ORDER BY score DESC, concept)[:8] AS found
-    FROM trigger_scores WHERE low > 0 GROUP BY audit_id
+        ORDER BY place NULLS LAST, score DESC, concept)[:8] AS found
+    -- A catalog made before there was an order of naming has no places.
+    FROM (FROM trigger_scores UNION ALL BY NAME SELECT NULL AS place WHERE false)
+    WHERE low > 0 GROUP BY audit_id
 ) t ON t.audit_id = u.audit_id
 WHERE a.file_sha256 IS NOT NULL AND a.outcome <> 'pending'
 QUALIFY row_number() OVER (
