@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
 from auditor.catalog.charts import Axis, _spread, dose_lines, paired_bars, score_bars
+from auditor.catalog.morning import HistoryPoint
+from auditor.catalog.report_charts import count_bars, history_lines
 from auditor.records.result import ConceptScore, DosePoint
 
 
@@ -86,3 +90,27 @@ def test_labels_keep_apart() -> None:
     placed = _spread([10.0, 11.0, 50.0], 17.0)
     assert all(abs(a - b) >= 17.0 - 1e-9 for i, a in enumerate(placed) for b in placed[:i])
     assert _spread([10.0, 50.0], 17.0) == [10.0, 50.0]
+
+
+def test_counts_are_bars_inside_their_box_and_only_nothing_has_none() -> None:
+    chart = count_bars("counts", [("a", 10.0, "ten"), ("b", 5.0, "five"), ("c", 0.001, "hardly"), ("d", 0.0, "none")])
+    (height,) = map(float, re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', chart))
+    found = re.findall(r' y="(-?[\d.]+)" width="[\d.]+" height="([\d.]+)"', chart)
+    places = [(float(y), float(y) + float(high)) for y, high in found]
+    assert len(places) == 4 and all(start >= 0 and end <= height for start, end in places)
+    assert all(end <= start for (_, end), (start, _) in pairwise(places))
+    ten, five, hardly, none = (width for _, _, width in bars(chart))
+    assert (ten, none) == (pytest.approx(2 * five, abs=0.2), 0.0) and 0.0 < hardly <= 1.0
+
+
+def test_a_history_runs_from_the_first_merge_at_the_left_to_the_last_at_the_right() -> None:
+    listed = [3, 9, 5]
+    history = [
+        HistoryPoint(datetime(2030, 1, day, tzinfo=UTC), count, count - 1) for day, count in enumerate(listed, 1)
+    ]
+    chart = history_lines(history)
+    ((left, right),) = set(lines(chart, "grid"))
+    for path in re.findall(r'points="([^"]+)"', chart):
+        xs = [float(at.split(",")[0]) for at in path.split()]
+        assert xs == pytest.approx([left, (left + right) / 2, right], abs=0.1)
+    assert history_lines(history[:1]) == ""

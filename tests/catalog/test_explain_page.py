@@ -177,6 +177,16 @@ def test_a_first_concept_that_says_less_than_half_is_warned_of(world, build, sha
     assert any("No concept alone accounts for half" in text for text in found) == said
 
 
+def test_of_the_five_strongest_concepts_those_are_named_on_which_encoder_and_base_disagree(world, build):
+    names = world.lexicon.names[:6]
+    strengths = {name: 0.9 - place / 10 for place, name in enumerate(names)}
+    plain = build.result(world.item("ann/fine"), world.recipe, world.lexicon, strengths)
+    sides = dict(zip(names, (0.5, 0.49, None, 0.9, -0.2, 0.0), strict=True))
+    scores = tuple(s.model_copy(update={"alignment": sides.get(s.concept)}) for s in plain.record.scores)
+    found = warnings(plain.record.model_copy(update={"scores": scores}), world.repos[0])
+    assert found == [f"Encoder and base disagree about what these words look like: {names[1]}, {names[4]}."]
+
+
 def test_charts_keep_inside_their_box():
     scores = [ConceptScore(concept=f"c{i}", score=i, low=0, high=3 * i, projection=0, alignment=None) for i in range(4)]
     points = [DosePoint(scale=s, norm=s, projections={"<b>": -s, "x": 9 * s}) for s in (2.0, 0.5)]

@@ -147,6 +147,22 @@ def test_what_a_killed_export_left_is_swept_by_the_next_one(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == [folders.MARKER]
 
 
+@pytest.mark.parametrize("error", [AttributeError("no such call"), OSError("no such library")])
+def test_where_names_cannot_be_exchanged_the_new_export_takes_the_old_ones_place_in_two_steps(
+    tmp_path, monkeypatch, error
+):
+    def library(*_, **__):
+        raise error
+
+    monkeypatch.setattr(folders.ctypes, "CDLL", library)
+    for content in ("old", "new"):
+        with new_folder(tmp_path / "out") as folder:
+            write_marker(folder, {})
+            (folder / "file").write_text(content)
+    assert (tmp_path / "out" / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 # --- sidecars
 
 
@@ -170,7 +186,8 @@ def test_a_base_is_filled_in_only_where_none_is_named(empty):
     assert merge_into({"base_model": empty}, RECORD, "x", None)["base_model"] == "SDXL 1.0"
     assert merge_into({"base_model": "Pony"}, RECORD, "x", None)["base_model"] == "Pony"
     assert merge_into({}, {**RECORD, "family": "other_family"}, "x", None)["base_model"] == "other_family"
-    assert merge_into({}, {**RECORD, "family": None}, "x", None)["base_model"] == "Unknown"
+    new = merge_into({}, {**RECORD, "family": None}, "x", None)
+    assert (new["base_model"], new["preview_nsfw_level"], new["preview_url"]) == ("Unknown", 0, ""), "nothing is known"
 
 
 def test_what_somebody_changed_since_we_filled_it_in_is_theirs():

@@ -130,6 +130,13 @@ def test_names_of_strangers_stay_names(nights) -> None:
             assert "```" in line and line.count("|") in (0, 4, 5)
 
 
+@pytest.mark.parametrize(("now", "old", "said"), [(5, 5, "5"), (1234, 1000, "1,234 (+234)"), (0, 2, "0 (-2)")])
+def test_a_count_that_moved_says_by_how_much(nights, now: int, old: int, said: str) -> None:
+    moved = replace(read(nights), outcomes=(("scored", now, old),))
+    for page in (render_html(moved), render_markdown(moved)):
+        assert said in page and (now != old or f"{said} (" not in page)
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(12.4, "12 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_durations_are_in_people_s_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.catalog import phrase_search
 from auditor.catalog.reading import run_sql
 from auditor.catalog.search import search
 from auditor.catalog.sql_texts import literal
@@ -247,6 +248,20 @@ def test_without_result_files_phrases_rank_by_score_and_say_so(catalog, build):
 def test_without_an_encoder_unknown_words_are_an_error_with_advice(catalog):
     with pytest.raises(UserError, match=r"'cottage garden'; nearest: .*auditor doctor"):
         search(catalog.database, "most cottage garden")
+
+
+def test_words_that_mean_no_more_than_random_letters_are_refused(find, monkeypatch):
+    asked = []
+
+    def stands_out(connection, side, text, vector, encoder):
+        asked.append(text)
+        return text != "sharp edges"
+
+    monkeypatch.setattr(phrase_search, "stands_out", stands_out)
+    assert names(find("pine wood")) == ["dan/foggy"]
+    with pytest.raises(UserError, match=r"'sharp edges'.* no more than random letters do"):
+        find("pine wood, sharp edges")
+    assert asked == ["pine wood", "pine wood", "sharp edges"]
 
 
 def test_another_encoder_is_refused(catalog, build):
