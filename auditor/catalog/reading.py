@@ -39,7 +39,7 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
-    truncated: bool = False
+    truncated: bool
 
     def records(self) -> list[dict[str, object]]:
         """Rows as dicts; of columns with one name the last counts."""

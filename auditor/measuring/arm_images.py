@@ -41,7 +41,7 @@ class ArmImages:
     images: NDArray[np.uint8]
     base_features: Floats
     differences: Floats
-    dropped: int = 0
+    dropped: int
     noise: Floats | None = None
 
 

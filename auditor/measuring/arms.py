@@ -45,7 +45,7 @@ class Measured:
     images: NDArray[np.uint8]
     features: Floats
     differences: Floats
-    dropped: int = 0
+    dropped: int
 
     @property
     def rendered(self) -> int:

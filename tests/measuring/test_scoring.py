@@ -53,6 +53,16 @@ def test_an_adapter_that_is_twice_a_concept_weighs_two_on_the_stacked_basis() ->
     assert made.projections(differences.mean(0), [name])[name] == pytest.approx(2.0, rel=1e-5)
 
 
+@pytest.mark.parametrize(("said", "support"), [(("vibrant",), 0.6), (("vibrant", "colourful"), 1.0)])
+def test_what_several_phrases_of_one_concept_said_is_added_up_to_all_at_most(
+    said: tuple[str, ...], support: float
+) -> None:
+    made = scorer("stacked")
+    mean = made.reference.text.vectors[LEXICON.names.index("vibrant")].astype(np.float32)
+    (concept,) = made._robust(mean, [ProposedPhrase(text, 0.6, 0.0) for text in said]).concepts
+    assert (concept.concept, concept.support, concept.in_lexicon) == ("vibrant", pytest.approx(support), True)
+
+
 def test_without_proposals_algorithm_1_explains_nothing_and_the_default_takes_the_lexicon() -> None:
     made = scorer("mean", sides_agree=False)
     differences = np.tile(made.vectors(LEXICON.names[2:3])[0], (6, 1)).astype(np.float32)

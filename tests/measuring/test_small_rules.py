@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from auditor.lexicons import load_lexicon
 from auditor.measuring.arms import Measured, spread_rows
 from auditor.measuring.explanations import explain_with_proposals, unusable_replies
+from auditor.measuring.reference import PICTURES_PER_CALL, ReferenceMaker
 from auditor.records.proposals import InvalidKind, Proposals, RawReply
 from auditor.records.result import AuditRecord, WorkItem
 from auditor.results.result_file import Result
@@ -29,6 +31,22 @@ def test_probes_whose_pictures_showed_nothing_were_rendered_too() -> None:
     kept = np.zeros((3, 4), np.float32)
     measured = Measured(rows, np.zeros((3, 8, 8, 3), np.uint8), kept, kept, dropped=2)
     assert measured.rendered == 5
+
+
+@pytest.mark.parametrize(
+    ("image_probes", "together"), [(PICTURES_PER_CALL + 1, 1), (PICTURES_PER_CALL // 4, 4), (None, 1), (0, 96)]
+)
+def test_parts_of_a_reference_have_a_calls_worth_of_pictures_and_a_phrase_at_least(
+    image_probes: int | None, together: int
+) -> None:
+    recipe: Any = SimpleNamespace(solver={"image_probes": image_probes})
+    lexicon, none, probes = load_lexicon("pocket-1"), cast(Any, None), cast(Any, range(2 * PICTURES_PER_CALL))
+    maker = ReferenceMaker(recipe, none, none, probes, lexicon)
+    *parts, base, noise, text = maker.names()
+    assert [base, noise, text] == ["base", "noise", "text"]
+    edges = [tuple(map(int, part.split("-")[1:])) for part in parts]
+    count = 1 + len(lexicon.names) + len(lexicon.neutral_words)
+    assert edges == [(a, min(a + together, count)) for a in range(0, count, together)]
 
 
 def reply(invalid: InvalidKind | None, text: str = "") -> RawReply:
