@@ -78,14 +78,13 @@ class PaperOptions:
 
 
 def whole_options() -> PaperOptions:
-    """All held-out styles and pairs; less of what takes longest: other kinds of generators, and scales of edits."""
+    """All held-out styles and pairs; of them `LEAST_CASES` ladders of each data set for generators of other kinds."""
     return PaperOptions(
         True,
         style_names(held_out=True),
         PAIRS_HELD_OUT,
         others=other_sets(),
         edits=tuple(EDITS),
-        edit_scales=EDIT_SCALES[1::2],
         ladders_of_kinds=LEAST_CASES,
     )
 
