@@ -52,5 +52,8 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """References are made once and shared by all worlds, as they are between runs."""
-    return tmp_path_factory.mktemp("reference")
+    """References are made once and shared by all worlds of all test processes, as they are between tasks."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "references"
+    folder.mkdir(exist_ok=True)
+    return folder

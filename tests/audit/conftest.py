@@ -11,6 +11,9 @@ import pytest
 from auditor.common.package_paths import package_path
 from auditor.pocket.odd_repos import odd_repos
 from auditor.settings import Settings, resolve
+from tests.cli.conftest import auditor
+
+__all__ = ["auditor", "world"]
 
 REPOS = (
     "ana-k/harbor-lora",  # diffusers layout

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +23,7 @@ from auditor.records.result import AuditRecord
 from auditor.results.result_file import list_results, read_result, result_path
 from auditor.results.workspace import Workspace
 from tests.audit.conftest import World
+from tests.cluster.forks import command, exited, join, start_child
 
 EXPECTED = {
     "ana-k/harbor-lora": ("scored", None),
@@ -122,29 +121,26 @@ def test_hostile_files_before_an_adapter_change_nothing_of_its_scores(finished: 
     assert snapshot(finished)[name] == lonely
 
 
-def test_killed_run_goes_on_and_ends_like_an_undisturbed_one(finished: World, world: World) -> None:
-    command = [sys.executable, "-m", "auditor.cli.main", *world.arguments, "nightly"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_killed_run_goes_on_and_ends_like_an_undisturbed_one(finished: World, world: World, tmp_path: Path) -> None:
+    night = start_child(command(*world.arguments, "nightly"), output=tmp_path / "said")
     results = Workspace(world.work).results
     deadline = time.monotonic() + 240
-    while process.poll() is None and time.monotonic() < deadline:
-        if results.exists() and len(list(list_results(results))) >= 2:
-            os.kill(process.pid, signal.SIGKILL)
-            break
+    while not (results.exists() and len(list(list_results(results))) >= 2):
+        assert not exited(night) and time.monotonic() < deadline, (tmp_path / "said").read_text()[-1000:]
         time.sleep(0.05)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    os.kill(night, signal.SIGKILL)
+    assert join(night) == -signal.SIGKILL, "the run ended before it could be killed"
     run_all(world)
     assert snapshot(world) == snapshot(finished)
     assert not list(Workspace(world.work).attempts.iterdir())
 
 
-def test_two_nights_at_once_in_one_folder_end_as_one(finished: World, world: World) -> None:
-    command = [sys.executable, "-m", "auditor.cli.main", *world.arguments, "nightly"]
-    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=280)[1] for process in both]
-    codes = [process.returncode for process in both]
+def test_two_nights_at_once_in_one_folder_end_as_one(finished: World, world: World, tmp_path: Path) -> None:
+    said = [tmp_path / f"said-{number}" for number in range(2)]
+    both = [start_child(command(*world.arguments, "nightly"), output=path) for path in said]
+    codes = [join(night) for night in both]
     # the second to merge may find the first at it
-    assert set(codes) <= {0, EXIT_REQUEUE} and 0 in codes, "\n".join(said)
+    assert set(codes) <= {0, EXIT_REQUEUE} and 0 in codes, "\n".join(path.read_text() for path in said)
     run_all(world)
     assert snapshot(world) == snapshot(finished)
     assert not list(Workspace(world.work).attempts.iterdir())

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +14,6 @@ import numpy as np
 import pytest
 
 from auditor.audit.task import Task, TaskReport
-from auditor.common.crash_points import CRASH_VARIABLE
 from auditor.measuring.explanations import explain_with_proposals
 from auditor.pipeline import connection, stages
 from auditor.planning.slices import Slice
@@ -35,6 +31,8 @@ from auditor.results.waiting_pictures import (
 )
 from auditor.results.workspace import Workspace
 from tests.audit.conftest import QUICK, World, small_hub
+from tests.cli.conftest import Auditor
+from tests.cluster.forks import command, in_child
 
 REPOS = (
     "ana-k/harbor-lora",
@@ -150,15 +148,11 @@ def test_tasks_share_the_work_whatever_order_they_run_in(at_once: World, deferre
     assert named == 3 and snapshot(deferred) == snapshot(at_once)
 
 
-def command(world: World, *words: str) -> list[str]:
-    return [sys.executable, "-m", "auditor.cli.main", *world.arguments, *words]
-
-
 @pytest.mark.parametrize("point", ["result_synced", "item_named"])
-def test_a_killed_propose_goes_on(at_once: World, deferred: World, point: str) -> None:
-    environment = os.environ | {CRASH_VARIABLE: f"{point}:2"}
-    killed = subprocess.run(command(deferred, "propose"), env=environment, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+def test_a_killed_propose_goes_on(at_once: World, deferred: World, tmp_path: Path, point: str) -> None:
+    said = tmp_path / "said"
+    killed = in_child(command(*deferred.arguments, "propose"), crash_at=f"{point}:2", output=said)
+    assert killed == -signal.SIGKILL, said.read_text()[-500:]
     stages.propose(deferred.settings)
     assert snapshot(deferred) == snapshot(at_once) and not waiting(deferred)
 
@@ -170,10 +164,8 @@ def test_an_audit_killed_between_pictures_and_result_goes_on(
     with connection.hub(world.settings) as client:
         stages.crawl(world.settings, client)
         stages.plan(world.settings, client)
-    killed = subprocess.run(
-        command(world, "audit"), env=os.environ | {CRASH_VARIABLE: "pictures_kept"}, capture_output=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL and len(waiting(world)) == 1
+    killed = in_child(command(*world.arguments, "audit"), crash_at="pictures_kept", output=tmp_path / "said")
+    assert killed == -signal.SIGKILL and len(waiting(world)) == 1
     audit(world)
     stages.propose(world.settings)
     assert snapshot(world) == snapshot(at_once) and not waiting(world)
@@ -200,13 +192,11 @@ def test_results_of_another_proposer_keep_waiting(deferred: World) -> None:
     assert len(waiting(deferred)) == 3
 
 
-def test_the_command_says_what_it_would_do_and_what_it_did(deferred: World) -> None:
-    dry = subprocess.run(command(deferred, "propose", "--dry-run", "--json"), capture_output=True, check=True)
-    assert json.loads(dry.stdout) == {"waiting": 3, "most_requests": 3}
-    done = subprocess.run(
-        command(deferred, "propose", "--task", "0", "--tasks", "1", "--json"), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
+def test_the_command_says_what_it_would_do_and_what_it_did(deferred: World, auditor: Auditor) -> None:
+    dry = auditor(*deferred.arguments, "propose", "--dry-run", "--json")
+    assert dry.code == 0 and json.loads(dry.stdout) == {"waiting": 3, "most_requests": 3}
+    done = auditor(*deferred.arguments, "propose", "--task", "0", "--tasks", "1", "--json")
+    assert done.code == 0, done.stderr[-2000:]
     assert json.loads(done.stdout)["named"] == {"scored": 3}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from auditor.results.result_file import list_results, read_result
 from auditor.results.workspace import Workspace
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.audit.test_propose_waiting import snapshot, waiting
+from tests.cluster.forks import command, exited, join, start_child
 from tests.stub_vlm import StubServer
 
 REPOS = ("ana-k/harbor-lora", "driftwood/lantern-lora", "mkr/moss-lora")
@@ -155,16 +154,13 @@ def test_a_task_killed_while_the_server_hangs_loses_nothing(
 ) -> None:
     stub.script = [200.0]
     world = served_world(tmp_path, reference_folder, stub.url, "serving.timeout_s=200")
-    task = subprocess.Popen(
-        [sys.executable, "-m", "auditor.cli.main", *world.arguments, "audit"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    task = start_child(command(*world.arguments, "audit"), output=tmp_path / "said")
     end = time.monotonic() + 200
-    while len(waiting(world)) < 2 and task.poll() is None and time.monotonic() < end:
+    while len(waiting(world)) < 2:
+        assert not exited(task) and time.monotonic() < end, (tmp_path / "said").read_text()[-1000:]
         time.sleep(0.05)
-    task.kill()
-    assert task.wait() == -signal.SIGKILL and len(waiting(world)) >= 2
+    os.kill(task, signal.SIGKILL)
+    assert join(task) == -signal.SIGKILL and len(waiting(world)) >= 2
     stub.script = [REPLY]
     audit(world)
     assert snapshot(world) == undisturbed and not waiting(world)

@@ -21,6 +21,10 @@ ARGUMENTS = (
     "recipe.bases.pocket.enabled=false",
     "recipe.bases.pocket_tokens.enabled=true",
     "recipe.solver.image_probes=4",
+    "recipe.dose_scales=[]",
+    "recipe.looks=[]",
+    "recipe.probe_count=12",
+    "recipe.proposer.kind=none",
 )
 
 

@@ -48,6 +48,11 @@ def join(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def exited(pid: int) -> bool:
+    """Whether a child has ended. It can still be joined, and its number is not another's until then."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def stopped_at(work: Callable[[], object], point: str, *, output: Path | None = None) -> int:
     """Fork a process, wait until it stands still at a point, and return its id; SIGCONT lets it go on."""
     pid = start_child(work, crash_at=point, deed=signal.SIGSTOP, output=output)

@@ -12,6 +12,7 @@ from auditor.adapters.adapter_file import inspect_file
 from auditor.adapters.normalise import normalise
 from auditor.audit.opening import open_base
 from auditor.common.package_paths import package_path
+from auditor.measuring.arm_images import ArmImages
 from auditor.measuring.arms import dose_subject
 from auditor.measuring.opened_base import OpenedBase
 from auditor.measuring.subject_arm import ClassCache, ClassPictures, SubjectMeter
@@ -30,8 +31,8 @@ TAUGHT = {
 def opened(tmp_path_factory: pytest.TempPathFactory, reference_folder: Any) -> OpenedBase:
     work = tmp_path_factory.mktemp("subjects")
     (work / "reference").symlink_to(reference_folder)
-    # Four steps and one image probe a concept are too rough to name by.
-    overrides = (*QUICK, "recipe.proposer.kind=none", "recipe.bases.pocket.steps=8", "recipe.solver.image_probes=4")
+    # One image probe a concept is too rough to name by.
+    overrides = (*QUICK, "recipe.proposer.kind=none", "recipe.bases.pocket.steps=5", "recipe.solver.image_probes=2")
     return open_base(resolve(config=None, profile="pocket", work_dir=work, overrides=overrides).settings, "pocket")
 
 
@@ -47,13 +48,27 @@ def wearing(opened: OpenedBase) -> Iterator[Any]:
     opened.generator.remove()
 
 
+@pytest.fixture(scope="module")
+def measured() -> dict[str, ArmImages]:
+    """Arms of adapters so far, by repo: several tests look at one."""
+    return {}
+
+
+def arm_of(repo: str, wearing: Any, measured: dict[str, ArmImages]) -> ArmImages:
+    if repo not in measured:
+        trigger, meter = TAUGHT[repo][0], wearing(repo)
+        subject = find_subject([trigger], meter.contexts)
+        assert subject is not None
+        measured[repo] = meter.measure(subject, trigger, "instance_prompt")
+    return measured[repo]
+
+
 @pytest.mark.parametrize("repo", TAUGHT)
-def test_the_taught_concept_comes_first(opened: OpenedBase, wearing: Any, repo: str) -> None:
+def test_the_taught_concept_comes_first(
+    opened: OpenedBase, wearing: Any, measured: dict[str, ArmImages], repo: str
+) -> None:
     trigger, concept = TAUGHT[repo]
-    meter = wearing(repo)
-    subject = find_subject([trigger], meter.contexts)
-    assert subject is not None
-    arm = meter.measure(subject, trigger, "instance_prompt")
+    arm = arm_of(repo, wearing, measured)
     assert max(arm.arms.scores, key=lambda s: s.score).concept == concept
     assert opened.scorer.test(arm.differences, arm.noise).status == "effect"
     said = arm.arms.subject
@@ -63,12 +78,12 @@ def test_the_taught_concept_comes_first(opened: OpenedBase, wearing: Any, repo: 
     assert arm.arms.trigger_on_base_norm is None and arm.arms.weights_norm > 0
 
 
-def test_pictures_are_of_the_word_and_of_the_class_on_one_noise(opened: OpenedBase, wearing: Any) -> None:
-    meter = wearing("mkr/alder-lora")
-    subject = find_subject(["ohwx face"], meter.contexts)
-    assert subject is not None
-    arm = meter.measure(subject, "ohwx face", "instance_prompt")
-    assert arm.prompts[0] == "a red ohwx face on sand" and arm.seeds == meter.contexts.seeds[: len(arm.rows)]
+def test_pictures_are_of_the_word_and_of_the_class_on_one_noise(
+    opened: OpenedBase, wearing: Any, measured: dict[str, ArmImages]
+) -> None:
+    arm = arm_of("mkr/alder-lora", wearing, measured)
+    assert opened.subjects is not None
+    assert arm.prompts[0] == "a red ohwx face on sand" and arm.seeds == opened.subjects.contexts.seeds[: len(arm.rows)]
     generator, encoder = opened.generator, opened.encoder
     base = generator.generate(["a red face on sand"], [arm.seeds[0]], adapter=False)
     np.testing.assert_allclose(encoder.encode_images(base)[0], arm.base_features[0], atol=1e-5)
