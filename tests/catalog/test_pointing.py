@@ -109,9 +109,9 @@ def rows_of(database, sql, table):
 
 
 def test_v_is_read_of_a_few(random_catalog):
-    sql = search(random_catalog, "vibrant watercolor", 2).sql
+    sql = search(random_catalog, "vibrant watercolor", 3).sql
     assert rows_of(random_catalog, sql, "tied") > 6
-    assert 2 <= rows_of(random_catalog, sql, "open") <= 3
+    assert 3 <= rows_of(random_catalog, sql, "open") <= 5
 
 
 def scans(node, table):
