@@ -2,7 +2,8 @@
 
     python benchmarks/search.py --adapters 100000
 
-Makes two catalogs of random V and scores with intervals for some concepts, a tenth of them above 0. One has V of 768
+Makes two catalogs of random V and scores with intervals for some concepts, a tenth of them above 0; the weight of each
+concept alone is that of V on its direction, as an audit writes it. One has V of 768
 numbers, for questions in concepts. The other has V in the space of the pocket's CLIP and a result file behind every
 adapter, for words outside of the lexicon: the command then loads that encoder, and reads single differences for
 intervals. Beside the phrase stands the bare load of the encoder by its own library, and beside the concepts the naive
@@ -38,7 +39,8 @@ from auditor.probes import load_probes
 from auditor.settings import resolve
 from tests.synthetic_results import PRODUCTION, SyntheticWorld
 
-_SCORED_TOGETHER = 4_000
+_SCORED_TOGETHER = 2_000
+"""Concept by concept, as a merge inserts them."""
 _PHRASE = "small house"
 _QUESTIONS = {
     "one concept": "vibrant",
@@ -57,7 +59,12 @@ def build(folder: Path, adapters: int, concepts: int, encoder: Encoder | None) -
         world.recipe = world.recipe.model_copy(update={"encoder": encoder.identity})
     result = world.write_result(0)
     assert result is not None
-    vector = f"list_transform(range({shape.dimension}), lambda x: (random() - 0.5 + 0 * (x + range))::FLOAT)"
+    # For concepts as long as an adapter's V, so that chance gives one in twelve a tenth of a concept; for phrases long
+    # enough that chance gives a hundred some of one.
+    length = 0.05 if encoder is None else 1.0
+    vector = (
+        f"list_transform(range({shape.dimension}), lambda x: ({length} * (random() - 0.5 + 0 * (x + range)))::FLOAT)"
+    )
     with sole_writer(database), new_database(database) as connection:
         loader = Loader(connection)
         basis = BasisVectors(world.lexicon.names, world.vectors, np.zeros((0, shape.dimension)))
@@ -66,15 +73,16 @@ def build(folder: Path, adapters: int, concepts: int, encoder: Encoder | None) -
         )
         connection.execute("SELECT setseed(0.5)").fetchall()
         connection.execute(
-            f"INSERT INTO audits BY NAME SELECT range AS audit_id, sha256(range::VARCHAR) AS file_sha256, "
+            "INSERT INTO audits BY NAME SELECT *, sqrt(list_inner_product(divergence, divergence)) AS effect_norm FROM "
+            f"(SELECT range AS audit_id, sha256(range::VARCHAR) AS file_sha256, "
             f"'{world.recipe.recipe_id}' AS recipe_id, 'scored' AS outcome, 'Scored.' AS message, "
             f"'{world.base_name}' AS base_name, "
-            "false AS base_assumed, false AS card_mismatch, 50 AS probes, 0.4 AS effect_norm, 0.01 AS noise_floor, "
+            "false AS base_assumed, false AS card_mismatch, 50 AS probes, 0.01 AS noise_floor, "
             "0.001 AS p_value, 0.03 AS cosine_error, 0.6 AS explained_share, 'explained' AS status, "
             f"'answered' AS proposals, [] AS top_concepts, '{result.relative_to(world.workspace.results)}' AS "
             "result_file, 'owner/' || range AS first_repo_id, 'c' AS first_commit_sha, 'x' AS first_path, "
             f"{vector} AS divergence "
-            f"FROM range({adapters})"
+            f"FROM range({adapters}))"
         )
         connection.execute(
             "INSERT INTO adapters BY NAME SELECT audit_id AS adapter_id, first_repo_id AS repo_id, "
@@ -99,9 +107,11 @@ def _score(connection: duckdb.DuckDBPyConnection, known: tuple[str, ...], adapte
     for start in range(0, adapters, _SCORED_TOGETHER):
         connection.execute(
             "INSERT INTO scores (audit_id, concept, score, low, high, projection, alignment, probes) "
-            "SELECT a.range, c.concept, s, greatest(s - 0.1, 0), s + 0.1, s, 0.5, 50 FROM "
-            f"(SELECT unnest([{names}]) AS concept) c, range({start}, {min(start + _SCORED_TOGETHER, adapters)}) a,"
-            " LATERAL (SELECT greatest(random() - 0.9 + 0 * a.range, 0) * 5 AS s)"
+            "SELECT audit_id, concept, s, greatest(s - 0.1, 0), s + 0.1, along, 0.5, 50 FROM "
+            "(SELECT a.audit_id, v.concept, greatest(random() - 0.9, 0) * 5 AS s, "
+            "list_inner_product(a.divergence, v.vector) / list_inner_product(v.vector, v.vector) AS along "
+            f"FROM concept_vectors v, audits a WHERE v.concept IN ({names}) "
+            f"AND a.audit_id >= {start} AND a.audit_id < {start + _SCORED_TOGETHER}) ORDER BY concept, audit_id"
         )
 
 

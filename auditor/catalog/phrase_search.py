@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.catalog.answers import Band, Hit, Match, SearchAnswer, hits_of
+from auditor.catalog.answers import Band, Match, SearchAnswer, hits_of
 from auditor.catalog.cluster_words import ClusterWords
 from auditor.catalog.evidence_sql import BANDS, question_sql
 from auditor.catalog.phrases import TextSide, phrase_directions, stands_out, text_sides
@@ -30,6 +30,18 @@ Differences = Callable[[str], NDArray[np.generic] | None]
 
 _REFINED = 100
 """Free phrases: this many adapters, best score first, get intervals from their single differences."""
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """A row of the query with what its single differences tell."""
+
+    record: dict[str, object]
+    phrases: tuple[Match, ...]
+    band: Band
+    at_least: float | None
+    score: float | None
+    usable: bool
 
 
 class PhraseSearch:
@@ -72,14 +84,31 @@ class PhraseSearch:
             alike={name: self.clusters.recipes_of(name) for name in self.question.replaceable},
         )
         records = fetch(self.connection, sql).records()
-        hits = hits_of(self.connection, records, self.question, self.clusters)
-        found = [self._refined(hit, record, vectors) for hit, record in zip(hits, records, strict=True)]
-        if not all(complete for _, complete in found):
+        # What a hit says of concepts is looked up before the order is known only where it decides the order.
+        early = hits_of(self.connection, records, self.question, self.clusters) if self.question.asked else ()
+        files = self._result_files(records)
+        found = [
+            self._refined(record, early[place].matched if early else (), files.get(record["audit_id"]), vectors)
+            for place, record in enumerate(records)
+        ]
+        if not all(item.usable for item in found):
             notes += ("some result files are not at hand: no intervals for the free words, ranked by score",)
         elif not self.question.of("least") and self.question.order == "best":
-            found.sort(key=lambda item: (BANDS.index(item[0].band), -(item[0].at_least or 0), -(item[0].score or 0)))
-        shown = tuple(replace(hit, place=place) for place, (hit, _) in enumerate(found[:k], 1))
+            found.sort(key=lambda item: (BANDS.index(item.band), -(item.at_least or 0), -(item.score or 0)))
+        found = found[:k]
+        hits = hits_of(self.connection, [item.record for item in found], self.question, self.clusters)
+        shown = tuple(
+            replace(hit, place=place, band=item.band, at_least=item.at_least, matched=(*hit.matched, *item.phrases))
+            for place, (hit, item) in enumerate(zip(hits, found, strict=True), 1)
+        )
         return SearchAnswer(understood(self.question), self.question, shown, sql, notes)
+
+    def _result_files(self, records: Sequence[Mapping[str, object]]) -> dict[object, str]:
+        audits = [record["audit_id"] for record in records]
+        rows = self.connection.execute(
+            "SELECT audit_id, result_file FROM audits WHERE list_contains(?::INTEGER[], audit_id)", [audits]
+        ).fetchall()
+        return {audit: str(file) for audit, file in rows}
 
     def _directions(self, side: TextSide) -> FloatArray:
         """f(C) of the phrases.
@@ -93,30 +122,32 @@ class PhraseSearch:
                 raise UserError(f"{note}, and to the text encoder it means no more than random letters do")
         return vectors
 
-    def _refined(self, hit: Hit, record: Mapping[str, object], vectors: FloatArray) -> tuple[Hit, bool]:
-        """The hit with intervals of its phrases, and whether its single differences were at hand."""
-        file = self.connection.execute("SELECT result_file FROM audits WHERE audit_id = ?", [hit.audit_id]).fetchone()
-        rows = self.differences(str(file[0])) if self.differences is not None and file is not None else None
+    def _refined(
+        self, record: dict[str, object], matched: Sequence[Match], file: str | None, vectors: FloatArray
+    ) -> _Refined:
+        """A row with intervals of its phrases, where its single differences are at hand."""
+        rows = self.differences(file) if self.differences is not None and file is not None else None
         usable = rows is not None and rows.ndim == 2 and rows.shape[1] == vectors.shape[1]
-        matches, lows = list(hit.matched), [0.0] * 0
-        lows += [max(m.low or 0.0, 0.0) for m in hit.matched if m.term in self.question.concepts("wanted")]
+        phrases = list[Match]()
+        lows = [max(m.low or 0.0, 0.0) for m in matched if m.term in self.question.concepts("wanted")]
         for index, (wish, vector) in enumerate(zip(self.question.phrases, vectors, strict=True)):
             value, low, high = cast(float, record[f"phrase_{index}"]), None, None
             if usable and rows is not None:
                 interval = score_phrase(rows.astype(np.float64), vector)
                 low, high = min(interval.low, value), max(interval.high, value)
                 lows += [max(low, 0.0)] if wish.role == "wanted" else []
-            matches.append(Match(wish.names[0].text, "phrase", value, low, high, value))
+            phrases.append(Match(wish.names[0].text, "phrase", value, low, high, value))
         at_least = math.prod(lows) ** (1.0 / len(lows)) if usable and lows else None
-        band = self._band(hit, matches) if usable else hit.band
-        return replace(hit, band=band, at_least=at_least, matched=tuple(matches)), usable
+        band = cast(Band, BANDS[cast(int, record["band"])])
+        band = self._band(band, [*matched, *phrases]) if usable else band
+        return _Refined(record, tuple(phrases), band, at_least, cast("float | None", record["strength"]), usable)
 
-    def _band(self, hit: Hit, matches: list[Match]) -> Band:
+    def _band(self, band: Band, matches: Sequence[Match]) -> Band:
         """A "maybe" becomes "surely" when the intervals of its phrases too lie above 0."""
         wanted = {wish.names[0].concept or wish.names[0].text for wish in self.question.of("wanted") if _single(wish)}
         lows = [None if match.found_as else match.low for match in matches if match.term in wanted]
-        sure = hit.band == "maybe" and lows and all(low is not None and low > 0 for low in lows)
-        return "surely" if sure else hit.band
+        sure = band == "maybe" and lows and all(low is not None and low > 0 for low in lows)
+        return "surely" if sure else band
 
 
 def _single(wish: Wish) -> bool:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.catalog import phrase_search
+from auditor.catalog.answers import hits_of
 from auditor.catalog.reading import run_sql
 from auditor.catalog.search import search
 from auditor.catalog.sql_texts import literal
@@ -309,3 +310,20 @@ def test_lists_and_what_is_nothing_are_written_as_sql_and_other_values_are_refus
     assert catalog_connection.execute(f"SELECT {literal(['a', None])}").fetchone() == (["a", None],)
     with pytest.raises(TypeError, match="no SQL literal for set"):
         literal({1})
+
+
+def test_of_a_phrase_only_what_is_shown_is_looked_up(find, monkeypatch):
+    """Many get intervals; what else is known of them decides nothing, unless a concept is asked for, too."""
+    looked_up = []
+
+    def counted(connection, records, question, words):
+        looked_up.append(len(records))
+        return hits_of(connection, records, question, words)
+
+    monkeypatch.setattr(phrase_search, "hits_of", counted)
+    whole = find("least pine wood").hits
+    assert len(whole) > 1
+    assert find("least pine wood", 1).hits == whole[:1]
+    assert looked_up == [len(whole), 1]
+    find("watercolor, pine wood", 1)
+    assert looked_up[2] >= looked_up[3] == 1
