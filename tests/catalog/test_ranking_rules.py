@@ -121,3 +121,10 @@ def test_side_effects_are_the_three_strongest_others_that_are_surely_there(world
     world.merge()
     (hit,) = search(world.database, "vibrant").hits
     assert hit.side_effects == ("watercolor", "blurry", "foggy")
+
+
+def test_what_has_nothing_of_a_concept_surely_has_less_than_an_amount_and_never_surely_more(world):
+    world.add("ann/none", {"dark": 0.5})
+    world.merge()
+    for asked, band in (("dark, vibrant < 0.3", "surely"), ("dark, vibrant > 0.05", "near")):
+        assert [(hit.repo_id, hit.band) for hit in search(world.database, asked).hits] == [("ann/none", band)]
