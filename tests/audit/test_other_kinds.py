@@ -1,4 +1,4 @@
-"""A whole fine-tuned model and a textual inversion, from a repo to a record."""
+"""A whole fine-tuned model, a textual inversion and an adapter that does next to nothing, from a repo to a record."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ def records(tmp_path_factory: pytest.TempPathFactory, reference_folder: Path) ->
     save_file(
         {"<blue-word>": vocabulary[500:504].float().contiguous()}, hub / "me" / "word" / "learned_embeds.safetensors"
     )
+    _card(hub / "me" / "faint")
+    (path,) = package_path("pocket/zoo/mkr/moss-lora").glob("*.safetensors")
+    faint = {n: t * 0.03 if t.dim() > 1 else t for n, t in load_file(path).items()}
+    save_file({n: t.contiguous() for n, t in faint.items()}, hub / "me" / "faint" / "adapter.safetensors")
     overrides = (*QUICK, f"hub.serve_folder={hub}", "hub.full_models=true", "hub.max_file_bytes=80000000")
     chosen = resolve(config=None, profile="pocket", work_dir=work, overrides=overrides).settings
     with connection.hub(chosen) as client:
@@ -81,3 +85,11 @@ def test_a_word_is_tried_by_saying_it(records: dict[str, AuditRecord]) -> None:
     # pictures of prompts without the word would show nothing of what it does
     assert record.thumbnails and record.item.trigger is not None
     assert all((record.item.trigger in said) == (record.outcome == "scored") for _, said in record.thumbnails)
+
+
+def test_what_does_next_to_nothing_and_names_no_trigger_has_no_effect(records: dict[str, AuditRecord]) -> None:
+    record = records["me/faint"]
+    assert record.item.trigger is None and record.arms is None
+    assert record.proof is not None and record.proof.delta_norm > 0.0
+    assert record.effect is not None and record.effect.status == "no_effect"
+    assert (record.outcome, record.scores, record.dose, record.explanations) == ("no_effect", (), (), ())

@@ -104,6 +104,16 @@ def test_families_are_not_guessed(
     assert (error.value.outcome, error.value.reason) == ("skipped", "unsupported_base")
 
 
+@pytest.mark.parametrize(("card", "said"), [(None, ", and the card names no base."), ("some/model", "some/model")])
+def test_where_nothing_fits_what_the_card_says_is_told_or_that_it_says_nothing(
+    hub: Settings, card: str | None, said: str
+) -> None:
+    strange = _file(("down_blocks.0.attentions.0.proj_in", 7, 7))
+    with pytest.raises(ItemError, match="No active base fits") as error:
+        choose_base(_claimed(card), strange, hub)
+    assert said in error.value.message and (card is None or "names no base" not in error.value.message)
+
+
 MODELSPEC, TAG = TriggerClaim("sks style", "modelspec"), TriggerClaim("1girl", "tag_frequency")
 
 
