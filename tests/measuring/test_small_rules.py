@@ -11,7 +11,7 @@ import pytest
 from auditor.lexicons import load_lexicon
 from auditor.measuring.arms import Measured, spread_rows
 from auditor.measuring.explanations import explain_with_proposals, unusable_replies
-from auditor.measuring.reference import PICTURES_PER_CALL, ReferenceMaker
+from auditor.measuring.reference import PICTURES_PER_CALL, ReferenceMaker, chunk_bounds
 from auditor.records.proposals import InvalidKind, Proposals, RawReply
 from auditor.records.result import AuditRecord, WorkItem
 from auditor.results.result_file import Result
@@ -24,6 +24,22 @@ from auditor.results.waiting_pictures import AuditedFile, ShownPairs
 )
 def test_rows_are_spread_from_the_first_to_the_last(count: int, wanted: int, rows: list[int]) -> None:
     assert list(spread_rows(count, wanted)) == rows
+
+
+@pytest.mark.parametrize(
+    ("count", "looks", "bounds"),
+    [
+        (12, (6, 12), [(0, 6), (6, 12)]),
+        (12, (6, 20), [(0, 6), (6, 12)]),
+        (12, (), [(0, 12)]),
+        (12, (9, 1, 9), [(0, 1), (1, 9), (9, 12)]),
+        (1, (1,), [(0, 1)]),
+    ],
+)
+def test_looks_cut_the_probes_into_calls_none_of_which_is_empty(
+    count: int, looks: tuple[int, ...], bounds: list[tuple[int, int]]
+) -> None:
+    assert list(chunk_bounds(count, looks)) == bounds
 
 
 def test_probes_whose_pictures_showed_nothing_were_rendered_too() -> None:
