@@ -58,16 +58,16 @@ def propose_waiting(
     settings: Settings,
     waiting: Iterable[tuple[str, str]],
     *,
+    stopping: Callable[[], bool],
     on_record: Callable[[AuditRecord], None] = lambda record: None,
-    stopping: Callable[[], bool] = lambda: False,
 ) -> ProposeReport:
     """Name the concepts of waiting results and replace them by final ones.
 
     Args:
         settings: Of the run; `recipe.proposer` must be the one that the results were audited for.
         waiting: From `waiting_for`.
-        on_record: Told about every final record.
         stopping: Whether the task was told to stop; asked between results.
+        on_record: Told about every final record.
 
     Raises:
         PrerequisiteMissing: There is no proposer in the settings, or it cannot be opened.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,9 @@ def test_who_is_told_to_stop_waits_for_a_while_and_leaves_the_rest(monkeypatch: 
     files = [audited() for _ in range(2)]
     for file in files:
         queue.put(file)
+    began = time.monotonic()
     assert queue.drain() == files and answers == []
+    assert 0.3 <= time.monotonic() - began < 10.0
     proposer.let.set()
     queue.close()
     quick = ProposalQueue(proposer, lambda audit, *_: answers.append(audit), ahead=2, stopping=lambda: True)

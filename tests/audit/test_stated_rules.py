@@ -273,7 +273,7 @@ def test_what_a_task_does_not_reach_before_it_stops_is_counted_and_keeps_its_pic
     assert all(kept(tmp_path, one).exists() for one in audited)
     monkeypatch.setattr(propose_waiting_module, "load_proposer", lambda _: None)
     with pytest.raises(PrerequisiteMissing, match=r"kind is none"):
-        propose_waiting(chosen, waiting)
+        propose_waiting(chosen, waiting, stopping=lambda: False)
 
 
 # --- the loop of a task
