@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from auditor.audit import task
-from auditor.audit.attempts import MAX_ATTEMPTS, Attempts
+from auditor.audit.attempts import MAX_ATTEMPTS, Attempts, _started
 from auditor.common.crash_points import CRASH_POINTS, arm, crash_point
 from auditor.records.result import WorkItem
 
@@ -150,3 +150,17 @@ def test_a_number_that_another_process_has_now_is_no_sign_of_life(tmp_path: Path
     note = {"host": socket.gethostname(), "pid": os.getpid(), "started": "1"}
     (tmp_path / f"{ITEM.name_sha256}.x").write_text(json.dumps(note))
     assert Attempts(tmp_path).begin(ITEM) == 2
+
+
+def test_a_process_is_told_from_others_of_its_number_by_when_it_started() -> None:
+    """In ticks since the machine was started, as the system counts them."""
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        started = _started(child.pid)
+        up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        assert -1.0 < up - int(started) / os.sysconf("SC_CLK_TCK") < 30.0
+    finally:
+        child.kill()
+        child.wait()
+    with pytest.raises(ProcessLookupError):
+        _started(child.pid)

@@ -129,10 +129,11 @@ def test_who_is_told_to_stop_waits_for_a_while_and_leaves_the_rest(monkeypatch: 
     monkeypatch.setattr("auditor.audit.proposal_queue.GRACE_S", 0.3)
     proposer, answers = Slow(), list[AuditedFile]()
     queue = ProposalQueue(proposer, lambda audit, *_: answers.append(audit), ahead=2, stopping=lambda: True)
-    files = [audited() for _ in range(2)]
-    for file in files:
+    files = [audited() for _ in range(3)]
+    for file in files[:2]:
         queue.put(file)
     began = time.monotonic()
+    queue.put(files[2])  # which may not wait beside two, and does not wait for ever either
     assert queue.drain() == files and answers == []
     assert 0.3 <= time.monotonic() - began < 10.0
     proposer.let.set()
