@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor.audit import proposal_queue
+from auditor.audit import base_pool, opening, proposal_queue
 from auditor.audit.task import Task, TaskReport
 from auditor.errors import PrerequisiteMissing
 from auditor.generation.diffusers_base import DiffusersBase
@@ -22,6 +22,7 @@ from auditor.planning.slices import Slice
 from auditor.records.proposals import ProposedPhrase
 from auditor.results.result_file import list_results, read_result
 from auditor.results.workspace import Workspace
+from auditor.settings import resolve
 from tests.audit.conftest import QUICK, World, small_hub
 from tests.audit.test_propose_waiting import snapshot, waiting
 from tests.cluster.forks import command, exited, join, start_child
@@ -29,6 +30,18 @@ from tests.stub_vlm import StubServer
 
 REPOS = ("ana-k/harbor-lora", "driftwood/lantern-lora", "mkr/moss-lora")
 REPLY = '{"concepts": ["vibrant", "soft glow"]}'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base() -> Iterator[DiffusersBase]:
+    """Models that are loaded once for all audits of this process and its forks."""
+    settings = resolve(config=None, profile="pocket", work_dir=Path("nowhere"), overrides=QUICK).settings
+    loaded = opening.load_base(settings.recipe.active_bases["pocket"], settings.recipe.application)
+    encoder = opening.load_encoder(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "load_base", lambda *_: loaded)
+        patch.setattr(base_pool, "load_encoder", lambda *_: encoder)
+        yield loaded
 
 
 @pytest.fixture
@@ -107,7 +120,7 @@ def test_generation_does_not_wait_for_the_server(
 
 
 def test_an_outage_keeps_the_pictures_and_stops_asking(
-    undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer
+    undisturbed: dict[str, Any], tmp_path: Path, reference_folder: Path, stub: StubServer, base: DiffusersBase
 ) -> None:
     stub.script = [500]
     world = served_world(tmp_path, reference_folder, stub.url, "serving.failures=2", "serving.ahead=1")
@@ -115,10 +128,13 @@ def test_an_outage_keeps_the_pictures_and_stops_asking(
     assert (report.pending, report.unanswered) == (3, 3) and len(waiting(world)) == 3
     assert len(stub.requests) == 2 * 2, "two adapters, two tries each; the third is not even asked about"
     stub.script = [REPLY]
+    adapted = base.calls.adapted
+    assert adapted > 0
     with connection.hub(world.settings) as client:
         task = Task(world.settings, client)
         report = task.run(stages.plan(world.settings, client).items)
-        assert task.open_base("pocket").generator.calls.adapted == 0, "no picture is made twice"
+        assert task.open_base("pocket").generator.calls is base.calls
+        assert base.calls.adapted == adapted, "no picture is made twice"
     assert report.outcomes == {"scored": 3} and snapshot(world) == undisturbed
     elsewhere = (o for o in world.overrides if not o.startswith("serving.address"))
     idle = World(world.work, world.hub, (*elsewhere, "serving.command=['/no/such/vllm']"))
