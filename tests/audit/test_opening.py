@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from auditor.audit import opening
 from auditor.audit.opening import drawing_of, make_recipe
 from auditor.lexicons import load_lexicon
 from auditor.probes.loader import load_probes
@@ -49,3 +51,19 @@ def test_a_recipe_has_at_most_as_many_probes_of_a_subject_as_there_are_contexts_
     recipe = make_recipe(chosen, "pocket", models, models, None, load_lexicon("pocket-1"), load_probes("pocket-1"))
     assert recipe.subject_probes == expected
     assert (recipe.subject_contexts is None) == (recipe.subject_contexts_hash is None) == (expected == 0)
+
+
+def test_a_base_brings_an_encoder_and_a_proposer_of_its_own_where_none_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("load_generator", "make_recipe", "load_or_make", "make_scorer", "_publish_basis", "publish_recipe"):
+        monkeypatch.setattr(opening, name, lambda *_: None)
+    for name in ("encoder", "proposer"):
+        monkeypatch.setattr(opening, f"load_{name}", lambda *_, name=name: f"own {name}")
+    overrides = ("recipe.subject_contexts=none",)
+    chosen = resolve(profile="pocket", config=None, work_dir=tmp_path, overrides=overrides).settings
+    alone = opening.open_base(chosen, "pocket")
+    assert (alone.encoder, alone.proposer) == ("own encoder", "own proposer")
+    given: Any = "given"
+    shared = opening.open_base(chosen, "pocket", encoder=given, proposer=given)
+    assert (shared.encoder, shared.proposer) == ("given", "given")
