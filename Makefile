@@ -101,7 +101,7 @@ reliability: $(STAMP)  ## Write the table of docs/reliability.md from what the t
 
 vllm-tests: $(STAMP) $(VLLM_STAMP)  ## The tests that a real vLLM serves the pocket model for
 	@.ci/slurm
-	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm -n 2 --dist loadfile tests/vllm
+	VLLM_VENV=$(VLLM_VENV) $(BIN)/pytest -m vllm tests/vllm
 
 FUZZ_EXAMPLES ?= 20000
 FUZZ_FILES ?= 1000000
