@@ -207,12 +207,17 @@ class _Walk:
 
 
 def _comparisons(line: str, words: CatalogWords, grammar: Grammar) -> tuple[str, list[tuple[str, str]]]:
-    """ "more A than B", both concepts: the pairs, and the line with A and B left to be read as wishes."""
+    """ "more A than B", both concepts: the pairs, and the line with A and B left to be read as wishes.
+
+    Only scores can be set against each other: where one is no concept, the line asks for A and little of B.
+    """
     pairs: list[tuple[str, str]] = []
 
     def taken(match: re.Match[str]) -> str:
         first, second = (concept_of(match.group(place).strip(), words, grammar) for place in (2, 3))
-        if first is None or second is None or first == second:
+        if first is None or second is None:
+            return f" {match.group(2)} , less {match.group(3)} , " if match.group(1) == "more" else match.group(0)
+        if first == second:
             return match.group(0)
         pairs.append((first, second) if match.group(1) == "more" else (second, first))
         return f" {match.group(2)} , {match.group(3)} , "

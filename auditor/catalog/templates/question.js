@@ -509,7 +509,8 @@ function readQuestion(text, words, grammar) {
   });
   line = line.replace(/\b(more|less) ((?:(?!\bthan\b)[^,;])+?) than ([^,;]+?)(?=$|[,;]| but | and )/g, (all, way, one, two) => {
     const [first, second] = [one, two].map((part) => conceptOf(part.trim(), words, grammar));
-    if (first === null || second === null || first === second) return all;
+    if (first === null || second === null) return way === "more" ? ` ${one} , less ${two} , ` : all;
+    if (first === second) return all;
     moreThan.push(way === "more" ? [first, second] : [second, first]);
     return ` ${one} , ${two} , `;
   });
